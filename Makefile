@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sockmesh. `make help` lists the targets; every room's sources are found by wildcard.
+MAKEFLAGS += --no-builtin-rules
+SHELL     := /bin/bash
+CC        ?= gcc
+ifeq ($(origin CC),default)
+CC        := gcc
+endif
+CLANG     ?= clang
+BPFTOOL   := $(shell command -v bpftool || echo /usr/sbin/bpftool)
+PREFIX    ?= /usr/local
+VERSION   := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+# SAN=1 builds everything with the address and undefined-behaviour sanitizers, in a directory of its own.
+ifeq ($(SAN),1)
+B         := build/san
+SANFLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else
+B         := build
+SANFLAGS  :=
+endif
+
+LIBS      := libbpf libelf zlib jansson yaml-0.1 sqlite3 openssl libcurl libnl-3.0 libnl-route-3.0
+ifneq ($(MAKECMDGOALS),)
+NEED_LIBS := $(filter-out setup help clean format,$(MAKECMDGOALS))
+else
+NEED_LIBS := all
+endif
+ifneq ($(NEED_LIBS),)
+PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS))
+PKG_LIBS   = $(shell pkg-config --libs $(LIBS)) -lwslay
+endif
+
+CFLAGS    ?= -O2 -g
+WARN      := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -pthread $(CFLAGS) $(WARN) $(SANFLAGS) \
+             -Iinclude -Iuser -Itools -I$(B)/gen $(PKG_CFLAGS) -MMD -MP
+ALL_LDLIBS = $(PKG_LIBS) -lm -pthread
+
+BPF_CFLAGS := -O2 -g -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -Wall -Werror -Ivmlinux -Iinclude -Ibpf -Ibpf/lib
+
+# Mains are user/meshd.c, user/meshctl.c and each tools/apps/*.c; all else in user/ and tools/lab is one library.
+LIB_SRC   := $(wildcard user/*/*.c) $(wildcard tools/lab/*.c)
+LIB_OBJ   := $(LIB_SRC:%.c=$(B)/obj/%.o)
+APP_SRC   := $(wildcard tools/apps/*.c)
+APPS      := $(APP_SRC:tools/apps/%.c=$(B)/apps/%)
+BPF_SRC   := $(wildcard bpf/*.bpf.c)
+BPF_SKEL  := $(BPF_SRC:bpf/%.bpf.c=$(B)/gen/%.skel.h)
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
+BPFT_SRC  := $(wildcard tests/bpf/test_*.c)
+BPFT      := $(BPFT_SRC:tests/bpf/%.c=$(B)/tests/%)
+
+.PHONY: all clean help setup
+all: $(B)/meshd $(B)/meshctl $(APPS) ## build meshd, meshctl and the sample apps (no root needed)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
+
+setup: ## install what is missing from Debian 12's packages (root)
+	@tools/setup
+
+$(B)/gen/%.skel.h: $(B)/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@.tmp && mv $@.tmp $@
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/lib/*.h include/mesh/*.h vmlinux/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && llvm-strip -g $@.tmp && mv $@.tmp $@
+
+# Skeletons exist before anything that may include them is compiled.
+$(B)/obj/user/dataplane/%.o: | $(BPF_SKEL)
+$(B)/obj/tests/bpf/%.o: | $(BPF_SKEL)
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(B)/libmesh.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(B)/meshd: $(B)/obj/user/meshd.o $(B)/libmesh.a
+	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(B)/meshctl: $(B)/obj/user/meshctl.o $(B)/libmesh.a
+	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(B)/apps/%: $(B)/obj/tools/apps/%.o $(B)/libmesh.a
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(UNIT): $(B)/tests/%: $(B)/obj/tests/unit/%.o $(B)/libmesh.a
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+$(BPFT): $(B)/tests/%: $(B)/obj/tests/bpf/%.o $(B)/libmesh.a
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+
+.PHONY: unit
+unit: $(UNIT) ## build and run the unit tests (no root needed)
+	@tests/run $(UNIT)
+
+clean: ## remove everything that was built
+	rm -rf build
+
+.SECONDARY:
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+-include tools/make/*.mk

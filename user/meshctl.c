@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* meshctl: the command line of the people who run the mesh. */
+#include "core/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct mesh_command {
+	const char *name, *help;
+	int (*main)(int argc, char **argv);
+};
+
+static const struct mesh_command commands[] = {
+	{NULL, NULL, NULL},
+};
+
+static int usage(FILE *out)
+{
+	fputs("usage: meshctl COMMAND [OPTIONS]\n\n", out);
+	for (const struct mesh_command *r = commands; r->name; r++)
+		fprintf(out, "  %-10s %s\n", r->name, r->help);
+	return out == stderr ? 2 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage(stderr);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return usage(stdout);
+	if (strcmp(argv[1], "--version") == 0) {
+		puts(MESH_VERSION);
+		return 0;
+	}
+	for (const struct mesh_command *r = commands; r->name; r++)
+		if (strcmp(argv[1], r->name) == 0)
+			return r->main(argc - 1, argv + 1);
+	fprintf(stderr, "meshctl: no command is named '%s'\n", argv[1]);
+	return usage(stderr);
+}
