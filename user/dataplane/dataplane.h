@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's side of the mesh: loads, pins and attaches the BPF programs of one node, feeds
+ * their maps, adopts what an earlier agent pinned. One per agent. Control calls on one thread;
+ * mesh_dp_origdst() from any.
+ */
+#ifndef MESH_DATAPLANE_DATAPLANE_H
+#define MESH_DATAPLANE_DATAPLANE_H
+
+#include "core/err.h"
+#include "model/l4.h"
+
+#include <jansson.h>
+
+struct mesh_dp;
+struct mesh_dp_pod;
+
+struct mesh_dp_opts {
+	const char *pin_dir;	 /* "/sys/fs/bpf/sockmesh/<cluster>-<node>"; made if missing */
+	const char *cgroup_root; /* v2 cgroup whose pods are this node's: programs attach here */
+	const char *agent_cgroup;/* the agent's own cgroup, exempt; NULL: that of this process */
+	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */
+};
+
+/** Loads or adopts. Returns 0; -errno with errs saying which step failed and what would help. */
+int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct mesh_errs *errs);
+/** Closes our handles; programs, links and maps stay pinned and in force. */
+void mesh_dp_free(struct mesh_dp *dp);
+/** Removes every program, link and pin of this node (uninstall, lab down). Works without mesh_dp_new(). */
+int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs);
+
+/** Puts image in force: each service switches atomically from its old version to the new. image is read, not kept. */
+int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs);
+
+/** What finds a running pod: one of its addresses, among the processes below cgroup_root. */
+struct mesh_dp_found {
+	int netns_fd;	       /* caller closes */
+	uint64_t netns_cookie;
+	char *cgroup;	       /* caller frees */
+	int pid;
+};
+
+/** Returns 0, or -ENOENT while there is no process with that address (or its address is not yet up). */
+int mesh_dp_find(struct mesh_dp *dp, const struct mesh_addr *pod_ip, struct mesh_dp_found *ret);
+
+/**
+ * Captures a pod: from now on its connects are decided by the image. Makes the listeners first
+ * (127.0.0.1:15001, ::1 and the pod's own address in its namespace), then switches capture on.
+ * Adopts what an earlier agent captured. The listeners' descriptors are the caller's to use and close.
+ */
+int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
+		    const char *pod_name, int listen_fds[4], size_t *listen_count, struct mesh_errs *errs);
+/** Capture off for a namespace: new connects are untouched from now on; established flows go on. */
+int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie);
+/** Cookies of the namespaces captured now (also those an earlier agent captured). Caller frees *ret. */
+int mesh_dp_captured(struct mesh_dp *dp, uint64_t **ret, size_t *count);
+
+/** Takes (and deletes) the original destination of an accepted connection. Returns 0 or -ENOENT. Any thread. */
+int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_addr *local,
+		    const struct mesh_addr *peer, struct mesh_addr *ret);
+
+/** Ends established flows in a namespace to an endpoint that is gone (bpf_sock_destroy, else SOCK_DESTROY). Returns how many, or -errno. */
+int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint);
+
+/** Programs, links, maps with their fill, counters by reason, pods: for `meshctl status`. New reference. */
+json_t *mesh_dp_status(struct mesh_dp *dp);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one client of the Kubernetes API: requests, list+watch with resumption, over libcurl
+ * on a struct mesh_loop. It cannot tell a real kube-apiserver from the embedded one. All
+ * calls and callbacks on the loop's thread; callbacks may start requests and stop watches.
+ */
+#ifndef MESH_KUBE_KUBE_H
+#define MESH_KUBE_KUBE_H
+
+#include "core/err.h"
+#include "core/loop.h"
+
+#include <jansson.h>
+
+struct mesh_kube;
+struct mesh_kube_watch;
+struct mesh_kube_request;
+
+/** Where the API is and who we are. Strings are borrowed during mesh_kube_new() only. */
+struct mesh_kube_opts {
+	const char *kubeconfig; /* file; NULL: $KUBECONFIG, else in-cluster (service account), else ~/.kube/config */
+	const char *context;	/* NULL: current-context */
+	const char *user_agent; /* "meshd-agent/0.1" */
+	int netns_fd;		/* sockets are made in this namespace; -1: this one */
+};
+
+/** Returns 0; -ENOENT or -EINVAL with errs telling what is missing and where. */
+int mesh_kube_new(struct mesh_kube **ret, struct mesh_loop *loop, const struct mesh_kube_opts *opts,
+		  struct mesh_errs *errs);
+/** Ends all requests and watches without calling back. NULL is allowed. */
+void mesh_kube_free(struct mesh_kube *kube);
+/** The namespace of the kubeconfig's context, else "default". */
+const char *mesh_kube_namespace(const struct mesh_kube *kube);
+
+/** What came back. Valid during the callback. */
+struct mesh_kube_response {
+	int status;		   /* HTTP status; 0: no answer (error says why) */
+	json_t *body;		   /* parsed JSON, or NULL */
+	struct mesh_slice raw;	   /* as received */
+	const char *error;	   /* transport error, or the Status object's message; NULL on success */
+	const char *reason;	   /* Status object's reason ("AlreadyExists", "Conflict", ...), or NULL */
+	const char *const *warnings; /* texts of Warning headers (RFC 9111 5.5 form that Kubernetes uses), NULL-ended */
+};
+
+typedef void mesh_kube_done_fn(void *arg, const struct mesh_kube_response *r);
+
+/**
+ * Sends a request. body is NULL or borrowed JSON; content_type NULL means application/json (PATCH:
+ * application/merge-patch+json). accept NULL means application/json. Returns a handle to cancel with, valid until done().
+ */
+struct mesh_kube_request *mesh_kube_send(struct mesh_kube *kube, const char *method, const char *path,
+					 const json_t *body, const char *content_type, const char *accept,
+					 mesh_kube_done_fn *done, void *arg);
+void mesh_kube_cancel(struct mesh_kube_request *request);
+/** The same, running the loop until the answer is there. Caller decrefs *body (may be NULL). Returns the status, or 0. */
+int mesh_kube_call(struct mesh_kube *kube, const char *method, const char *path, const json_t *body,
+		   const char *content_type, json_t **ret_body, struct mesh_errs *errs);
+
+enum mesh_kube_event {
+	MESH_KUBE_SET,	  /* added or modified: obj is the whole object */
+	MESH_KUBE_DELETE, /* obj is its last state */
+	MESH_KUBE_SYNCED, /* obj is NULL: the (re)list is complete; objects gone meanwhile were reported as DELETE before */
+};
+
+/** rv is the resourceVersion this stream has now reached. obj is borrowed. */
+typedef void mesh_kube_watch_fn(void *arg, enum mesh_kube_event event, const json_t *obj, const char *rv);
+
+/**
+ * Lists and then watches path ("/api/v1/pods", "/apis/networking.istio.io/v1beta1/virtualservices") with optional query
+ * ("fieldSelector=spec.nodeName%3Dn1"), for ever: pages, bookmarks, 410 Gone (relists, reporting what disappeared),
+ * back-off with jitter up to 5 s. While the API is away nothing is reported: the last state stays good. A path
+ * that answers 404 (kind not installed) is reported SYNCED empty and retried every 5 s.
+ */
+struct mesh_kube_watch *mesh_kube_watch_new(struct mesh_kube *kube, const char *path, const char *query,
+					    mesh_kube_watch_fn *fn, void *arg);
+void mesh_kube_watch_free(struct mesh_kube_watch *watch);
+
+#endif

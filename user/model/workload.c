@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/workload.h"
+
+#include <stdlib.h>
+
+const char *mesh_labels_get(const struct mesh_labels *labels, const char *key)
+{
+	size_t low = 0, high = labels->count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		int c = strcmp(key, labels->items[mid].key);
+
+		if (c == 0)
+			return labels->items[mid].value;
+		if (c < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
+bool mesh_labels_match(const struct mesh_labels *labels, const struct mesh_labels *selector)
+{
+	for (size_t i = 0; i < selector->count; i++) {
+		const char *v = mesh_labels_get(labels, selector->items[i].key);
+
+		if (!v || strcmp(v, selector->items[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
+void mesh_labels_free(struct mesh_labels *labels)
+{
+	for (size_t i = 0; i < labels->count; i++) {
+		free(labels->items[i].key);
+		free(labels->items[i].value);
+	}
+	free(labels->items);
+	*labels = (struct mesh_labels){0};
+}
+
+void mesh_workload_free(struct mesh_workload *w)
+{
+	if (!w)
+		return;
+	free(w->ns);
+	free(w->name);
+	free(w->uid);
+	free(w->node);
+	free(w->service_account);
+	mesh_labels_free(&w->labels);
+	mesh_labels_free(&w->annotations);
+	free(w->ips);
+	free(w);
+}
+
+void mesh_service_free(struct mesh_service *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->port_count; i++) {
+		free(s->ports[i].name);
+		free(s->ports[i].target);
+	}
+	free(s->ports);
+	free(s->ns);
+	free(s->name);
+	mesh_labels_free(&s->labels);
+	mesh_labels_free(&s->annotations);
+	mesh_labels_free(&s->selector);
+	free(s->cluster_ips);
+	free(s->external_name);
+	free(s);
+}
+
+void mesh_endpoints_free(struct mesh_endpoints *e)
+{
+	if (!e)
+		return;
+	for (size_t i = 0; i < e->count; i++) {
+		free(e->items[i].pod);
+		free(e->items[i].node);
+	}
+	free(e->items);
+	free(e->ns);
+	free(e->service);
+	free(e->port_name);
+	free(e);
+}

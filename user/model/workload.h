@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What runs: pods and services as routing needs them, read from the Kubernetes API by
+ * config/ and kept by the wiring (agent, gateway). Plain data; each object owns its
+ * strings and arrays and is immutable once stored. Source: core/v1 Pod, Service,
+ * discovery/v1 EndpointSlice.
+ */
+#ifndef MESH_MODEL_WORKLOAD_H
+#define MESH_MODEL_WORKLOAD_H
+
+#include "core/addr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mesh_label {
+	char *key, *value;
+};
+
+struct mesh_labels {
+	struct mesh_label *items; /* sorted by key */
+	size_t count;
+};
+
+/** Whether labels has every pair of selector (an empty selector matches all). */
+bool mesh_labels_match(const struct mesh_labels *labels, const struct mesh_labels *selector);
+/** The value of key, or NULL. */
+const char *mesh_labels_get(const struct mesh_labels *labels, const char *key);
+void mesh_labels_free(struct mesh_labels *labels);
+
+/** A pod. */
+struct mesh_workload {
+	char *ns, *name, *uid;
+	char *node;	       /* spec.nodeName; NULL until scheduled */
+	char *service_account; /* for its SPIFFE ID */
+	struct mesh_labels labels, annotations;
+	struct mesh_addr *ips; /* status.podIPs, port 0 */
+	size_t ip_count;
+	bool host_network, ready, terminating, finished;
+};
+
+void mesh_workload_free(struct mesh_workload *w);
+
+enum mesh_protocol {
+	MESH_PROTOCOL_TCP,
+	MESH_PROTOCOL_UDP,
+	MESH_PROTOCOL_HTTP,  /* appProtocol or port name http, http-*; also http2/grpc until HTTP/2 is spoken: see is_http2 */
+	MESH_PROTOCOL_HTTPS, /* TLS passed through as TCP */
+};
+
+struct mesh_service_port {
+	char *name;	     /* may be NULL */
+	uint16_t port;	     /* what clients connect to */
+	char *target;	     /* targetPort as written: number or name */
+	enum mesh_protocol protocol;
+	bool is_http2; /* declared http2, grpc or h2c */
+};
+
+/** A Service. Its endpoints are struct mesh_endpoints of the same namespace and name. */
+struct mesh_service {
+	char *ns, *name;
+	struct mesh_labels labels, annotations, selector;
+	struct mesh_addr *cluster_ips; /* empty when headless */
+	size_t cluster_ip_count;
+	struct mesh_service_port *ports;
+	size_t port_count;
+	char *external_name; /* type ExternalName, else NULL */
+	bool headless;
+	bool balance_connection; /* annotation sockmesh.io/balance: connection */
+};
+
+void mesh_service_free(struct mesh_service *s);
+
+/** One address of an EndpointSlice with the port it serves a service port on. */
+struct mesh_endpoint {
+	struct mesh_addr addr; /* pod address and target port */
+	char *pod;	       /* targetRef name, or NULL */
+	char *node;	       /* nodeName, or NULL */
+	bool ready, serving, terminating;
+};
+
+/** The endpoints of one service port, merged over its EndpointSlices, sorted by address. */
+struct mesh_endpoints {
+	char *ns, *service, *port_name; /* port_name "" for the unnamed port */
+	struct mesh_endpoint *items;
+	size_t count;
+};
+
+void mesh_endpoints_free(struct mesh_endpoints *e);
+
+#endif
