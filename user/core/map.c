@@ -34,7 +34,8 @@ uint64_t mesh_hash(const void *data, size_t len)
 		h = fold(h ^ w, 0xd6e8feb86659fd93ULL ^ hash_seed);
 	}
 	w = 0;
-	memcpy(&w, p, len);
+	if (len)
+		memcpy(&w, p, len);
 	return fold(h ^ w, 0xa0761d6478bd642fULL ^ hash_seed);
 }
 
@@ -69,7 +70,7 @@ static ssize_t find_slot(const struct mesh_map *m, struct mesh_slice key, uint64
 			continue;
 		}
 		e = &m->entries[s - 1];
-		if (e->hash == hash && e->key_len == key.len && memcmp(e->key, key.ptr, key.len) == 0)
+		if (e->hash == hash && mesh_slice_eq(mesh_slice_of(e->key, e->key_len), key))
 			return (ssize_t)i;
 	}
 }
