@@ -65,7 +65,7 @@ static size_t distance(const char *a, const char *b)
 	size_t row[NEAREST_MAX + 1], la = strlen(a), lb = strlen(b);
 
 	if (la > NEAREST_MAX || lb > NEAREST_MAX)
-		return NEAREST_MAX;
+		return SIZE_MAX;
 	for (size_t j = 0; j <= lb; j++)
 		row[j] = j;
 	for (size_t i = 1; i <= la; i++) {
