@@ -21,15 +21,9 @@ SANFLAGS  :=
 endif
 
 LIBS      := libbpf libelf zlib jansson yaml-0.1 sqlite3 openssl libcurl libnl-3.0 libnl-route-3.0
-ifneq ($(MAKECMDGOALS),)
-NEED_LIBS := $(filter-out setup help clean format,$(MAKECMDGOALS))
-else
-NEED_LIBS := all
-endif
-ifneq ($(NEED_LIBS),)
-PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS))
-PKG_LIBS   = $(shell pkg-config --libs $(LIBS)) -lwslay
-endif
+# Asked once, and only when something is compiled: `make setup`, `help` and `test` start without pkg-config.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)) -lwslay)$(PKG_LIBS)
 
 CFLAGS    ?= -O2 -g
 WARN      := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes
@@ -50,61 +44,97 @@ UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT      := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 BPFT_SRC  := $(wildcard tests/bpf/test_*.c)
 BPFT      := $(BPFT_SRC:tests/bpf/%.c=$(B)/tests/%)
+CONF_SRC  := $(wildcard tests/conf/test_*.c)
+CONF      := $(CONF_SRC:tests/conf/%.c=$(B)/tests/%)
+# Scripts named lib*.sh are read by others, not run.
+E2E       := $(filter-out tests/e2e/lib%,$(wildcard tests/e2e/*.sh))
+CONF_SH   := $(filter-out tests/conf/lib%,$(wildcard tests/conf/*.sh))
 
-.PHONY: all clean help setup
+# V=1 shows whole commands; otherwise a line for each file.
+ifeq ($(V),1)
+Q         :=
+say       :=
+else
+Q         := @
+say       = @printf '  %-6s %s\n' $(1) $(patsubst $(B)/%,%,$@);
+endif
+
+# A recipe that builds first uses all CPUs unless -j was given.
+SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: all clean help setup tools-present
 all: $(B)/meshd $(B)/meshctl $(APPS) ## build meshd, meshctl and the sample apps (no root needed)
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 18
+	@echo "SAN=1 with any of them: built with the address and undefined-behaviour sanitizers, in build/san"
+	@echo "V=1: whole commands; CONFORMANCE=, KUBERNETES=, PEERS=, HYPER=: yardsticks outside this tree"
 
 setup: ## install what is missing from Debian 12's packages (root)
 	@tools/setup
 
+# A compiler or library that is missing is named with its remedy, before anything fails for want of it.
+$(B)/.tools: tools/packages.txt tools/setup
+	@tools/setup --check build
+	@mkdir -p $(@D) && touch $@
+
 $(B)/gen/%.skel.h: $(B)/bpf/%.bpf.o
 	@mkdir -p $(@D)
-	$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@.tmp && mv $@.tmp $@
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@.tmp && mv $@.tmp $@
 
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/lib/*.h include/mesh/*.h vmlinux/*.h)
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/lib/*.h include/mesh/*.h vmlinux/*.h) | $(B)/.tools
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && llvm-strip -g $@.tmp && mv $@.tmp $@
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && llvm-strip -g $@.tmp && mv $@.tmp $@
 
 # Skeletons exist before anything that may include them is compiled.
 $(B)/obj/user/dataplane/%.o: | $(BPF_SKEL)
 $(B)/obj/tests/bpf/%.o: | $(BPF_SKEL)
+$(B)/obj/user/%.o $(B)/obj/tools/%.o $(B)/obj/tests/%.o: | $(B)/.tools
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 $(B)/libmesh.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR)
+	$(Q)ar rcs $@ $^
 
 $(B)/meshd: $(B)/obj/user/meshd.o $(B)/libmesh.a
-	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(B)/meshctl: $(B)/obj/user/meshctl.o $(B)/libmesh.a
-	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(B)/apps/%: $(B)/obj/tools/apps/%.o $(B)/libmesh.a
 	@mkdir -p $(@D)
-	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(UNIT): $(B)/tests/%: $(B)/obj/tests/unit/%.o $(B)/libmesh.a
 	@mkdir -p $(@D)
-	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 $(BPFT): $(B)/tests/%: $(B)/obj/tests/bpf/%.o $(B)/libmesh.a
 	@mkdir -p $(@D)
-	$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
-.PHONY: unit
-unit: $(UNIT) ## build and run the unit tests (no root needed)
-	@tests/run $(UNIT)
+$(CONF): $(B)/tests/%: $(B)/obj/tests/conf/%.o $(B)/libmesh.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
 
 clean: ## remove everything that was built
 	rm -rf build
 
+.DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 -include tools/make/*.mk

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# Tests, demo, bench, checks, installation. Scripts find the programs under test in $MESH_BUILD.
+export MESH_BUILD := $(B)
+ifeq ($(SAN),1)
+export ASAN_OPTIONS  ?= detect_leaks=1:abort_on_error=0
+export UBSAN_OPTIONS ?= print_stacktrace=1
+endif
+
+# Other rooms add programs and scripts to run to TEST_EXTRA, and what must be built before to TEST_DEPS.
+TEST_ALL = $(UNIT) $(BPFT) $(CONF) $(CONF_SH) $(E2E) $(TEST_EXTRA)
+
+.PHONY: unit bpf e2e conf test test-programs run-tests demo run-demo bench run-bench check format install
+
+unit: $(UNIT) ## build and run the unit tests (no root needed)
+	@tests/run $(UNIT)
+
+bpf: $(BPFT) ## the tests of the BPF programs (root)
+	@tests/run $(BPFT)
+
+e2e: all $(TEST_DEPS) ## the end-to-end tests, on labs of their own (root)
+	@tests/run $(E2E)
+
+conf: all $(CONF) $(TEST_DEPS) ## the conformance tests; CONFORMANCE=DIR names their data
+	@tests/run $(CONF) $(CONF_SH)
+
+test-programs: all $(UNIT) $(BPFT) $(CONF) $(TEST_DEPS)
+
+run-tests:
+	@tests/run $(TEST_ALL)
+
+# Nothing above needs a compiler to be read, so the set-up can run first, in a make of its own.
+test: ## set up (root), build, then every test; the last line is the count
+	@if [ "$$(id -u)" -eq 0 ]; then tools/setup; fi
+	@$(SUBMAKE) test-programs
+	@$(MAKE) --no-print-directory run-tests
+
+demo: ## set up (root), build, then the tutorial on a lab, every command checked
+	@if [ "$$(id -u)" -eq 0 ]; then tools/setup; else echo "the demo makes network namespaces: run sudo make demo" >&2; exit 1; fi
+	@$(SUBMAKE) all
+	@tools/demo
+
+bench: ## set up (root), build, then CPU per request beside HAProxy and no mesh (about 6 minutes)
+	@if [ "$$(id -u)" -eq 0 ]; then tools/setup; else echo "the bench makes network namespaces: run sudo make bench" >&2; exit 1; fi
+	@$(SUBMAKE) all bench-programs
+	@tools/bench/run
+
+check: ## style, layers, static analysis, verifier budgets (root), README's walks
+	@$(SUBMAKE) all
+	@tools/check/run
+
+format: ## clang-format every C file in place
+	@tools/check/format --write
+
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/sockmesh/apps
+	install -m 755 $(B)/meshd $(B)/meshctl $(DESTDIR)$(PREFIX)/bin/
+	$(if $(APPS),install -m 755 $(APPS) $(DESTDIR)$(PREFIX)/libexec/sockmesh/apps/)
