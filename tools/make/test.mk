@@ -44,8 +44,13 @@ bench: ## set up (root), build, then CPU per request beside HAProxy and no mesh 
 	@$(SUBMAKE) all bench-programs
 	@tools/bench/run
 
+build/check/verify: tools/check/verify.c | $(B)/.tools
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(PKG_CFLAGS) -o $@ $< -lbpf -lelf -lz
+
 check: ## style, layers, static analysis, verifier budgets (root), README's walks
-	@$(SUBMAKE) all
+	@$(SUBMAKE) all build/check/verify
 	@tools/check/run
 
 format: ## clang-format every C file in place
