@@ -56,6 +56,7 @@ struct mesh_l7_cluster {
 struct mesh_l7_dest {
 	const struct mesh_l7_cluster *cluster;
 	uint32_t weight; /* 0 gets nothing */
+	const char *name; /* of the cluster, also when there is none: for logs and metrics; never NULL */
 };
 
 enum mesh_match_type {

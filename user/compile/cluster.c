@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Destinations: which service, which subset, which endpoints. */
+#include "compile/builder.h"
+
+#include "core/mem.h"
+
+const struct mesh_service *mesh_builder_service(struct mesh_builder *b, const char *host)
+{
+	const struct mesh_service *svc;
+	struct mesh_slice name, ns;
+
+	if (!mesh_host_service(host, &name, &ns))
+		return NULL;
+	svc = mesh_snapshot_service(b->snap, ns, name);
+	return svc && mesh_snapshot_in_mesh(b->snap, svc->ns) ? svc : NULL;
+}
+
+const struct mesh_service_port *mesh_service_port_at(const struct mesh_service *svc, uint16_t port)
+{
+	for (size_t i = 0; i < svc->port_count; i++)
+		if (svc->ports[i].port == port && svc->ports[i].protocol != MESH_PROTOCOL_UDP)
+			return &svc->ports[i];
+	return NULL;
+}
+
+const char *mesh_builder_service_host(struct mesh_builder *b, const struct mesh_service *svc)
+{
+	return mesh_arena_printf(b->arena, "%s.%s.svc." MESH_CLUSTER_DOMAIN, svc->name, svc->ns);
+}
+
+/* Istio: within a namespace the exact host, else the longest wildcard; the oldest rule of that host leads. */
+static struct mesh_host_policy policy_in(struct mesh_builder *b, const char *ns, const char *client_ns,
+					 const char *host)
+{
+	const struct mesh_policies *of_ns = mesh_map_get_str(&b->policies, ns);
+	struct mesh_host_policy best = {0};
+
+	if (!of_ns)
+		return best;
+	mesh_vec_each (p, &of_ns->list) {
+		if (!mesh_host_within(host, p->host))
+			continue;
+		if (!mesh_exported(p->dr->export_to, p->dr->export_to_count, p->dr->ns, client_ns))
+			continue;
+		if (best.rule && (!mesh_host_is_wildcard(best.host) || strlen(p->host) <= strlen(best.host)) &&
+		    (mesh_host_is_wildcard(p->host) || !mesh_host_is_wildcard(best.host)))
+			continue;
+		best = (struct mesh_host_policy){.rule = p->dr, .within = of_ns, .host = p->host};
+	}
+	return best;
+}
+
+struct mesh_host_policy mesh_builder_policy(struct mesh_builder *b, const char *client_ns, const char *host,
+					    const char *service_ns)
+{
+	const char *order[] = {client_ns, service_ns, MESH_ROOT_NAMESPACE};
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(order); i++) {
+		struct mesh_host_policy p = {0};
+
+		if (order[i])
+			p = policy_in(b, order[i], client_ns, host);
+		if (p.rule)
+			return p;
+	}
+	return (struct mesh_host_policy){0};
+}
+
+const struct mesh_subset *mesh_host_policy_subset(const struct mesh_host_policy *p, const char *name)
+{
+	if (!p->rule)
+		return NULL;
+	mesh_vec_each (policy, &p->within->list) {
+		if (strcmp(policy->host, p->host) != 0)
+			continue;
+		for (size_t i = 0; i < policy->dr->subset_count; i++)
+			if (strcmp(policy->dr->subsets[i].name, name) == 0)
+				return &policy->dr->subsets[i];
+	}
+	return NULL;
+}
+
+void mesh_builder_target(struct mesh_builder *b, const char *client_ns, const char *host, uint16_t dest_port,
+			 uint16_t listen_port, const char *subset, struct mesh_target *ret)
+{
+	uint16_t port = dest_port ? dest_port : listen_port;
+
+	*ret = (struct mesh_target){.svc = mesh_builder_service(b, host)};
+	if (ret->svc && !dest_port && ret->svc->port_count == 1)
+		port = ret->svc->ports[0].port;
+	if (ret->svc)
+		ret->port = mesh_service_port_at(ret->svc, port);
+	ret->name = mesh_arena_printf(b->arena, "outbound|%u|%s|%s", port, subset ? subset : "", host);
+	ret->policy = mesh_builder_policy(b, client_ns, host, ret->svc ? ret->svc->ns : NULL);
+	if (subset) {
+		ret->subset = mesh_host_policy_subset(&ret->policy, subset);
+		ret->missing_subset = !ret->subset;
+	}
+}
+
+/* A pod's own state is news before its EndpointSlice says so: what is gone or not ready gets nothing more. */
+static bool endpoint_usable(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_endpoint *e,
+			    const struct mesh_subset *subset)
+{
+	const struct mesh_workload *w;
+
+	if (!e->ready || e->terminating)
+		return false;
+	if (!e->pod)
+		return !subset || subset->labels.count == 0;
+	w = mesh_snapshot_workload(b->snap, svc->ns, e->pod);
+	if (!w || w->terminating || w->finished || !w->ready)
+		return false;
+	return !subset || mesh_labels_match(&w->labels, &subset->labels);
+}
+
+size_t mesh_builder_endpoints(struct mesh_builder *b, const struct mesh_target *t, const struct mesh_endpoint ***ret)
+{
+	const struct mesh_endpoints *all = NULL;
+	const struct mesh_endpoint **list;
+	size_t n = 0;
+
+	*ret = NULL;
+	if (t->svc && t->port && !t->missing_subset)
+		all = mesh_snapshot_endpoints(b->snap, t->svc, t->port);
+	if (!all || !all->count)
+		return 0;
+	list = mesh_xcalloc(all->count, sizeof(*list));
+	for (size_t i = 0; i < all->count; i++)
+		if (endpoint_usable(b, t->svc, &all->items[i], t->subset))
+			list[n++] = &all->items[i];
+	*ret = list;
+	return n;
+}
+
+static enum mesh_lb target_lb(const struct mesh_target *t)
+{
+	if (t->subset && t->subset->has_lb)
+		return t->subset->lb;
+	return t->policy.rule && t->policy.rule->has_lb ? t->policy.rule->lb : MESH_LB_ROUND_ROBIN;
+}
+
+static atomic_uint_fast32_t *active_of(struct mesh_builder *b, const struct mesh_addr *addr)
+{
+	struct mesh_slice key = mesh_slice_of((const char *)addr, sizeof(*addr));
+	struct mesh_l7_active *active = mesh_map_get(&b->actives, key);
+
+	if (!active) {
+		active = mesh_l7_states_active(b->states, addr);
+		mesh_vec_push(&b->out->actives, active);
+		mesh_map_put(&b->actives, key, active);
+	}
+	return &active->active;
+}
+
+const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const struct mesh_target *t)
+{
+	mesh_auto_free const struct mesh_endpoint **list = NULL;
+	struct mesh_l7_endpoint *endpoints;
+	struct mesh_l7_cluster *cluster;
+	char key[MESH_SNAPSHOT_KEY + 64];
+
+	if (!t->svc || !t->port || t->missing_subset)
+		return NULL;
+	snprintf(key, sizeof(key), "%s@%p", t->name, (const void *)t->policy.rule);
+	cluster = mesh_map_get_str(&b->clusters, key);
+	if (cluster)
+		return cluster;
+	cluster = mesh_arena_new(b->arena, struct mesh_l7_cluster);
+	cluster->name = t->name;
+	cluster->lb = target_lb(t);
+	cluster->state = mesh_builder_turn(b, t->name);
+	cluster->endpoint_count = mesh_builder_endpoints(b, t, &list);
+	endpoints = mesh_arena_array(b->arena, struct mesh_l7_endpoint, cluster->endpoint_count);
+	for (size_t i = 0; i < cluster->endpoint_count; i++) {
+		endpoints[i].addr = list[i]->addr;
+		endpoints[i].pod = mesh_arena_strdup(b->arena, list[i]->pod);
+		endpoints[i].active = active_of(b, &list[i]->addr);
+	}
+	cluster->endpoints = endpoints;
+	mesh_map_put_str(&b->clusters, key, cluster);
+	return cluster;
+}

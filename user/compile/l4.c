@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel's tables: every Service address, what to do with a connection to it, and among which endpoints. */
+#include "compile/builder.h"
+
+#include "core/mem.h"
+#include "mesh/reasons.h"
+
+static void add_dest(struct mesh_builder *b, const struct mesh_target *t, uint32_t weight, struct mesh_l4_service *ret)
+{
+	mesh_auto_free const struct mesh_endpoint **list = NULL;
+	struct mesh_l4_dest *dest = mesh_vec_add(&ret->dests);
+
+	dest->weight = weight;
+	dest->endpoint_count = mesh_builder_endpoints(b, t, &list);
+	dest->endpoints = mesh_xcalloc(dest->endpoint_count + 1, sizeof(*dest->endpoints));
+	for (size_t i = 0; i < dest->endpoint_count; i++)
+		dest->endpoints[i] = list[i]->addr;
+}
+
+static void add_dests(struct mesh_builder *b, const struct mesh_virtual_service *vs, const struct mesh_service *svc,
+		      uint16_t port, const struct mesh_route_dest *dests, size_t count, struct mesh_l4_service *ret)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *host = mesh_host_resolve(b->arena, dests[i].host, vs->ns);
+		struct mesh_target target;
+
+		mesh_builder_target(b, svc->ns, host, dests[i].port, port, dests[i].subset, &target);
+		add_dest(b, &target, count == 1 ? 1 : dests[i].weight, ret);
+	}
+}
+
+/* Whether a connection can be known to match, or not to, by its port alone. */
+static bool tcp_match_decidable(const struct mesh_tcp_match *m)
+{
+	return m->destination_subnet_count == 0 && m->sni_host_count == 0 && m->source_labels.count == 0 &&
+	       !m->source_namespace;
+}
+
+static bool tcp_route_taken(struct mesh_builder *b, const struct mesh_virtual_service *vs,
+			    const struct mesh_tcp_route *r, uint16_t port)
+{
+	for (size_t i = 0; i < r->match_count; i++) {
+		const struct mesh_tcp_match *m = &r->matches[i];
+
+		if (!tcp_match_decidable(m))
+			mesh_builder_warn(b, "VirtualService", vs->ns, vs->name, "spec.tcp.match",
+					  "only port and gateways are supported yet: this match never holds");
+		else if ((!m->port || m->port == port) &&
+			 (!m->gateway_count || mesh_gateways_have(m->gateways, m->gateway_count, vs->ns, "mesh")))
+			return true;
+	}
+	return r->match_count == 0;
+}
+
+static bool http_match_port_only(const struct mesh_http_match *m)
+{
+	return !m->uri && !m->scheme && !m->method && !m->authority && m->header_count == 0 &&
+	       m->without_header_count == 0 && m->query_count == 0 && m->source_labels.count == 0 &&
+	       !m->source_namespace;
+}
+
+static bool http_route_taken(struct mesh_builder *b, const struct mesh_virtual_service *vs,
+			     const struct mesh_http_route *r, uint16_t port)
+{
+	for (size_t i = 0; i < r->match_count; i++) {
+		const struct mesh_http_match *m = &r->matches[i];
+
+		if (!http_match_port_only(m))
+			mesh_builder_warn(b, "VirtualService", vs->ns, vs->name, "spec.http.match",
+					  "the service is balanced by connection: a request's content is not seen, "
+					  "this match never holds");
+		else if ((!m->port || m->port == port) &&
+			 (!m->gateway_count || mesh_gateways_have(m->gateways, m->gateway_count, vs->ns, "mesh")))
+			return true;
+	}
+	return r->match_count == 0;
+}
+
+/* The first route that a connection takes; returns false when no rule decides. */
+static bool add_rule_dests(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
+			   const char *host, struct mesh_l4_service *ret)
+{
+	const struct mesh_rule *rule = mesh_builder_rule_for(b, host, svc->ns);
+	const struct mesh_virtual_service *vs = rule ? rule->vs : NULL;
+
+	if (!vs || !mesh_snapshot_in_mesh(b->snap, svc->ns) || port->protocol == MESH_PROTOCOL_UDP)
+		return false;
+	if (port->protocol != MESH_PROTOCOL_HTTP) {
+		for (size_t i = 0; i < vs->tcp_count; i++) {
+			if (!tcp_route_taken(b, vs, &vs->tcp[i], port->port))
+				continue;
+			add_dests(b, vs, svc, port->port, vs->tcp[i].dests, vs->tcp[i].dest_count, ret);
+			return true;
+		}
+		return false;
+	}
+	for (size_t i = 0; i < vs->http_count; i++) {
+		if (!http_route_taken(b, vs, &vs->http[i], port->port))
+			continue;
+		add_dests(b, vs, svc, port->port, vs->http[i].dests, vs->http[i].dest_count, ret);
+		return true;
+	}
+	return false;
+}
+
+static enum mesh_tier tier_of(struct mesh_builder *b, const struct mesh_service *svc,
+			      const struct mesh_service_port *port)
+{
+	if (port->protocol != MESH_PROTOCOL_HTTP || port->is_http2 || svc->balance_connection)
+		return MESH_TIER_L4;
+	return mesh_snapshot_in_mesh(b->snap, svc->ns) ? MESH_TIER_L7 : MESH_TIER_L4;
+}
+
+static void add_port(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
+		     const struct mesh_addr *vip, struct mesh_l4_image *image)
+{
+	struct mesh_l4_service *s = mesh_vec_add(&image->services);
+	const char *host = mesh_builder_service_host(b, svc);
+
+	s->name = mesh_xasprintf("%s.%s:%u", svc->name, svc->ns, port->port);
+	s->vip = *vip;
+	s->vip.port = port->port;
+	s->ip_proto = port->protocol == MESH_PROTOCOL_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+	s->tier = tier_of(b, svc, port);
+	if (s->tier == MESH_TIER_L4 && !add_rule_dests(b, svc, port, host, s)) {
+		/* Not by mesh_builder_target(): that knows only what is in the mesh. */
+		struct mesh_target own = {.svc = svc, .port = port};
+
+		add_dest(b, &own, 1, s);
+	}
+}
+
+static int service_order(const void *pa, const void *pb)
+{
+	const struct mesh_l4_service *a = pa, *b = pb;
+	int c = memcmp(&a->vip.ip, &b->vip.ip, sizeof(a->vip.ip));
+
+	if (c)
+		return c;
+	if (a->vip.port != b->vip.port)
+		return a->vip.port < b->vip.port ? -1 : 1;
+	return (int)a->ip_proto - (int)b->ip_proto;
+}
+
+/* Two Services cannot share an address; if the API says so for a moment, one is kept. */
+static void drop_doubles(struct mesh_l4_image *image)
+{
+	struct mesh_l4_image kept = {.version = image->version}, dropped = {0};
+
+	for (size_t i = 0; i < image->services.count; i++) {
+		struct mesh_l4_service *s = &image->services.items[i];
+
+		if (kept.services.count && service_order(&kept.services.items[kept.services.count - 1], s) == 0)
+			mesh_vec_push(&dropped.services, *s);
+		else
+			mesh_vec_push(&kept.services, *s);
+	}
+	mesh_vec_free(&image->services);
+	mesh_l4_image_free(&dropped);
+	*image = kept;
+}
+
+void mesh_compile_l4(const struct mesh_snapshot *snap, struct mesh_l4_image *image, struct mesh_errs *warnings)
+{
+	struct mesh_builder b;
+
+	mesh_builder_init(&b, snap, NULL, warnings);
+	mesh_map_each (e, &snap->services) {
+		const struct mesh_service *svc = e->value;
+
+		for (size_t i = 0; i < svc->port_count; i++)
+			for (size_t k = 0; k < svc->cluster_ip_count; k++)
+				add_port(&b, svc, &svc->ports[i], &svc->cluster_ips[k], image);
+	}
+	if (image->services.count)
+		qsort(image->services.items, image->services.count, sizeof(*image->services.items), service_order);
+	drop_doubles(image);
+	mesh_builder_finish(&b);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All that is known of the cluster, as compile/ reads it. The owner (agent, gateway, a test)
+ * puts decoded objects in and takes them out; the maps own their values. One thread.
+ */
+#ifndef MESH_COMPILE_SNAPSHOT_H
+#define MESH_COMPILE_SNAPSHOT_H
+
+#include "core/map.h"
+#include "model/route.h"
+#include "model/workload.h"
+
+#define MESH_ROOT_NAMESPACE "istio-system"
+
+struct mesh_snapshot {
+	struct mesh_map workloads;         /* "NS/NAME" -> struct mesh_workload * */
+	struct mesh_map services;          /* "NS/NAME" -> struct mesh_service * */
+	struct mesh_map endpoints;         /* "NS/SERVICE/PORTNAME" -> struct mesh_endpoints *, merged over slices */
+	struct mesh_map virtual_services;  /* "NS/NAME" -> struct mesh_virtual_service * */
+	struct mesh_map destination_rules; /* "NS/NAME" -> struct mesh_destination_rule * */
+	struct mesh_map gateways;          /* "NS/NAME" -> struct mesh_gateway * */
+	struct mesh_map members;           /* namespaces in the mesh; the value says nothing */
+};
+
+void mesh_snapshot_free(struct mesh_snapshot *snap);
+
+/** "A/B" or "A/B/C" (c may be NULL) in buf; a key too long is cut, which no valid Kubernetes name is. */
+struct mesh_slice mesh_snapshot_key(char *buf, size_t size, const char *a, const char *b, const char *c);
+enum { MESH_SNAPSHOT_KEY = 640 };
+
+const struct mesh_workload *mesh_snapshot_workload(const struct mesh_snapshot *snap, const char *ns, const char *name);
+const struct mesh_service *mesh_snapshot_service(const struct mesh_snapshot *snap, struct mesh_slice ns,
+						 struct mesh_slice name);
+const struct mesh_endpoints *mesh_snapshot_endpoints(const struct mesh_snapshot *snap, const struct mesh_service *svc,
+						     const struct mesh_service_port *port);
+/** A member, or the mesh's own namespace. */
+bool mesh_snapshot_in_mesh(const struct mesh_snapshot *snap, const char *ns);
+
+/* Put an object in (taking it over) or, with NULL, take out what has that name. They free what was there before. */
+void mesh_snapshot_set_workload(struct mesh_snapshot *snap, const char *ns, const char *name, struct mesh_workload *w);
+void mesh_snapshot_set_service(struct mesh_snapshot *snap, const char *ns, const char *name, struct mesh_service *s);
+void mesh_snapshot_set_endpoints(struct mesh_snapshot *snap, const char *ns, const char *service, const char *port_name,
+				 struct mesh_endpoints *e);
+void mesh_snapshot_set_virtual_service(struct mesh_snapshot *snap, const char *ns, const char *name,
+				       struct mesh_virtual_service *vs);
+void mesh_snapshot_set_destination_rule(struct mesh_snapshot *snap, const char *ns, const char *name,
+					struct mesh_destination_rule *dr);
+void mesh_snapshot_set_gateway(struct mesh_snapshot *snap, const char *ns, const char *name, struct mesh_gateway *gw);
+void mesh_snapshot_set_member(struct mesh_snapshot *snap, const char *ns, bool member);
+
+#endif
