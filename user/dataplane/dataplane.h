@@ -16,9 +16,9 @@ struct mesh_dp;
 struct mesh_dp_pod;
 
 struct mesh_dp_opts {
-	const char *pin_dir;	 /* "/sys/fs/bpf/sockmesh/<cluster>-<node>"; made if missing */
-	const char *cgroup_root; /* v2 cgroup whose pods are this node's: programs attach here */
-	const char *agent_cgroup;/* the agent's own cgroup, exempt; NULL: that of this process */
+	const char *pin_dir;                            /* "/sys/fs/bpf/sockmesh/<cluster>-<node>"; made if missing */
+	const char *cgroup_root;                        /* v2 cgroup whose pods are this node's: programs attach here */
+	const char *agent_cgroup;                       /* the agent's own cgroup, exempt; NULL: that of this process */
 	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */
 };
 
@@ -34,9 +34,9 @@ int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct 
 
 /** What finds a running pod: one of its addresses, among the processes below cgroup_root. */
 struct mesh_dp_found {
-	int netns_fd;	       /* caller closes */
+	int netns_fd; /* caller closes */
 	uint64_t netns_cookie;
-	char *cgroup;	       /* caller frees */
+	char *cgroup; /* caller frees */
 	int pid;
 };
 
@@ -59,7 +59,8 @@ int mesh_dp_captured(struct mesh_dp *dp, uint64_t **ret, size_t *count);
 int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_addr *local,
 		    const struct mesh_addr *peer, struct mesh_addr *ret);
 
-/** Ends established flows in a namespace to an endpoint that is gone (bpf_sock_destroy, else SOCK_DESTROY). Returns how many, or -errno. */
+/** Ends established flows in a namespace to an endpoint that is gone (bpf_sock_destroy, else SOCK_DESTROY). Returns how
+ * many, or -errno. */
 int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint);
 
 /** Programs, links, maps with their fill, counters by reason, pods: for `meshctl status`. New reference. */

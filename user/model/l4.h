@@ -10,14 +10,7 @@
 
 #include "core/addr.h"
 #include "core/vec.h"
-
-/** Which way a flow takes (design: tiers). */
-enum mesh_tier {
-	MESH_TIER_OFF,	  /* untouched */
-	MESH_TIER_L4,	  /* one weighted draw per connection in the kernel */
-	MESH_TIER_L7,	  /* to the agent's listener in the pod's namespace */
-	MESH_TIER_REFUSE, /* ECONNREFUSED with a reason of include/mesh/reasons.h */
-};
+#include "mesh/tier.h"
 
 /** One weighted group of endpoints (a subset). A group with weight but no endpoint refuses what is drawn for it. */
 struct mesh_l4_dest {

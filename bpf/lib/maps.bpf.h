@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map. Each is pinned under its own name and shared by all objects. Sizes here are the
+ * defaults; user space sets those it was asked for before it loads.
+ */
+#ifndef MESH_MAPS_BPF_H
+#define MESH_MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "mesh/abi.h"
+
+/* One entry. Written by the agent when it starts and to switch off; read by every program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct mesh_node);
+} node SEC(".maps");
+
+/* Namespace cookie -> captured pod. Written by the agent: capture, release; read by every program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct mesh_pod);
+} pods SEC(".maps");
+
+/* Destination -> the version of the service in force. Written by apply: one update is the switch; read by connect,
+ * sendmsg. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct mesh_key4);
+	__type(value, struct mesh_svc);
+} svc4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct mesh_key6);
+	__type(value, struct mesh_svc);
+} svc6 SEC(".maps");
+
+/* Set and number -> weighted group. Written by apply before the switch, deleted a grace period after the next; read by
+ * the draw. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct mesh_slot);
+	__type(value, struct mesh_dest);
+} dest SEC(".maps");
+
+/* Set, group and number -> endpoint. Life as dest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, struct mesh_slot);
+	__type(value, struct mesh_ep4);
+} ep4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, struct mesh_slot);
+	__type(value, struct mesh_ep6);
+} ep6 SEC(".maps");
+
+/* Socket -> what it asked for. Written by connect; read by sockops, getpeername, getsockname, recvmsg; goes with the
+ * socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct mesh_sock);
+} sock SEC(".maps");
+
+/* Connection to the agent's listener -> original destination. Written by sockops before the SYN; taken by the agent on
+ * accept, else deleted by sockops when the socket closes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct mesh_tuple);
+	__type(value, struct mesh_origdst);
+} origdst SEC(".maps");
+
+/* Unconnected UDP socket and endpoint -> the address it sent to. Written by sendmsg, read by recvmsg; oldest go first.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct mesh_udp_key);
+	__type(value, struct mesh_udp_src);
+} udpsrc SEC(".maps");
+
+/* Pod, destination and reason -> refusals. Written by every program that refuses; read by status; oldest go first. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct mesh_refused);
+	__type(value, __u64);
+} refused SEC(".maps");
+
+/* Tier -> connects (and first datagrams of unconnected sockets) of captured pods. Written by connect, sendmsg. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MESH_TIER_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} tiers SEC(".maps");
+
+/* Reason -> how often, of all pods; never evicted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MESH_REASON_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} reasons SEC(".maps");
+
+#endif

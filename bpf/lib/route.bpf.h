@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What becomes of a connect() or sendmsg(): the walk from the socket to its tier. */
+#ifndef MESH_ROUTE_BPF_H
+#define MESH_ROUTE_BPF_H
+
+#include "lib/balance.bpf.h"
+#include "lib/reason.bpf.h"
+
+enum { IFINDEX_LOOPBACK = 1 };
+
+enum verdict { VERDICT_OFF, VERDICT_REWRITE, VERDICT_REFUSE };
+
+/* Set before loading: whether the kernel has bpf_set_retval. Without it a refusal is EPERM. */
+const volatile __u32 can_set_retval = 1;
+
+/* Refuses the call: every refusal of the data plane ends here. Returns what the program returns. */
+static __always_inline int refuse(void)
+{
+	if (can_set_retval)
+		bpf_set_retval(-ECONNREFUSED);
+	return 0;
+}
+
+/*
+ * The agent's listener as this socket can reach it. Loopback destinations differ in their low bits,
+ * so that the source ports of all HTTP connections of a pod are not those of one 4-tuple. A socket
+ * bound to a device cannot reach loopback: for it, the listener on the pod's own address.
+ */
+static __always_inline __u32 to_listener(const struct mesh_pod *pod, __u32 bound_dev, struct addr *to)
+{
+	int v4 = is_v4(to->ip), lo = bound_dev == 0 || bound_dev == IFINDEX_LOOPBACK;
+	__u16 port = v4 ? pod->port4 : pod->port6;
+
+	if (!port || (!lo && bound_dev != pod->ifindex))
+		return MESH_REASON_NO_LISTENER;
+	if (v4 && lo) {
+		set_v4(to->ip, bpf_htonl(0x7f400000 | (bpf_get_prandom_u32() & 0x3fffff)));
+	} else if (v4) {
+		set_v4(to->ip, *(__u32 *)pod->ip4);
+	} else if (lo) {
+		to->ip[0] = to->ip[1] = to->ip[2] = 0;
+		to->ip[3] = bpf_htonl(1);
+	} else {
+		__builtin_memcpy(to->ip, pod->ip6, sizeof(to->ip));
+	}
+	to->port = port;
+	return MESH_REASON_NONE;
+}
+
+static __always_inline void remember(struct bpf_sock_addr *ctx, const struct addr *from, const struct addr *to,
+				     __u8 tier)
+{
+	struct mesh_sock *s = bpf_sk_storage_get(&sock, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!s)
+		return;
+	__builtin_memcpy(s->from, from->ip, sizeof(s->from));
+	__builtin_memcpy(s->to, to->ip, sizeof(s->to));
+	s->from_port = from->port;
+	s->to_port = to->port;
+	s->tier = tier;
+}
+
+/* Decides for a captured pod; on VERDICT_REWRITE *to is where to go instead. */
+static __always_inline enum verdict decide(struct bpf_sock_addr *ctx, const struct mesh_pod *pod, __u64 netns,
+					   __u32 sticky, struct addr *to, __u8 *tier)
+{
+	struct addr asked = *to;
+	__u8 proto = ctx->protocol;
+	struct service s = {};
+	__u32 why = MESH_REASON_BAD_CONFIG;
+
+	switch (service_of(to, proto, &s)) {
+	case FOUND_NONE:
+		return VERDICT_OFF;
+	case FOUND_SERVICE:
+		if (s.tier == MESH_TIER_L4)
+			why = draw(&s, sticky, to);
+		else if (s.tier == MESH_TIER_L7 && proto == IPPROTO_TCP)
+			why = to_listener(pod, ctx->sk->bound_dev_if, to);
+		else if (s.tier == MESH_TIER_REFUSE)
+			why = s.reason;
+		break;
+	case FOUND_TORN:
+		break;
+	}
+	if (why != MESH_REASON_NONE) {
+		count_tier(MESH_TIER_REFUSE);
+		count_reason(netns, &asked, proto, why);
+		return VERDICT_REFUSE;
+	}
+	count_tier(s.tier);
+	*tier = s.tier;
+	return VERDICT_REWRITE;
+}
+
+/* connect(): fails closed for what the image refuses; passes what it does not name. */
+static __always_inline enum verdict route_connect(struct bpf_sock_addr *ctx, struct addr *to)
+{
+	struct addr asked = *to;
+	struct mesh_pod *pod;
+	__u64 netns;
+	__u8 tier = 0;
+	enum verdict v;
+
+	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
+		return VERDICT_OFF;
+	pod = pod_of(ctx, &netns);
+	if (!pod || by_agent())
+		return VERDICT_OFF;
+	v = decide(ctx, pod, netns, 0, to, &tier);
+	if (v == VERDICT_REWRITE)
+		remember(ctx, &asked, to, tier);
+	else if (bpf_sk_storage_get(&sock, ctx->sk, NULL, 0))
+		bpf_sk_storage_delete(&sock, ctx->sk);
+	return v;
+}
+
+/* sendmsg() of an unconnected UDP socket: all datagrams to a service go to one endpoint while it stays as it is. */
+static __always_inline enum verdict route_sendmsg(struct bpf_sock_addr *ctx, struct addr *to)
+{
+	struct mesh_udp_key key = {};
+	struct mesh_udp_src *known, src = {};
+	struct addr asked = *to;
+	struct mesh_pod *pod;
+	__u64 netns, cookie;
+	__u8 tier = 0;
+	enum verdict v;
+
+	pod = pod_of(ctx, &netns);
+	if (!pod || by_agent())
+		return VERDICT_OFF;
+	cookie = bpf_get_socket_cookie(ctx);
+	v = decide(ctx, pod, netns, (__u32)(cookie * 0x9e3779b97f4a7c15ULL >> 32) | 1, to, &tier);
+	if (v != VERDICT_REWRITE)
+		return v;
+	key.sock = cookie;
+	key.port = to->port;
+	__builtin_memcpy(key.ip, to->ip, sizeof(key.ip));
+	known = bpf_map_lookup_elem(&udpsrc, &key);
+	if (known && same(&asked, known->ip, known->port))
+		return v;
+	src.port = asked.port;
+	__builtin_memcpy(src.ip, asked.ip, sizeof(src.ip));
+	bpf_map_update_elem(&udpsrc, &key, &src, BPF_ANY);
+	return v;
+}
+
+/* recvmsg(): *from is a datagram's source; true: *from is now the name its receiver sent to. */
+static __always_inline int name_source(struct bpf_sock_addr *ctx, struct addr *from)
+{
+	struct mesh_udp_key key = {.port = from->port};
+	struct mesh_udp_src *src;
+	struct mesh_sock *s;
+	__u64 netns;
+
+	if (!pod_of(ctx, &netns))
+		return 0;
+	s = bpf_sk_storage_get(&sock, ctx->sk, NULL, 0);
+	if (s && same(from, s->to, s->to_port)) {
+		__builtin_memcpy(from->ip, s->from, sizeof(from->ip));
+		from->port = s->from_port;
+		return 1;
+	}
+	key.sock = bpf_get_socket_cookie(ctx);
+	__builtin_memcpy(key.ip, from->ip, sizeof(key.ip));
+	src = bpf_map_lookup_elem(&udpsrc, &key);
+	if (!src)
+		return 0;
+	__builtin_memcpy(from->ip, src->ip, sizeof(from->ip));
+	from->port = src->port;
+	return 1;
+}
+
+/* getpeername(): *peer becomes what connect() was given. */
+static __always_inline int name_peer(struct bpf_sock_addr *ctx, struct addr *peer)
+{
+	struct mesh_sock *s = bpf_sk_storage_get(&sock, ctx->sk, NULL, 0);
+
+	if (!s || !same(peer, s->to, s->to_port))
+		return 0;
+	__builtin_memcpy(peer->ip, s->from, sizeof(peer->ip));
+	peer->port = s->from_port;
+	return 1;
+}
+
+/* getsockname(): a connection that was sent to loopback has the pod's address, as it would have had. */
+static __always_inline int name_self(struct bpf_sock_addr *ctx, struct addr *self)
+{
+	struct mesh_sock *s = bpf_sk_storage_get(&sock, ctx->sk, NULL, 0);
+	struct mesh_pod *pod;
+	__u64 netns;
+
+	if (!s || s->tier != MESH_TIER_L7)
+		return 0;
+	pod = pod_of(ctx, &netns);
+	if (!pod)
+		return 0;
+	if (is_v4(self->ip) && (self->ip[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000)) {
+		self->ip[3] = *(__u32 *)pod->ip4;
+		return 1;
+	}
+	if (!self->ip[0] && !self->ip[1] && !self->ip[2] && self->ip[3] == bpf_htonl(1)) {
+		__builtin_memcpy(self->ip, pod->ip6, sizeof(self->ip));
+		return 1;
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The original destination of a connection to the agent: written when its source port is known and
+ * before the SYN is sent, so it is there before the agent can accept. Never changes a flow; what
+ * cannot be written is counted, and the agent refuses the connection.
+ */
+#include "lib/reason.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum { GO_ON = 1 };
+
+static __always_inline void tuple_of(struct bpf_sock_ops *ctx, struct mesh_tuple *t)
+{
+	__u32 *src = (__u32 *)t->src, *dst = (__u32 *)t->dst;
+
+	if (ctx->family == AF_INET6) {
+		src[0] = ctx->local_ip6[0];
+		src[1] = ctx->local_ip6[1];
+		src[2] = ctx->local_ip6[2];
+		src[3] = ctx->local_ip6[3];
+		dst[0] = ctx->remote_ip6[0];
+		dst[1] = ctx->remote_ip6[1];
+		dst[2] = ctx->remote_ip6[2];
+		dst[3] = ctx->remote_ip6[3];
+	}
+	/* An IPv6 socket connected to an IPv4 address sends and is accepted as IPv4. */
+	if (ctx->family == AF_INET || is_v4(dst)) {
+		set_v4(src, ctx->local_ip4);
+		set_v4(dst, ctx->remote_ip4);
+		t->family = AF_INET;
+	} else {
+		t->family = AF_INET6;
+	}
+	t->netns = bpf_get_netns_cookie(ctx);
+	t->sport = ctx->local_port;
+	t->dport = bpf_ntohl(ctx->remote_port);
+}
+
+static __always_inline struct mesh_sock *sock_of(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct mesh_sock *s;
+
+	if (!sk)
+		return NULL;
+	s = bpf_sk_storage_get(&sock, sk, NULL, 0);
+	return s && s->tier == MESH_TIER_L7 ? s : NULL;
+}
+
+static __always_inline void write_origdst(struct bpf_sock_ops *ctx)
+{
+	struct mesh_sock *s = sock_of(ctx);
+	struct mesh_tuple key = {};
+	struct mesh_origdst value = {};
+	struct addr asked;
+
+	if (!s)
+		return;
+	tuple_of(ctx, &key);
+	__builtin_memcpy(value.ip, s->from, sizeof(value.ip));
+	value.port = s->from_port;
+	value.sock = bpf_get_socket_cookie(ctx);
+	if (bpf_map_update_elem(&origdst, &key, &value, BPF_ANY)) {
+		__builtin_memcpy(asked.ip, s->from, sizeof(asked.ip));
+		asked.port = s->from_port;
+		count_reason(key.netns, &asked, IPPROTO_TCP, MESH_REASON_MAP_FULL);
+		return;
+	}
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+/* A client that sent its request and closed may still be accepted and served: then the agent deletes. */
+static __always_inline void drop_origdst(struct bpf_sock_ops *ctx)
+{
+	__u32 before = ctx->args[0];
+	struct mesh_tuple key = {};
+	struct mesh_origdst *o;
+
+	if (ctx->args[1] != BPF_TCP_CLOSE || before == BPF_TCP_FIN_WAIT1 || before == BPF_TCP_FIN_WAIT2 ||
+	    before == BPF_TCP_CLOSING || !sock_of(ctx))
+		return;
+	tuple_of(ctx, &key);
+	o = bpf_map_lookup_elem(&origdst, &key);
+	if (o && o->sock == bpf_get_socket_cookie(ctx))
+		bpf_map_delete_elem(&origdst, &key);
+}
+
+SEC("sockops")
+int sock_ops(struct bpf_sock_ops *ctx)
+{
+	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
+		write_origdst(ctx);
+	else if (ctx->op == BPF_SOCK_OPS_STATE_CB)
+		drop_origdst(ctx);
+	return GO_ON;
+}

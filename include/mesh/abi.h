@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) OR Apache-2.0 */
+/*
+ * What the BPF programs and user space share: keys, values and limits of every map, and nothing
+ * else does. Fixed-width types, no hidden padding (members named zero are 0), addresses in network
+ * byte order as bytes, ports in host byte order, so that a dump of a map can be read as it is.
+ * A change of any layout raises MESH_ABI_VERSION, which is pinned with the maps.
+ */
+#ifndef MESH_ABI_H
+#define MESH_ABI_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#include "mesh/reasons.h"
+#include "mesh/tier.h"
+
+enum {
+	MESH_ABI_VERSION = 1,
+	MESH_LISTEN_PORT = 15001, /* the agent's listeners in a pod; the next free one if it is taken there */
+	MESH_NAME_LEN = 48,       /* names for people, with the NUL; cut if longer */
+	MESH_DEST_MAX = 256,      /* weighted groups of a service: what the draw can search in */
+	MESH_DRAW_STEPS = 9,      /* halvings that reach one of MESH_DEST_MAX */
+	MESH_READ_TRIES = 4,      /* reads of a service entry that is being replaced */
+};
+
+/* Map node: one entry; what holds for all pods. */
+struct mesh_node {
+	__u32 abi;          /* MESH_ABI_VERSION of what is pinned */
+	__u32 off;          /* not 0: every program lets everything pass */
+	__u64 agent_cgroup; /* connects made by this cgroup's tasks pass untouched */
+};
+
+/* Map pods: key is the cookie of the network namespace. An entry: this pod is captured. */
+struct mesh_pod {
+	__u8 ip4[4];
+	__u8 ip6[16];
+	__u32 ifindex; /* the device that has the addresses */
+	__u16 port4;   /* listener on IPv4 loopback and on ip4; 0: none */
+	__u16 port6;   /* listener on ::1 and on ip6; 0: none */
+	__u32 zero;
+	char name[MESH_NAME_LEN];
+};
+
+/* Maps svc4 and svc6: what clients connect to. */
+struct mesh_key4 {
+	__u8 ip[4];
+	__u16 port;
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 zero;
+} __attribute__((aligned(4)));
+
+struct mesh_key6 {
+	__u8 ip[16];
+	__u16 port;
+	__u8 proto;
+	__u8 zero;
+} __attribute__((aligned(4)));
+
+/*
+ * One version of a service. All that it points to (dest, ep4, ep6) carries its set number and is never
+ * changed; replacing this one entry is the switch. The kernel may give a replaced entry's memory to
+ * another key while a program still reads it: the seal tells.
+ */
+struct mesh_svc {
+	__u64 set;   /* never used twice */
+	__u64 seal;  /* mesh_seal() of key and value */
+	__u32 total; /* sum of the weights */
+	__u16 dests;
+	__u8 tier;   /* enum mesh_tier */
+	__u8 reason; /* enum mesh_reason, with MESH_TIER_REFUSE */
+	char name[MESH_NAME_LEN];
+};
+
+/* Key of dest (index 0), ep4 and ep6. */
+struct mesh_slot {
+	__u64 set;
+	__u32 dest;
+	__u32 index;
+};
+
+/* Map dest: one weighted group. */
+struct mesh_dest {
+	__u32 weight;
+	__u32 upto; /* sum of the weights up to and with this one */
+	__u32 endpoints;
+	__u32 zero;
+	__u64 turn; /* round robin; the one member that programs change */
+};
+
+/* Maps ep4 and ep6: one endpoint. */
+struct mesh_ep4 {
+	__u8 ip[4];
+	__u16 port;
+	__u16 zero;
+} __attribute__((aligned(4)));
+
+struct mesh_ep6 {
+	__u8 ip[16];
+	__u16 port;
+	__u16 zero;
+} __attribute__((aligned(4)));
+
+/* Map sock (by socket): what its connect() named and what it was given instead. IPv4 as ::ffff:a.b.c.d. */
+struct mesh_sock {
+	__u8 from[16];
+	__u8 to[16];
+	__u16 from_port;
+	__u16 to_port;
+	__u8 tier;
+	__u8 zero[3];
+} __attribute__((aligned(8)));
+
+/* Map origdst: a connection on its way to the agent's listener, as its client sees it. IPv4 as ::ffff:a.b.c.d. */
+struct mesh_tuple {
+	__u64 netns;
+	__u8 src[16];
+	__u8 dst[16];
+	__u16 sport;
+	__u16 dport;
+	__u16 family; /* 2: IPv4, also from an IPv6 socket; 10: IPv6 */
+	__u16 zero;
+} __attribute__((aligned(8)));
+
+struct mesh_origdst {
+	__u8 ip[16];
+	__u16 port;
+	__u16 zero[3];
+	__u64 sock; /* socket cookie of the client */
+} __attribute__((aligned(8)));
+
+/* Map udpsrc: the name under which an unconnected socket knows a UDP endpoint. IPv4 as ::ffff:a.b.c.d. */
+struct mesh_udp_key {
+	__u64 sock; /* socket cookie */
+	__u8 ip[16];
+	__u16 port;
+	__u16 zero[3];
+} __attribute__((aligned(8)));
+
+struct mesh_udp_src {
+	__u8 ip[16];
+	__u16 port;
+	__u16 zero;
+} __attribute__((aligned(4)));
+
+/* Map refused: how often, by pod, destination and reason. IPv4 as ::ffff:a.b.c.d. */
+struct mesh_refused {
+	__u64 netns;
+	__u8 ip[16];
+	__u16 port;
+	__u8 proto;
+	__u8 reason; /* enum mesh_reason */
+	__u32 zero;
+} __attribute__((aligned(8)));
+
+_Static_assert(sizeof(struct mesh_node) == 16, "map value");
+_Static_assert(sizeof(struct mesh_pod) == 80, "map value");
+_Static_assert(sizeof(struct mesh_key4) == 8, "map key");
+_Static_assert(sizeof(struct mesh_key6) == 20, "map key");
+_Static_assert(sizeof(struct mesh_svc) == 72, "map value");
+_Static_assert(sizeof(struct mesh_slot) == 16, "map key");
+_Static_assert(sizeof(struct mesh_dest) == 24, "map value");
+_Static_assert(sizeof(struct mesh_ep4) == 8, "map value");
+_Static_assert(sizeof(struct mesh_ep6) == 20, "map value");
+_Static_assert(sizeof(struct mesh_sock) == 40, "map value");
+_Static_assert(sizeof(struct mesh_tuple) == 48, "map key");
+_Static_assert(sizeof(struct mesh_origdst) == 32, "map value");
+_Static_assert(sizeof(struct mesh_udp_key) == 32, "map key");
+_Static_assert(sizeof(struct mesh_udp_src) == 20, "map value");
+_Static_assert(sizeof(struct mesh_refused) == 32, "map key");
+
+static inline __attribute__((always_inline)) __u64 mesh_seal_step(__u64 h, __u64 word)
+{
+	h = (h ^ word) * 0x9e3779b97f4a7c15ULL;
+	return h ^ (h >> 29);
+}
+
+/** Seal of a service entry: of its key's words and of all that programs read in its value. */
+static inline __attribute__((always_inline)) __u64 mesh_seal(const __u32 *key, int key_words, __u64 set, __u32 total,
+							     __u16 dests, __u8 tier, __u8 reason)
+{
+	__u64 h = MESH_ABI_VERSION;
+
+	for (int i = 0; i < key_words; i++)
+		h = mesh_seal_step(h, key[i]);
+	h = mesh_seal_step(h, set);
+	h = mesh_seal_step(h, ((__u64)total << 32) | ((__u64)dests << 16) | ((__u64)tier << 8) | reason);
+	return h;
+}
+
+#endif

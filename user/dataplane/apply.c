@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From an image to the maps: check all, write every new set beside the old ones, then switch
+ * service by service, then let the old sets be swept. Until the first switch a failure undoes itself.
+ */
+#include "dataplane/dp.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+struct change {
+	const struct mesh_l4_service *s;
+	struct mesh_dp_service *old; /* NULL: new */
+	uint64_t set, hash;
+};
+
+struct plan {
+	MESH_VEC(struct change) changes;
+	size_t count[2]; /* services of the image, IPv4 and IPv6 */
+};
+
+static int bad(struct mesh_errs *errs, const struct mesh_l4_service *s, const char *text)
+{
+	mesh_errs_add(errs, "service %s: %s", s->name ? s->name : "without a name", text);
+	return -EINVAL;
+}
+
+static int check_dests(const struct mesh_l4_service *s, struct mesh_errs *errs)
+{
+	bool v4 = mesh_addr_is_v4(&s->vip);
+	uint64_t total = 0;
+
+	if (s->dests.count > MESH_DEST_MAX)
+		return bad(errs, s, "more than 256 weighted destinations");
+	mesh_vec_each (d, &s->dests) {
+		total += d->weight;
+		if (d->endpoint_count > UINT32_MAX)
+			return bad(errs, s, "too many endpoints");
+		for (size_t i = 0; i < d->endpoint_count; i++)
+			if (mesh_addr_is_v4(&d->endpoints[i]) != v4)
+				return bad(errs, s, "an endpoint is not of its address's family");
+	}
+	return total > UINT32_MAX ? bad(errs, s, "the weights' sum is above 4294967295") : 0;
+}
+
+static int check_service(const struct mesh_l4_service *s, struct mesh_errs *errs)
+{
+	if (s->ip_proto != IPPROTO_TCP && s->ip_proto != IPPROTO_UDP)
+		return bad(errs, s, "neither TCP nor UDP");
+	switch (s->tier) {
+	case MESH_TIER_OFF:
+		return 0;
+	case MESH_TIER_L4:
+		return check_dests(s, errs);
+	case MESH_TIER_L7:
+		return s->ip_proto == IPPROTO_TCP ? 0 : bad(errs, s, "the HTTP tier is for TCP only");
+	case MESH_TIER_REFUSE:
+		return s->refuse_reason > MESH_REASON_NONE && s->refuse_reason < MESH_REASON_COUNT
+			       ? 0
+			       : bad(errs, s, "a refusal without a known reason");
+	default:
+		return bad(errs, s, "an unknown tier");
+	}
+}
+
+static int check_size(size_t count, uint32_t size, const char *what, struct mesh_errs *errs)
+{
+	if (count <= size)
+		return 0;
+	mesh_errs_add(errs, "%zu %s do not fit in the data plane's table of %u", count, what, size);
+	return -E2BIG;
+}
+
+/* Finds what differs from what is in force, and marks what is still wanted. */
+static int make_plan(struct mesh_dp *dp, const struct mesh_l4_image *image, struct plan *plan, struct mesh_errs *errs)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf scratch = {0};
+	int r = 0, one;
+
+	mesh_vec_each (s, &image->services) {
+		one = check_service(s, errs);
+		r = r < 0 ? r : one;
+	}
+	if (r < 0)
+		return r;
+	mesh_vec_each (s, &image->services) {
+		struct change c = {.s = s, .hash = mesh_dp_service_hash(s, &scratch)};
+		struct mesh_dp_key key;
+
+		if (s->tier == MESH_TIER_OFF)
+			continue;
+		mesh_dp_key_of(s, &key);
+		c.old = mesh_map_get(&dp->services, mesh_dp_key_bytes(&key));
+		plan->count[key.v6]++;
+		if (c.old)
+			c.old->seen = dp->applies;
+		if (!c.old || c.old->hash != c.hash)
+			mesh_vec_push(&plan->changes, c);
+	}
+	r = check_size(plan->count[0], dp->sizes[MESH_DP_MAP_SVC4], "IPv4 services", errs);
+	one = check_size(plan->count[1], dp->sizes[MESH_DP_MAP_SVC6], "IPv6 services", errs);
+	return r < 0 ? r : one;
+}
+
+static uint32_t dests_of(const struct mesh_l4_service *s)
+{
+	return s->tier == MESH_TIER_L4 ? (uint32_t)s->dests.count : 0;
+}
+
+static int write_set(struct mesh_dp *dp, struct change *c)
+{
+	int r = 0;
+
+	for (int attempt = 0; attempt < 2; attempt++) {
+		c->set = dp->next_set++;
+		r = dests_of(c->s) ? mesh_dp_set_write(dp, c->s, c->set, c->old) : 0;
+		if (r == 0)
+			return 0;
+		mesh_dp_set_delete(dp, &(struct mesh_dp_garbage){c->set, dests_of(c->s), !mesh_addr_is_v4(&c->s->vip)});
+		c->set = 0;
+		if (r != -E2BIG && r != -ENOMEM)
+			break;
+		mesh_dp_sweep_flush(dp); /* perhaps it is old sets that take the room */
+	}
+	return r;
+}
+
+static int write_sets(struct mesh_dp *dp, struct plan *plan, struct mesh_errs *errs)
+{
+	mesh_vec_each (c, &plan->changes) {
+		int r = write_set(dp, c);
+
+		if (r == 0)
+			continue;
+		mesh_errs_add(errs, "writing service %s: %s; the last configuration stays in force",
+			      c->s->name ? c->s->name : "", r == -E2BIG ? "the endpoint table is full" : strerror(-r));
+		mesh_vec_each (undo, &plan->changes)
+			if (undo->set)
+				mesh_dp_set_delete(dp, &(struct mesh_dp_garbage){undo->set, dests_of(undo->s),
+										 !mesh_addr_is_v4(&undo->s->vip)});
+		return r;
+	}
+	return 0;
+}
+
+static int switch_service(struct mesh_dp *dp, struct change *c)
+{
+	struct mesh_dp_service *s = c->old;
+	int r = mesh_dp_set_switch(dp, c->s, c->set);
+
+	if (r < 0)
+		return r;
+	if (s) {
+		mesh_dp_sweep_add(dp, s->set, s->dests, s->key.v6);
+	} else {
+		s = mesh_xcalloc(1, sizeof(*s));
+		mesh_dp_key_of(c->s, &s->key);
+		mesh_map_put(&dp->services, mesh_dp_key_bytes(&s->key), s);
+	}
+	s->set = c->set;
+	s->hash = c->hash;
+	s->dests = dests_of(c->s);
+	s->seen = dp->applies;
+	return 0;
+}
+
+static int remove_unseen(struct mesh_dp *dp)
+{
+	int r = 0;
+
+	mesh_map_each (e, &dp->services) {
+		struct mesh_dp_service *s = e->value;
+
+		if (s->seen == dp->applies)
+			continue;
+		r = mesh_dp_service_delete(dp, &s->key);
+		if (r < 0)
+			break;
+		mesh_dp_sweep_add(dp, s->set, s->dests, s->key.v6);
+		mesh_map_remove(&dp->services, mesh_slice_of(e->key, e->key_len));
+		free(s);
+	}
+	return r;
+}
+
+int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs)
+{
+	struct plan plan = {0};
+	int r;
+
+	dp->applies++;
+	r = make_plan(dp, image, &plan, errs);
+	if (r == 0)
+		r = write_sets(dp, &plan, errs);
+	if (r < 0)
+		goto out;
+	/* Room first: what is removed may make way for what is new. */
+	r = remove_unseen(dp);
+	mesh_vec_each (c, &plan.changes) {
+		int one = switch_service(dp, c);
+
+		if (one < 0) {
+			mesh_errs_add(errs, "switching service %s: %s", c->s->name ? c->s->name : "", strerror(-one));
+			r = one;
+		}
+	}
+	if (r == 0)
+		dp->version = image->version;
+out:
+	mesh_vec_free(&plan.changes);
+	return r;
+}

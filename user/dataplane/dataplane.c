@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/dataplane.h"
+
+#include "core/netns.h"
+#include "dataplane/dp.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+
+static int agent_cgroup_id(const struct mesh_dp_opts *opts, uint64_t *ret, struct mesh_errs *errs)
+{
+	mesh_auto_free char *own = NULL;
+	int r = 0;
+
+	if (!opts->agent_cgroup)
+		r = mesh_cgroup_of_pid(getpid(), &own);
+	if (r == 0)
+		r = mesh_cgroup_id(opts->agent_cgroup ? opts->agent_cgroup : own, ret);
+	if (r < 0)
+		mesh_errs_add(errs, "the agent's cgroup %s: %s", opts->agent_cgroup ? opts->agent_cgroup : "",
+			      strerror(-r));
+	return r;
+}
+
+/* Connections that were on their way to an earlier agent: its listeners are gone, and so are they. */
+static void drop_leftover_origdst(struct mesh_dp *dp)
+{
+	int fd = dp->maps[MESH_DP_MAP_ORIGDST];
+	struct mesh_tuple key;
+
+	while (bpf_map_get_next_key(fd, NULL, &key) == 0)
+		if (bpf_map_delete_elem(fd, &key) < 0)
+			return;
+}
+
+static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
+{
+	int r = agent_cgroup_id(opts, &dp->agent_cgroup, errs);
+
+	if (r == 0)
+		r = mesh_dp_load(dp, opts, errs);
+	if (r < 0)
+		return r;
+	if (dp->adopted)
+		drop_leftover_origdst(dp);
+	r = mesh_dp_table_adopt(dp);
+	if (r < 0) {
+		mesh_errs_add(errs, "reading the services in force: %s", strerror(-r));
+		return r;
+	}
+	r = mesh_dp_sweep_start(dp);
+	if (r < 0) {
+		mesh_errs_add(errs, "starting a thread: %s", strerror(-r));
+		return r;
+	}
+	return mesh_dp_attach(dp, errs);
+}
+
+int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
+{
+	struct mesh_dp *dp = mesh_xcalloc(1, sizeof(*dp));
+	int r;
+
+	dp->pin_dir = mesh_xstrdup(opts->pin_dir);
+	dp->cgroup_root = mesh_xstrdup(opts->cgroup_root);
+	dp->next_set = 1;
+	pthread_mutex_init(&dp->lock, NULL);
+	pthread_cond_init(&dp->wake, NULL);
+	r = start(dp, opts, errs);
+	if (r < 0) {
+		mesh_dp_free(dp);
+		return r;
+	}
+	*ret = dp;
+	return 0;
+}
+
+void mesh_dp_free(struct mesh_dp *dp)
+{
+	if (!dp)
+		return;
+	mesh_dp_sweep_stop(dp);
+	mesh_dp_unload(dp);
+	mesh_map_each (e, &dp->services)
+		free(e->value);
+	mesh_map_free(&dp->services);
+	mesh_vec_free(&dp->garbage);
+	mesh_dp_cache_free(dp->cache);
+	pthread_cond_destroy(&dp->wake);
+	pthread_mutex_destroy(&dp->lock);
+	free(dp->pin_dir);
+	free(dp->cgroup_root);
+	free(dp);
+}
+
+static int remove_pins(const char *dir, bool links)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d))) {
+		mesh_auto_free char *path = mesh_xasprintf("%s/%s", dir, e->d_name);
+		struct bpf_link *link;
+
+		if (e->d_name[0] == '.' || e->d_type == DT_DIR)
+			continue;
+		/* A process that still holds the link must not keep it attached. */
+		link = links ? bpf_link__open(path) : NULL;
+		if (link) {
+			bpf_link__detach(link);
+			bpf_link__destroy(link);
+		}
+		if (unlink(path) < 0)
+			r = -errno;
+	}
+	closedir(d);
+	if (rmdir(dir) < 0 && r == 0 && errno != ENOENT)
+		r = -errno;
+	return r;
+}
+
+int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs)
+{
+	mesh_auto_free char *links = mesh_xasprintf("%s/links", pin_dir);
+	int r = remove_pins(links, true);
+
+	if (r == 0)
+		r = remove_pins(pin_dir, false);
+	if (r < 0)
+		mesh_errs_add(errs, "removing the pins in %s: %s", pin_dir, strerror(-r));
+	return r;
+}
+
+int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_addr *local,
+		    const struct mesh_addr *peer, struct mesh_addr *ret)
+{
+	int fd = dp->maps[MESH_DP_MAP_ORIGDST];
+	struct mesh_tuple key = {
+		.netns = netns_cookie,
+		.sport = peer->port,
+		.dport = local->port,
+		.family = mesh_addr_is_v4(local) ? AF_INET : AF_INET6,
+	};
+	struct mesh_origdst value;
+	int r;
+
+	memcpy(key.src, &peer->ip, sizeof(key.src));
+	memcpy(key.dst, &local->ip, sizeof(key.dst));
+	r = bpf_map_lookup_and_delete_elem(fd, &key, &value);
+	if (r == -EOPNOTSUPP || r == -524 || r == -EINVAL) { /* before 5.14 */
+		r = bpf_map_lookup_elem(fd, &key, &value);
+		if (r == 0)
+			bpf_map_delete_elem(fd, &key);
+	}
+	if (r < 0)
+		return r;
+	*ret = (struct mesh_addr){.port = value.port};
+	memcpy(&ret->ip, value.ip, sizeof(ret->ip));
+	return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of dataplane/ share; nobody else includes it. Map descriptors are set once by
+ * load and only read after, so any thread may use them; all else belongs to the control thread,
+ * but for the garbage, which has its own lock.
+ */
+#ifndef MESH_DATAPLANE_DP_H
+#define MESH_DATAPLANE_DP_H
+
+#include "core/err.h"
+#include "core/map.h"
+#include "dataplane/dataplane.h"
+#include "mesh/abi.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <pthread.h>
+
+/* Every map; its name in bpf/lib/maps.bpf.h and its pin. */
+#define MESH_DP_MAPS(X)                                                                                                \
+	X(NODE, node)                                                                                                  \
+	X(PODS, pods)                                                                                                  \
+	X(SVC4, svc4)                                                                                                  \
+	X(SVC6, svc6)                                                                                                  \
+	X(DEST, dest)                                                                                                  \
+	X(EP4, ep4)                                                                                                    \
+	X(EP6, ep6)                                                                                                    \
+	X(SOCK, sock)                                                                                                  \
+	X(ORIGDST, origdst)                                                                                            \
+	X(UDPSRC, udpsrc)                                                                                              \
+	X(REFUSED, refused)                                                                                            \
+	X(TIERS, tiers)                                                                                                \
+	X(REASONS, reasons)
+
+enum mesh_dp_map {
+#define MESH_DP_MAP_ENUM(id, name) MESH_DP_MAP_##id,
+	MESH_DP_MAPS(MESH_DP_MAP_ENUM)
+#undef MESH_DP_MAP_ENUM
+		MESH_DP_MAP_COUNT
+};
+
+/* The key of svc4 or svc6. */
+struct mesh_dp_key {
+	bool v6;
+	union {
+		struct mesh_key4 k4;
+		struct mesh_key6 k6;
+	};
+};
+
+/* A service as the maps have it. */
+struct mesh_dp_service {
+	struct mesh_dp_key key;
+	uint64_t set, hash; /* hash: of all that an image says of it */
+	uint32_t dests;
+	uint64_t seen; /* the apply that last found it in an image */
+};
+
+/* A set that nothing points to any more, or never did. */
+struct mesh_dp_garbage {
+	uint64_t set;
+	uint32_t dests;
+	bool v6;
+};
+
+struct mesh_dp_addr_cache;
+
+struct mesh_dp {
+	char *pin_dir, *cgroup_root;
+	uint64_t agent_cgroup;
+	struct connect_bpf *connect;
+	struct sockops_bpf *sockops;
+	int maps[MESH_DP_MAP_COUNT];
+	uint32_t sizes[MESH_DP_MAP_COUNT];
+	bool can_set_retval, adopted;
+
+	struct mesh_map services; /* key bytes -> struct mesh_dp_service */
+	uint64_t next_set, version, applies;
+
+	pthread_t sweeper;
+	bool sweeper_runs;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	MESH_VEC(struct mesh_dp_garbage) garbage; /* under lock */
+	bool stop;                                /* under lock */
+
+	struct mesh_dp_addr_cache *cache;
+};
+
+const char *mesh_dp_map_name(enum mesh_dp_map map);
+
+/** An address of a namespace. */
+struct mesh_dp_ifaddr {
+	struct mesh_addr addr; /* port 0 */
+	uint32_t ifindex;
+	bool tentative; /* IPv6 duplicate address detection has not ended */
+};
+
+struct mesh_dp_ifaddrs {
+	MESH_VEC(struct mesh_dp_ifaddr) list;
+};
+
+/** Addresses of a namespace but those of loopback, by rtnetlink. Returns 0 or -errno. Free list's array. */
+int mesh_dp_addresses(int netns_fd, struct mesh_dp_ifaddrs *ret);
+
+/* load.c */
+int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs);
+int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs);
+void mesh_dp_unload(struct mesh_dp *dp);
+
+/* table.c: the service entries in the maps */
+struct mesh_slice mesh_dp_key_bytes(const struct mesh_dp_key *key);
+void mesh_dp_key_of(const struct mesh_l4_service *s, struct mesh_dp_key *ret);
+uint64_t mesh_dp_service_hash(const struct mesh_l4_service *s, struct mesh_buf *scratch);
+/** Writes the groups and endpoints of s under set; old: whose turns to go on from, or NULL. Returns 0 or -errno. */
+int mesh_dp_set_write(struct mesh_dp *dp, const struct mesh_l4_service *s, uint64_t set,
+		      const struct mesh_dp_service *old);
+/** Puts set in force for s. Returns 0 or -errno. */
+int mesh_dp_set_switch(struct mesh_dp *dp, const struct mesh_l4_service *s, uint64_t set);
+int mesh_dp_service_delete(struct mesh_dp *dp, const struct mesh_dp_key *key);
+/** Reads what is in force into dp->services and drops sets that nothing points to. Returns 0 or -errno. */
+int mesh_dp_table_adopt(struct mesh_dp *dp);
+
+/* sweep.c: deletes sets when no program can still be reading them */
+int mesh_dp_sweep_start(struct mesh_dp *dp);
+void mesh_dp_sweep_stop(struct mesh_dp *dp);
+void mesh_dp_sweep_add(struct mesh_dp *dp, uint64_t set, uint32_t dests, bool v6);
+/** Deletes now, after a grace period, all that was added. */
+void mesh_dp_sweep_flush(struct mesh_dp *dp);
+void mesh_dp_set_delete(struct mesh_dp *dp, const struct mesh_dp_garbage *g);
+
+/* find.c */
+void mesh_dp_cache_free(struct mesh_dp_addr_cache *cache);
+
+#endif

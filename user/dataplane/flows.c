@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ending flows to an endpoint that is gone: by sock_diag's SOCK_DESTROY. */
+#include "core/netns.h"
+#include "dataplane/dp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+enum {
+	/* All but TIME_WAIT, CLOSE and LISTEN: what has a peer and can be told. */
+	LIVE_STATES = (1 << TCP_ESTABLISHED) | (1 << TCP_SYN_SENT) | (1 << TCP_FIN_WAIT1) | (1 << TCP_FIN_WAIT2) |
+		      (1 << TCP_CLOSE_WAIT) | (1 << TCP_LAST_ACK) | (1 << TCP_CLOSING),
+};
+
+struct victims {
+	MESH_VEC(struct inet_diag_req_v2) list;
+};
+
+static bool is_to(const struct inet_diag_msg *m, const struct mesh_addr *endpoint)
+{
+	struct mesh_addr dst = {.port = ntohs(m->id.idiag_dport)};
+	uint32_t v4;
+
+	if (m->idiag_family == AF_INET) {
+		memcpy(&v4, m->id.idiag_dst, sizeof(v4));
+		dst = mesh_addr_from_v4(v4, dst.port);
+	} else {
+		memcpy(&dst.ip, m->id.idiag_dst, sizeof(dst.ip));
+	}
+	return mesh_addr_eq(&dst, endpoint);
+}
+
+/* The agent ends its own connections itself, when their requests are done. */
+static bool is_agents(const struct mesh_dp *dp, const struct nlmsghdr *h)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	const struct rtattr *a = (const struct rtattr *)(m + 1);
+	int left = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
+	uint64_t cgroup;
+
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if (a->rta_type == INET_DIAG_CGROUP_ID) {
+			memcpy(&cgroup, RTA_DATA(a), sizeof(cgroup));
+			return cgroup == dp->agent_cgroup;
+		}
+	return false;
+}
+
+static void note_victim(const struct mesh_dp *dp, const struct nlmsghdr *h, const struct mesh_addr *endpoint,
+			struct victims *v)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct inet_diag_req_v2 *req;
+
+	if (!is_to(m, endpoint) || is_agents(dp, h))
+		return;
+	req = mesh_vec_add(&v->list);
+	req->sdiag_family = m->idiag_family;
+	req->sdiag_protocol = IPPROTO_TCP;
+	req->idiag_states = 1U << m->idiag_state;
+	req->id = m->id;
+}
+
+static int list_sockets(const struct mesh_dp *dp, int fd, int family, const struct mesh_addr *endpoint,
+			struct victims *v)
+{
+	struct {
+		struct nlmsghdr h;
+		struct inet_diag_req_v2 r;
+	} ask = {
+		.h = {.nlmsg_len = sizeof(ask),
+		      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+		.r = {.sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = LIVE_STATES},
+	};
+	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
+
+	if (send(fd, &ask, sizeof(ask), 0) < 0)
+		return -errno;
+	for (;;) {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+		size_t left = n > 0 ? (size_t)n : 0;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		for (struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+			if (h->nlmsg_type == NLMSG_DONE)
+				return 0;
+			if (h->nlmsg_type == NLMSG_ERROR)
+				return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
+			if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+				note_victim(dp, h, endpoint, v);
+		}
+	}
+}
+
+/* Returns 1, 0 if it was gone already, or -errno. */
+static int destroy(int fd, const struct inet_diag_req_v2 *victim)
+{
+	struct {
+		struct nlmsghdr h;
+		struct inet_diag_req_v2 r;
+	} ask = {
+		.h = {.nlmsg_len = sizeof(ask), .nlmsg_type = SOCK_DESTROY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+		.r = *victim,
+	};
+	struct {
+		struct nlmsghdr h;
+		struct nlmsgerr e;
+		char rest[512];
+	} answer;
+
+	if (send(fd, &ask, sizeof(ask), 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer.h))
+		return -errno;
+	if (answer.h.nlmsg_type != NLMSG_ERROR)
+		return -EPROTO;
+	return answer.e.error == -ENOENT ? 0 : answer.e.error < 0 ? answer.e.error : 1;
+}
+
+int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint)
+{
+	mesh_auto_fd int fd = mesh_netns_socket(netns_fd, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	struct victims v = {0};
+	int r, ended = 0;
+
+	(void)netns_cookie;
+	if (fd < 0)
+		return fd;
+	r = list_sockets(dp, fd, AF_INET, endpoint, &v);
+	if (r == 0)
+		r = list_sockets(dp, fd, AF_INET6, endpoint, &v);
+	for (size_t i = 0; r == 0 && i < v.list.count; i++) {
+		int one = destroy(fd, &v.list.items[i]);
+
+		if (one < 0)
+			r = one;
+		else
+			ended += one;
+	}
+	mesh_vec_free(&v.list);
+	return r < 0 ? r : ended;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading, pinning and attaching; what is pinned is adopted: maps kept, programs replaced within their links. */
+#include "dataplane/dp.h"
+
+#include "core/netns.h"
+#include "connect.skel.h"
+#include "sockops.skel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+static const char *const map_names[] = {
+#define MAP_NAME(id, name) #name,
+	MESH_DP_MAPS(MAP_NAME)
+#undef MAP_NAME
+};
+
+const char *mesh_dp_map_name(enum mesh_dp_map map)
+{
+	return map_names[map];
+}
+
+/* libbpf's last warnings, for the error that follows them. */
+static __thread char said[2048];
+
+static int listen_to_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	size_t len = strlen(said);
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	if (len > sizeof(said) / 2)
+		len = 0;
+	return vsnprintf(said + len, sizeof(said) - len, fmt, ap);
+}
+
+static int fail(struct mesh_errs *errs, int r, const char *what)
+{
+	struct mesh_err *e = mesh_errs_add(errs, "%s: %s", what, strerror(-r));
+
+	for (char *c = said; *c; c++)
+		if (*c == '\n')
+			*c = ' ';
+	if (e && r == -EPERM)
+		e->hint = mesh_xstrdup("needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+	else if (e && said[0])
+		e->hint = mesh_xstrdup(said);
+	said[0] = '\0';
+	return r;
+}
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+static int make_dirs(const char *dir)
+{
+	mesh_auto_free char *path = mesh_xstrdup(dir);
+
+	for (char *c = path + 1;; c++) {
+		char was = *c;
+
+		if (was != '/' && was != '\0')
+			continue;
+		*c = '\0';
+		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		*c = was;
+		if (was == '\0')
+			return 0;
+	}
+}
+
+static int make_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
+{
+	static const char root[] = "/sys/fs/bpf";
+	mesh_auto_free char *links = mesh_xasprintf("%s/links", dp->pin_dir);
+	int r;
+
+	if (strncmp(dp->pin_dir, root, strlen(root)) == 0 && !is_bpffs(root) &&
+	    mount("bpf", root, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
+		return fail(errs, -errno, "mounting the BPF file system at /sys/fs/bpf");
+	r = make_dirs(links);
+	if (r < 0)
+		return fail(errs, r, dp->pin_dir);
+	if (!is_bpffs(dp->pin_dir)) {
+		mesh_errs_add(errs, "%s is not in a BPF file system", dp->pin_dir);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The size of the pinned map of that name, 0 if none is pinned. */
+static uint32_t pinned_size(const char *pin)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	mesh_auto_fd int fd = bpf_obj_get(pin);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return 0;
+	return info.max_entries;
+}
+
+static int check_abi(struct mesh_dp *dp, struct mesh_errs *errs)
+{
+	mesh_auto_free char *pin = mesh_xasprintf("%s/node", dp->pin_dir);
+	mesh_auto_fd int fd = bpf_obj_get(pin);
+	struct mesh_node node = {0};
+	uint32_t zero = 0;
+
+	if (fd < 0)
+		return 0;
+	if (bpf_map_lookup_elem(fd, &zero, &node) < 0)
+		return fail(errs, -errno, pin);
+	if (node.abi != 0 && node.abi != MESH_ABI_VERSION) {
+		struct mesh_err *e = mesh_errs_add(errs, "%s is pinned by version %u of the data plane, this is %u",
+						   pin, node.abi, MESH_ABI_VERSION);
+		if (e)
+			e->hint = mesh_xstrdup("detach the old one first");
+		return -EPROTO;
+	}
+	dp->adopted = node.abi == MESH_ABI_VERSION;
+	return 0;
+}
+
+static void size_maps(struct mesh_dp *dp, const struct mesh_dp_opts *opts)
+{
+	uint32_t services = opts->max_services ? opts->max_services : 16384;
+	uint32_t endpoints = opts->max_endpoints ? opts->max_endpoints : 131072;
+
+	dp->sizes[MESH_DP_MAP_PODS] = opts->max_pods ? opts->max_pods : 1024;
+	dp->sizes[MESH_DP_MAP_SVC4] = dp->sizes[MESH_DP_MAP_SVC6] = services;
+	/* The new version stands beside the old until it is swept. */
+	dp->sizes[MESH_DP_MAP_DEST] = services * 4;
+	dp->sizes[MESH_DP_MAP_EP4] = dp->sizes[MESH_DP_MAP_EP6] = endpoints * 2;
+}
+
+/* Pins an object's maps under their names, which also makes libbpf take over those that are there. */
+static int place_maps(struct mesh_dp *dp, struct bpf_object *obj)
+{
+	struct bpf_map *map;
+
+	for (int i = 0; i < MESH_DP_MAP_COUNT; i++) {
+		mesh_auto_free char *pin = mesh_xasprintf("%s/%s", dp->pin_dir, map_names[i]);
+		uint32_t size = pinned_size(pin);
+		int r;
+
+		map = bpf_object__find_map_by_name(obj, map_names[i]);
+		if (!map)
+			return -ENOENT;
+		r = bpf_map__set_pin_path(map, pin);
+		if (r == 0 && (size || dp->sizes[i]))
+			r = bpf_map__set_max_entries(map, size ? size : dp->sizes[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *what, struct mesh_errs *errs)
+{
+	int r = place_maps(dp, obj);
+
+	if (r == 0)
+		r = bpf_object__load(obj);
+	if (r < 0)
+		return fail(errs, r, what);
+	return 0;
+}
+
+static int open_objects(struct mesh_dp *dp, struct mesh_errs *errs)
+{
+	dp->connect = connect_bpf__open();
+	dp->sockops = dp->connect ? sockops_bpf__open() : NULL;
+	if (!dp->sockops)
+		return fail(errs, -errno, "opening the BPF objects");
+	dp->can_set_retval = libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval, NULL) == 1;
+	dp->connect->rodata->can_set_retval = dp->can_set_retval;
+	return 0;
+}
+
+int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
+{
+	struct mesh_node node = {.abi = MESH_ABI_VERSION, .agent_cgroup = dp->agent_cgroup};
+	uint32_t zero = 0;
+	int r;
+
+	libbpf_set_print(listen_to_libbpf);
+	said[0] = '\0';
+	r = make_pin_dir(dp, errs);
+	if (r == 0)
+		r = check_abi(dp, errs);
+	if (r < 0)
+		return r;
+	size_maps(dp, opts);
+	r = open_objects(dp, errs);
+	if (r == 0)
+		r = load_object(dp, dp->connect->obj, "loading connect.bpf.o", errs);
+	if (r == 0)
+		r = load_object(dp, dp->sockops->obj, "loading sockops.bpf.o", errs);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < MESH_DP_MAP_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(dp->connect->obj, map_names[i]);
+
+		dp->maps[i] = bpf_map__fd(map);
+		dp->sizes[i] = bpf_map__max_entries(map);
+	}
+	if (bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODE], &zero, &node, BPF_ANY) < 0)
+		return fail(errs, -errno, "writing map node");
+	return 0;
+}
+
+/* Whether a pinned link still hangs on this cgroup (a removed cgroup leaves a dead link). */
+static bool link_is_on(struct bpf_link *link, uint64_t cgroup)
+{
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len) == 0 && info.type == BPF_LINK_TYPE_CGROUP &&
+	       info.cgroup.cgroup_id == cgroup;
+}
+
+/* Replaces the program of the pinned link, or attaches and pins a new one. */
+static int attach_program(struct mesh_dp *dp, struct bpf_program *prog, int cgroup_fd, uint64_t cgroup)
+{
+	mesh_auto_free char *pin = mesh_xasprintf("%s/links/%s", dp->pin_dir, bpf_program__name(prog));
+	struct bpf_link *link = bpf_link__open(pin);
+	int r;
+
+	if (link && link_is_on(link, cgroup)) {
+		r = bpf_link__update_program(link, prog);
+		bpf_link__destroy(link);
+		return r;
+	}
+	if (link) {
+		bpf_link__detach(link);
+		bpf_link__destroy(link);
+		unlink(pin);
+	}
+	link = bpf_program__attach_cgroup(prog, cgroup_fd);
+	if (!link)
+		return -errno;
+	r = bpf_link__pin(link, pin);
+	bpf_link__disconnect(link);
+	bpf_link__destroy(link);
+	return r;
+}
+
+static int attach_object(struct mesh_dp *dp, struct bpf_object *obj, int cgroup_fd, uint64_t cgroup,
+			 struct mesh_errs *errs)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj)
+	{
+		int r = attach_program(dp, prog, cgroup_fd, cgroup);
+
+		if (r < 0) {
+			mesh_auto_free char *what =
+				mesh_xasprintf("attaching %s to %s", bpf_program__name(prog), dp->cgroup_root);
+			return fail(errs, r, what);
+		}
+	}
+	return 0;
+}
+
+int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs)
+{
+	mesh_auto_fd int fd = open(dp->cgroup_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t cgroup;
+	int r;
+
+	if (fd < 0)
+		return fail(errs, -errno, dp->cgroup_root);
+	r = mesh_cgroup_id(dp->cgroup_root, &cgroup);
+	if (r < 0)
+		return fail(errs, r, dp->cgroup_root);
+	/* The original destination must be written by the time something is sent to a listener. */
+	r = attach_object(dp, dp->sockops->obj, fd, cgroup, errs);
+	if (r == 0)
+		r = attach_object(dp, dp->connect->obj, fd, cgroup, errs);
+	return r;
+}
+
+void mesh_dp_unload(struct mesh_dp *dp)
+{
+	connect_bpf__destroy(dp->connect);
+	sockops_bpf__destroy(dp->sockops);
+}

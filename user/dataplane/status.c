@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kernel has of ours, as JSON for people and programs. */
+#include "dataplane/dp.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+
+static const struct {
+	const char *name, *help;
+} reasons[] = {
+#define REASON_ROW(code, id, name, help) [code] = {name, help},
+	MESH_REASONS(REASON_ROW)
+#undef REASON_ROW
+};
+
+static const char *const tiers[] = {
+	[MESH_TIER_OFF] = "off", [MESH_TIER_L4] = "l4", [MESH_TIER_L7] = "l7", [MESH_TIER_REFUSE] = "refuse"};
+
+static uint64_t count_keys(int fd, size_t key_size)
+{
+	char key[64];
+	uint64_t n = 0;
+
+	if (key_size > sizeof(key))
+		return 0;
+	for (void *prev = NULL; bpf_map_get_next_key(fd, prev, key) == 0; prev = key)
+		n++;
+	return n;
+}
+
+static json_t *map_status(struct mesh_dp *dp, enum mesh_dp_map map)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	json_t *o;
+
+	if (bpf_obj_get_info_by_fd(dp->maps[map], &info, &len) < 0)
+		return json_null();
+	o = json_pack("{s:s, s:I, s:I}", "name", mesh_dp_map_name(map), "id", (json_int_t)info.id, "maxEntries",
+		      (json_int_t)info.max_entries);
+	if (info.type == BPF_MAP_TYPE_HASH || info.type == BPF_MAP_TYPE_LRU_HASH)
+		json_object_set_new(o, "entries", json_integer((json_int_t)count_keys(dp->maps[map], info.key_size)));
+	return o;
+}
+
+static json_t *link_status(const char *dir, const char *name)
+{
+	mesh_auto_free char *pin = mesh_xasprintf("%s/%s", dir, name);
+	struct bpf_link *link = bpf_link__open(pin);
+	struct bpf_link_info info = {0};
+	struct bpf_prog_info prog = {0};
+	uint32_t len = sizeof(info);
+	json_t *o = json_pack("{s:s}", "name", name);
+	mesh_auto_fd int fd = -1;
+
+	if (!link || bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len) < 0)
+		goto out;
+	json_object_set_new(o, "linkId", json_integer(info.id));
+	json_object_set_new(o, "programId", json_integer(info.prog_id));
+	json_object_set_new(o, "cgroupId", json_integer((json_int_t)info.cgroup.cgroup_id));
+	json_object_set_new(o, "attached", json_boolean(info.cgroup.cgroup_id != 0));
+	fd = bpf_prog_get_fd_by_id(info.prog_id);
+	len = sizeof(prog);
+	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &prog, &len) == 0) {
+		json_object_set_new(o, "instructions", json_integer(prog.xlated_prog_len / 8));
+		json_object_set_new(o, "verified", json_integer(prog.verified_insns));
+		json_object_set_new(o, "runs", json_integer((json_int_t)prog.run_cnt));
+		json_object_set_new(o, "runTimeNs", json_integer((json_int_t)prog.run_time_ns));
+	}
+out:
+	bpf_link__destroy(link);
+	return o;
+}
+
+static json_t *programs_status(const struct mesh_dp *dp)
+{
+	mesh_auto_free char *dir = mesh_xasprintf("%s/links", dp->pin_dir);
+	json_t *list = json_array();
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			json_array_append_new(list, link_status(dir, e->d_name));
+	if (d)
+		closedir(d);
+	return list;
+}
+
+/* Sum over CPUs of a per-CPU counter. */
+static uint64_t sum(int fd, uint32_t index)
+{
+	int cpus = libbpf_num_possible_cpus();
+	mesh_auto_free uint64_t *values = NULL;
+	uint64_t total = 0;
+
+	if (cpus <= 0)
+		return 0;
+	values = mesh_xcalloc((size_t)cpus, sizeof(*values));
+	if (bpf_map_lookup_elem(fd, &index, values) < 0)
+		return 0;
+	for (int i = 0; i < cpus; i++)
+		total += values[i];
+	return total;
+}
+
+static json_t *tiers_status(const struct mesh_dp *dp)
+{
+	json_t *o = json_object();
+
+	for (uint32_t i = MESH_TIER_L4; i < MESH_TIER_COUNT; i++)
+		json_object_set_new(o, tiers[i], json_integer((json_int_t)sum(dp->maps[MESH_DP_MAP_TIERS], i)));
+	return o;
+}
+
+static json_t *reasons_status(const struct mesh_dp *dp)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = MESH_REASON_NONE + 1; i < MESH_REASON_COUNT; i++)
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:I}", "reason", reasons[i].name, "help", reasons[i].help,
+						"count", (json_int_t)sum(dp->maps[MESH_DP_MAP_REASONS], i)));
+	return list;
+}
+
+static json_t *refused_status(const struct mesh_dp *dp)
+{
+	int fd = dp->maps[MESH_DP_MAP_REFUSED];
+	struct mesh_refused key, *prev = NULL;
+	json_t *list = json_array();
+
+	while (bpf_map_get_next_key(fd, prev, &key) == 0) {
+		struct mesh_addr a = {.port = key.port};
+		char text[MESH_ADDR_TEXT];
+		struct mesh_pod pod = {0};
+		uint64_t n;
+
+		prev = &key;
+		if (bpf_map_lookup_elem(fd, &key, &n) < 0)
+			continue;
+		bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &key.netns, &pod);
+		memcpy(&a.ip, key.ip, sizeof(a.ip));
+		json_array_append_new(list,
+				      json_pack("{s:I, s:s, s:s, s:s, s:s, s:I}", "netns", (json_int_t)key.netns, "pod",
+						pod.name, "destination", mesh_addr_text(&a, text), "protocol",
+						key.proto == IPPROTO_UDP ? "UDP" : "TCP", "reason",
+						key.reason < MESH_REASON_COUNT ? reasons[key.reason].name : "unknown",
+						"count", (json_int_t)n));
+	}
+	return list;
+}
+
+static json_t *pods_status(const struct mesh_dp *dp)
+{
+	int fd = dp->maps[MESH_DP_MAP_PODS];
+	uint64_t key, *prev = NULL;
+	json_t *list = json_array();
+
+	while (bpf_map_get_next_key(fd, prev, &key) == 0) {
+		char text[MESH_ADDR_TEXT];
+		struct mesh_pod pod;
+		struct mesh_addr a;
+		uint32_t v4;
+
+		prev = &key;
+		if (bpf_map_lookup_elem(fd, &key, &pod) < 0)
+			continue;
+		memcpy(&v4, pod.ip4, sizeof(v4));
+		if (v4)
+			a = mesh_addr_from_v4(v4, 0);
+		else
+			memcpy(&a.ip, pod.ip6, sizeof(a.ip));
+		json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:i, s:i}", "netns", (json_int_t)key, "name",
+						      pod.name, "ip", mesh_addr_ip_text(&a, text), "port4", pod.port4,
+						      "port6", pod.port6));
+	}
+	return list;
+}
+
+json_t *mesh_dp_status(struct mesh_dp *dp)
+{
+	json_t *maps = json_array();
+
+	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
+		json_array_append_new(maps, map_status(dp, i));
+	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:{s:b}, s:o, s:o, s:o, s:o, s:o, s:o}", "abi",
+			 MESH_ABI_VERSION, "pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted,
+			 "version", (json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features",
+			 "setRetval", dp->can_set_retval, "programs", programs_status(dp), "maps", maps, "tiers",
+			 tiers_status(dp), "reasons", reasons_status(dp), "refused", refused_status(dp), "pods",
+			 pods_status(dp));
+}

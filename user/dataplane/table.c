@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Service entries and their sets: from an image into the maps, and from the maps after a restart. */
+#include "dataplane/dp.h"
+
+#include <errno.h>
+#include <time.h>
+
+struct mesh_slice mesh_dp_key_bytes(const struct mesh_dp_key *key)
+{
+	return mesh_slice_of((const char *)&key->k4, key->v6 ? sizeof(key->k6) : sizeof(key->k4));
+}
+
+void mesh_dp_key_of(const struct mesh_l4_service *s, struct mesh_dp_key *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->v6 = !mesh_addr_is_v4(&s->vip);
+	if (ret->v6) {
+		memcpy(ret->k6.ip, &s->vip.ip, sizeof(ret->k6.ip));
+		ret->k6.port = s->vip.port;
+		ret->k6.proto = s->ip_proto;
+	} else {
+		memcpy(ret->k4.ip, &s->vip.ip.s6_addr[12], sizeof(ret->k4.ip));
+		ret->k4.port = s->vip.port;
+		ret->k4.proto = s->ip_proto;
+	}
+}
+
+/* One form of all that is in force of a service, whether read from an image or from the maps. */
+static void hash_head(struct mesh_buf *b, enum mesh_tier tier, uint32_t reason, const char *name)
+{
+	mesh_buf_clear(b);
+	mesh_buf_printf(b, "%u %u %.*s", tier, tier == MESH_TIER_REFUSE ? reason : 0, MESH_NAME_LEN - 1,
+			name ? name : "");
+}
+
+static void hash_dest(struct mesh_buf *b, uint32_t weight, uint32_t endpoints)
+{
+	uint32_t words[2] = {weight, endpoints};
+
+	mesh_buf_add(b, words, sizeof(words));
+}
+
+static void hash_endpoint(struct mesh_buf *b, const void *ip, uint16_t port)
+{
+	mesh_buf_add(b, ip, 16);
+	mesh_buf_add(b, &port, sizeof(port));
+}
+
+uint64_t mesh_dp_service_hash(const struct mesh_l4_service *s, struct mesh_buf *b)
+{
+	hash_head(b, s->tier, s->refuse_reason, s->name);
+	if (s->tier == MESH_TIER_L4)
+		mesh_vec_each (d, &s->dests) {
+			hash_dest(b, d->weight, (uint32_t)d->endpoint_count);
+			for (size_t i = 0; i < d->endpoint_count; i++)
+				hash_endpoint(b, &d->endpoints[i].ip, d->endpoints[i].port);
+		}
+	return mesh_hash(b->data, b->len);
+}
+
+/* Hash elements come from caches that the kernel refills a moment later. */
+static int update(int fd, const void *key, const void *value)
+{
+	struct timespec moment = {.tv_nsec = 1000 * 1000};
+
+	for (int i = 0; i < 20; i++) {
+		if (bpf_map_update_elem(fd, key, value, BPF_ANY) == 0)
+			return 0;
+		if (errno != ENOMEM)
+			return -errno;
+		nanosleep(&moment, NULL);
+	}
+	return -ENOMEM;
+}
+
+static int write_endpoint(struct mesh_dp *dp, const struct mesh_slot *slot, const struct mesh_addr *a, bool v6)
+{
+	struct mesh_ep4 e4 = {.port = a->port};
+	struct mesh_ep6 e6 = {.port = a->port};
+
+	if (v6) {
+		memcpy(e6.ip, &a->ip, sizeof(e6.ip));
+		return update(dp->maps[MESH_DP_MAP_EP6], slot, &e6);
+	}
+	memcpy(e4.ip, &a->ip.s6_addr[12], sizeof(e4.ip));
+	return update(dp->maps[MESH_DP_MAP_EP4], slot, &e4);
+}
+
+int mesh_dp_set_write(struct mesh_dp *dp, const struct mesh_l4_service *s, uint64_t set,
+		      const struct mesh_dp_service *old)
+{
+	struct mesh_slot slot = {.set = set};
+	bool v6 = !mesh_addr_is_v4(&s->vip);
+	uint32_t upto = 0;
+
+	mesh_vec_each (d, &s->dests) {
+		struct mesh_slot before = {.set = old ? old->set : 0, .dest = slot.dest};
+		struct mesh_dest dest = {0}, was;
+		int r;
+
+		/* The group first: it says how many endpoints there are to delete, should this fail half-way. */
+		upto += d->weight;
+		dest.weight = d->weight;
+		dest.upto = upto;
+		dest.endpoints = (uint32_t)d->endpoint_count;
+		if (old && bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_DEST], &before, &was) == 0)
+			dest.turn = was.turn;
+		slot.index = 0;
+		r = update(dp->maps[MESH_DP_MAP_DEST], &slot, &dest);
+		for (; r == 0 && slot.index < d->endpoint_count; slot.index++)
+			r = write_endpoint(dp, &slot, &d->endpoints[slot.index], v6);
+		if (r < 0)
+			return r;
+		slot.dest++;
+	}
+	return 0;
+}
+
+int mesh_dp_set_switch(struct mesh_dp *dp, const struct mesh_l4_service *s, uint64_t set)
+{
+	struct mesh_svc v = {
+		.set = set,
+		.dests = s->tier == MESH_TIER_L4 ? (uint16_t)s->dests.count : 0,
+		.tier = (uint8_t)s->tier,
+		.reason = s->tier == MESH_TIER_REFUSE ? (uint8_t)s->refuse_reason : 0,
+	};
+	struct mesh_dp_key key;
+	uint32_t words[5];
+
+	mesh_dp_key_of(s, &key);
+	if (s->tier == MESH_TIER_L4)
+		mesh_vec_each (d, &s->dests)
+			v.total += d->weight;
+	if (s->name)
+		memcpy(v.name, s->name, strnlen(s->name, MESH_NAME_LEN - 1));
+	memcpy(words, mesh_dp_key_bytes(&key).ptr, mesh_dp_key_bytes(&key).len);
+	v.seal = mesh_seal(words, key.v6 ? 5 : 2, v.set, v.total, v.dests, v.tier, v.reason);
+	return update(dp->maps[key.v6 ? MESH_DP_MAP_SVC6 : MESH_DP_MAP_SVC4], &key.k4, &v);
+}
+
+int mesh_dp_service_delete(struct mesh_dp *dp, const struct mesh_dp_key *key)
+{
+	int fd = dp->maps[key->v6 ? MESH_DP_MAP_SVC6 : MESH_DP_MAP_SVC4];
+
+	return bpf_map_delete_elem(fd, &key->k4) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* The hash of a service that an earlier agent wrote; 0 if it is incomplete. */
+static uint64_t hash_in_force(struct mesh_dp *dp, const struct mesh_svc *v, bool v6, struct mesh_buf *b)
+{
+	struct mesh_slot slot = {.set = v->set};
+
+	hash_head(b, v->tier, v->reason, v->name);
+	for (; slot.dest < v->dests; slot.dest++) {
+		struct mesh_dest dest;
+
+		slot.index = 0;
+		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_DEST], &slot, &dest) < 0)
+			return 0;
+		hash_dest(b, dest.weight, dest.endpoints);
+		for (; slot.index < dest.endpoints; slot.index++) {
+			struct mesh_ep4 e4;
+			struct mesh_ep6 e6;
+			struct mesh_addr a;
+
+			if (bpf_map_lookup_elem(dp->maps[v6 ? MESH_DP_MAP_EP6 : MESH_DP_MAP_EP4], &slot,
+						v6 ? (void *)&e6 : (void *)&e4) < 0)
+				return 0;
+			if (v6) {
+				hash_endpoint(b, e6.ip, e6.port);
+			} else {
+				uint32_t ip;
+
+				memcpy(&ip, e4.ip, sizeof(ip));
+				a = mesh_addr_from_v4(ip, e4.port);
+				hash_endpoint(b, &a.ip, a.port);
+			}
+		}
+	}
+	return mesh_hash(b->data, b->len);
+}
+
+static int adopt_services(struct mesh_dp *dp, bool v6, struct mesh_map *sets)
+{
+	int fd = dp->maps[v6 ? MESH_DP_MAP_SVC6 : MESH_DP_MAP_SVC4];
+	mesh_auto(mesh_buf_free) struct mesh_buf scratch = {0};
+	struct mesh_dp_key key = {.v6 = v6};
+	void *prev = NULL;
+
+	while (bpf_map_get_next_key(fd, prev, &key.k4) == 0) {
+		struct mesh_dp_service *s;
+		struct mesh_svc v;
+
+		prev = &key.k4;
+		if (bpf_map_lookup_elem(fd, &key.k4, &v) < 0)
+			return -errno;
+		s = mesh_xcalloc(1, sizeof(*s));
+		s->key = key;
+		s->set = v.set;
+		s->dests = v.dests;
+		s->hash = hash_in_force(dp, &v, v6, &scratch);
+		mesh_map_put(&dp->services, mesh_dp_key_bytes(&key), s);
+		mesh_map_put(sets, mesh_slice_of((const char *)&v.set, sizeof(v.set)), s);
+		if (v.set >= dp->next_set)
+			dp->next_set = v.set + 1;
+	}
+	return errno == ENOENT ? 0 : -errno;
+}
+
+/* Deletes entries of a map keyed by slot whose set is not in sets: an earlier agent was killed on the way. */
+static int drop_unknown(struct mesh_dp *dp, enum mesh_dp_map map, const struct mesh_map *sets)
+{
+	MESH_VEC(struct mesh_slot) unknown = {0};
+	struct mesh_slot slot, *prev = NULL;
+
+	while (bpf_map_get_next_key(dp->maps[map], prev, &slot) == 0) {
+		prev = &slot;
+		if (!mesh_map_get(sets, mesh_slice_of((const char *)&slot.set, sizeof(slot.set))))
+			mesh_vec_push(&unknown, slot);
+		if (slot.set >= dp->next_set)
+			dp->next_set = slot.set + 1;
+	}
+	mesh_vec_each (u, &unknown)
+		bpf_map_delete_elem(dp->maps[map], u);
+	mesh_vec_free(&unknown);
+	return 0;
+}
+
+int mesh_dp_table_adopt(struct mesh_dp *dp)
+{
+	struct mesh_map sets = {0};
+	int r = adopt_services(dp, false, &sets);
+
+	if (r == 0)
+		r = adopt_services(dp, true, &sets);
+	if (r == 0)
+		r = drop_unknown(dp, MESH_DP_MAP_DEST, &sets);
+	if (r == 0)
+		r = drop_unknown(dp, MESH_DP_MAP_EP4, &sets);
+	if (r == 0)
+		r = drop_unknown(dp, MESH_DP_MAP_EP6, &sets);
+	mesh_map_free(&sets);
+	return r;
+}
