@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cluster as the API tells it, kept as a snapshot: watches every kind that routing needs,
+ * decodes each object and puts it in. An object that cannot be decoded is remembered as bad
+ * and its last good version stays. Used by the agent and the gateway; loop thread only.
+ */
+#ifndef MESH_AGENT_FEED_H
+#define MESH_AGENT_FEED_H
+
+#include "compile/snapshot.h"
+#include "core/buf.h"
+#include "kube/kube.h"
+
+struct mesh_feed;
+
+/** What an event meant for routing. */
+enum mesh_feed_change {
+	MESH_FEED_CONTENT, /* the snapshot is different */
+	MESH_FEED_VERSION, /* only a resourceVersion moved on */
+};
+
+struct mesh_feed_opts {
+	bool gateways; /* watch Gateway objects too */
+	/* Called at each event once all kinds are synced, and when they first are. */
+	void (*changed)(void *arg, enum mesh_feed_change change);
+	/* Called just before a pod is replaced or taken out (after NULL): synced or not. May be NULL. */
+	void (*pod)(void *arg, const struct mesh_workload *before, const struct mesh_workload *after);
+	void *arg;
+};
+
+int mesh_feed_new(struct mesh_feed **ret, struct mesh_kube *kube, const struct mesh_feed_opts *opts);
+void mesh_feed_free(struct mesh_feed *feed);
+const struct mesh_snapshot *mesh_feed_snapshot(const struct mesh_feed *feed);
+/** Whether every kind has been listed once: before, what is missing may only not have come yet. */
+bool mesh_feed_synced(const struct mesh_feed *feed);
+/** {"virtualservices.networking.istio.io": "RESOURCEVERSION", ...}: how far each kind has come. New reference. */
+json_t *mesh_feed_versions(const struct mesh_feed *feed);
+/** ["VirtualService ns/name", ...] that are not in force because they cannot be read. New reference. */
+json_t *mesh_feed_bad(const struct mesh_feed *feed);
+
+#endif
