@@ -89,8 +89,7 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/lib/*.h include/mesh/*.h vmlinux/*.
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && llvm-strip -g $@.tmp && mv $@.tmp $@
 
 # Skeletons exist before anything that may include them is compiled.
-$(B)/obj/user/dataplane/%.o: | $(BPF_SKEL)
-$(B)/obj/tests/bpf/%.o: | $(BPF_SKEL)
+$(filter $(B)/obj/user/dataplane/%,$(LIB_OBJ)) $(BPFT_SRC:%.c=$(B)/obj/%.o): | $(BPF_SKEL)
 $(B)/obj/user/%.o $(B)/obj/tools/%.o $(B)/obj/tests/%.o: | $(B)/.tools
 
 $(B)/obj/%.o: %.c

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A change walks forward: feed -> gateway_publish(): compile, listen, proxy -> lease. */
+#include "gateway/gateway.h"
+
+#include "agent/feed.h"
+#include "agent/lease.h"
+#include "compile/compile.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "gateway/ready.h"
+#include "proxy/proxy.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+enum { READY_PORT = 15021 };
+
+struct gateway_opts {
+	const char *ns, *pod, *kubeconfig, *log_level;
+	unsigned workers;
+	uint16_t ready_port;
+};
+
+struct gateway {
+	struct gateway_opts opts;
+	struct mesh_loop *loop;
+	struct mesh_kube *kube;
+	struct mesh_feed *feed;
+	struct mesh_lease *lease;
+	struct mesh_proxy *proxy;
+	struct mesh_ready *ready;
+	struct mesh_l7_states states;
+	struct mesh_timer publish;
+	struct mesh_map listeners; /* port as text -> struct mesh_proxy_listener * */
+	struct mesh_errs warnings;
+	bool dirty, published;
+};
+
+static void log_warnings(struct gateway *g, struct mesh_errs *now)
+{
+	mesh_vec_each (e, &now->list) {
+		bool known = false;
+
+		mesh_vec_each (old, &g->warnings.list)
+			known |= strcmp(old->text, e->text) == 0 && strcmp(old->object, e->object) == 0;
+		if (!known)
+			mesh_warn("%s: %s", e->object, e->text);
+	}
+	mesh_errs_free(&g->warnings);
+	g->warnings = *now;
+	*now = (struct mesh_errs){0};
+}
+
+static void listen_on(struct gateway *g, const char *port)
+{
+	uint16_t number = (uint16_t)atoi(port);
+	struct mesh_proxy_listen listen = {.upstream_netns_fd = -1, .gateway_port = number};
+	struct mesh_proxy_listener *l;
+	int r;
+
+	listen.fd = mesh_listen_any(number);
+	if (listen.fd < 0) {
+		mesh_error("port %s: %s", port, strerror(-listen.fd));
+		return;
+	}
+	r = mesh_proxy_listen(g->proxy, &listen, &l);
+	if (r < 0) {
+		close(listen.fd);
+		mesh_error("port %s: %s", port, strerror(-r));
+		return;
+	}
+	mesh_map_put_str(&g->listeners, port, l);
+	mesh_info("listening on port %s", port);
+}
+
+/* Ports that nothing is served on any more close after the configuration without them is in force. */
+static void close_unused(struct gateway *g, const struct mesh_map *tables)
+{
+	mesh_map_each (e, &g->listeners) {
+		struct mesh_slice port = mesh_slice_of(e->key, e->key_len);
+
+		if (mesh_map_get(tables, port))
+			continue;
+		mesh_info("port %s is closed", e->key);
+		mesh_proxy_listener_free(mesh_map_remove(&g->listeners, port), false);
+	}
+}
+
+static void gateway_publish(struct gateway *g)
+{
+	const struct mesh_snapshot *snap = mesh_feed_snapshot(g->feed);
+	const struct mesh_workload *self = mesh_snapshot_workload(snap, g->opts.ns, g->opts.pod);
+	mesh_auto(mesh_errs_free) struct mesh_errs warnings = {0};
+	struct mesh_gateway_pod pod = {.ns = g->opts.ns, .name = g->opts.pod};
+	struct mesh_l7_config *cfg;
+
+	if (!self)
+		return; /* our own pod has not come by the watch yet: it will */
+	pod.labels = &self->labels;
+	mesh_compile_gateway(snap, &pod, &g->states, &cfg, &warnings);
+	mesh_l7_ref(cfg);
+	mesh_proxy_publish(g->proxy, cfg);
+	mesh_map_each (e, &cfg->gateway)
+		if (!mesh_map_get_str(&g->listeners, e->key))
+			listen_on(g, e->key);
+	close_unused(g, &cfg->gateway);
+	mesh_l7_unref(cfg);
+	g->dirty = false;
+	g->published = true;
+	mesh_ready_set(g->ready, true);
+	mesh_lease_report(g->lease, mesh_feed_versions(g->feed), true);
+	log_warnings(g, &warnings);
+}
+
+static void on_publish(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	struct gateway *g = mesh_container_of(timer, struct gateway, publish);
+
+	(void)loop;
+	if (g->dirty)
+		gateway_publish(g);
+	else if (g->published)
+		mesh_lease_report(g->lease, mesh_feed_versions(g->feed), false);
+}
+
+static void on_changed(void *arg, enum mesh_feed_change change)
+{
+	struct gateway *g = arg;
+
+	g->dirty |= change == MESH_FEED_CONTENT;
+	if (!g->publish.heap_at)
+		mesh_timer_set(g->loop, &g->publish, 0);
+}
+
+static void on_term(void *arg)
+{
+	mesh_loop_stop(((struct gateway *)arg)->loop);
+}
+
+static int gateway_start(struct gateway *g, struct mesh_errs *errs)
+{
+	struct mesh_kube_opts kube = {
+		.kubeconfig = g->opts.kubeconfig, .user_agent = "meshd-gateway/" MESH_VERSION, .netns_fd = -1};
+	struct mesh_proxy_opts proxy = {.workers = g->opts.workers};
+	struct mesh_feed_opts feed = {.gateways = true, .changed = on_changed, .arg = g};
+	mesh_auto_free char *lease_name = mesh_xasprintf("sockmesh-gateway-%s", g->opts.pod);
+	struct mesh_lease_opts lease = {.name = lease_name, .component = "gateway", .holder = g->opts.pod};
+	int r;
+
+	if ((r = mesh_loop_new(&g->loop)) < 0 || (r = mesh_loop_on_term(g->loop, on_term, g)) < 0 ||
+	    (r = mesh_proxy_new(&g->proxy, &proxy)) < 0 || (r = mesh_kube_new(&g->kube, g->loop, &kube, errs)) < 0)
+		return r;
+	r = mesh_ready_new(&g->ready, g->loop, g->opts.ready_port);
+	if (r < 0) {
+		mesh_errs_add(errs, "readiness port %u: %s", g->opts.ready_port, strerror(-r));
+		return r;
+	}
+	if ((r = mesh_lease_new(&g->lease, g->loop, g->kube, &lease)) < 0)
+		return r;
+	return mesh_feed_new(&g->feed, g->kube, &feed);
+}
+
+static void gateway_stop(struct gateway *g)
+{
+	if (g->ready)
+		mesh_ready_set(g->ready, false);
+	if (g->lease)
+		mesh_lease_withdraw(g->lease);
+	mesh_lease_free(g->lease);
+	mesh_feed_free(g->feed);
+	mesh_kube_free(g->kube);
+	mesh_map_each (e, &g->listeners)
+		mesh_proxy_listener_free(e->value, false);
+	mesh_map_free(&g->listeners);
+	if (g->proxy)
+		mesh_proxy_free(g->proxy, MESH_SEC(5));
+	mesh_ready_free(g->ready);
+	mesh_l7_states_free(&g->states);
+	mesh_errs_free(&g->warnings);
+	if (g->loop)
+		mesh_loop_free(g->loop);
+}
+
+static const struct option long_options[] = {
+	{"namespace", required_argument, NULL, 'n'},
+	{"pod", required_argument, NULL, 'p'},
+	{"kubeconfig", required_argument, NULL, 'k'},
+	{"workers", required_argument, NULL, 'w'},
+	{"ready-port", required_argument, NULL, 'r'},
+	{"log-level", required_argument, NULL, 'l'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static int usage(FILE *out)
+{
+	fputs("usage: meshd gateway [OPTIONS]\n\n"
+	      "  --namespace NS      of the gateway's own pod (default: POD_NAMESPACE)\n"
+	      "  --pod NAME          the gateway's own pod (default: POD_NAME)\n"
+	      "  --kubeconfig FILE   the API (default: KUBECONFIG, the pod's service account, ~/.kube/config)\n"
+	      "  --ready-port PORT   of GET /healthz/ready (default: 15021)\n"
+	      "  --workers N         proxy threads (default: one for each CPU)\n"
+	      "  --log-level LEVEL   error, warn, info (default) or debug\n",
+	      out);
+	return out == stderr ? 2 : 0;
+}
+
+/* Returns -1 to go on, else an exit status. */
+static int parse_options(int argc, char **argv, struct gateway_opts *o)
+{
+	uint64_t n;
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'n':
+			o->ns = optarg;
+			break;
+		case 'p':
+			o->pod = optarg;
+			break;
+		case 'k':
+			o->kubeconfig = optarg;
+			break;
+		case 'l':
+			o->log_level = optarg;
+			break;
+		case 'w':
+			if (mesh_slice_to_u64(mesh_slice_str(optarg), 256, &n) < 0)
+				return usage(stderr);
+			o->workers = (unsigned)n;
+			break;
+		case 'r':
+			if (mesh_slice_to_u64(mesh_slice_str(optarg), 65535, &n) < 0)
+				return usage(stderr);
+			o->ready_port = (uint16_t)n;
+			break;
+		case 'h':
+			return usage(stdout);
+		default:
+			return usage(stderr);
+		}
+	}
+	if (optind < argc || !o->ns || !o->pod)
+		return usage(stderr);
+	return -1;
+}
+
+int mesh_gateway_main(int argc, char **argv)
+{
+	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
+	enum mesh_log_level level = MESH_LOG_INFO;
+	struct gateway g = {
+		.opts = {.ns = getenv("POD_NAMESPACE"), .pod = getenv("POD_NAME"), .ready_port = READY_PORT},
+		.publish.fn = on_publish};
+	struct rlimit files;
+	int r = parse_options(argc, argv, &g.opts);
+
+	if (r >= 0)
+		return r;
+	if (g.opts.log_level && mesh_log_level_parse(g.opts.log_level, &level) < 0)
+		return usage(stderr);
+	mesh_log_init("gateway", level);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	r = gateway_start(&g, &errs);
+	mesh_vec_each (e, &errs.list)
+		mesh_error("%s%s%s%s", e->text, e->hint ? " (" : "", e->hint ? e->hint : "", e->hint ? ")" : "");
+	if (r == 0) {
+		mesh_info("pod %s/%s: started", g.opts.ns, g.opts.pod);
+		r = mesh_loop_run(g.loop);
+	} else {
+		mesh_error("cannot start: %s", strerror(-r));
+	}
+	gateway_stop(&g);
+	return r < 0 ? 1 : 0;
+}
