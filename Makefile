@@ -89,10 +89,10 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/lib/*.h include/mesh/*.h vmlinux/*.
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && llvm-strip -g $@.tmp && mv $@.tmp $@
 
 # Skeletons exist before anything that may include them is compiled.
-$(filter $(B)/obj/user/dataplane/%,$(LIB_OBJ)) $(BPFT_SRC:%.c=$(B)/obj/%.o): | $(BPF_SKEL)
-$(B)/obj/user/%.o $(B)/obj/tools/%.o $(B)/obj/tests/%.o: | $(B)/.tools
+$(filter $(B)/obj/user/dataplane/%,$(LIB_OBJ)): | $(BPF_SKEL)
+$(BPFT_SRC:%.c=$(B)/obj/%.o): | $(BPF_SKEL)
 
-$(B)/obj/%.o: %.c
+$(B)/obj/%.o: %.c | $(B)/.tools
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@

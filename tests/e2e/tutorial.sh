@@ -242,7 +242,7 @@ RAN="CPU time of both agents meanwhile" OUT="$((after - before)) us"
 [ "$SHOW" = 0 ] || echo "$RAN: $OUT"
 see "one draw per connection, made in the kernel at connect(): the agents used $(((after - before) / 1000)) ms of CPU meanwhile, which is their own housekeeping"
 node=$(kubectl get pod -n coolapp "$client" -o jsonpath='{.spec.nodeName}')
-run "bpftool map dump pinned /sys/fs/bpf/sockmesh/$LAB-$node/$WEIGHTS_MAP | grep -w weight | sort | uniq -c"
+run "bpftool map dump pinned /sys/fs/bpf/sockmesh/$LAB-$node/dest | grep -w weight | sort | uniq -c"
 matches "the weights are in the kernel" '"weight": 70.*"weight": 30|"weight": 30.*"weight": 70'
 see "the same weights in the map that the kernel draws from"
 run "kubectl annotate service catalog sockmesh.io/balance- -n coolapp"

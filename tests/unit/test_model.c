@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "model/l4.h"
 #include "model/l7.h"
+#include "model/route.h"
 #include "model/workload.h"
 
 static struct mesh_labels labels_of(const char *const *pairs)
@@ -106,6 +107,27 @@ TEST(free_takes_all_parts)
 	e->items[0].pod = mesh_xstrdup("pod-a");
 	e->items[1].node = mesh_xstrdup("node-1");
 	mesh_endpoints_free(e);
+}
+
+TEST(route_objects_free_their_arena)
+{
+	struct mesh_virtual_service *vs = mesh_xcalloc(1, sizeof(*vs));
+	struct mesh_destination_rule *dr = mesh_xcalloc(1, sizeof(*dr));
+	struct mesh_gateway *gw = mesh_xcalloc(1, sizeof(*gw));
+	struct mesh_member_roll *roll = mesh_xcalloc(1, sizeof(*roll));
+
+	vs->name = mesh_arena_strdup(&vs->arena, "catalog");
+	dr->subsets = mesh_arena_array(&dr->arena, struct mesh_subset, 3);
+	gw->servers = mesh_arena_array(&gw->arena, struct mesh_gateway_server, 300);
+	roll->members = mesh_arena_array(&roll->arena, const char *, 2);
+	mesh_virtual_service_free(vs);
+	mesh_destination_rule_free(dr);
+	mesh_gateway_free(gw);
+	mesh_member_roll_free(roll);
+	mesh_virtual_service_free(NULL);
+	mesh_destination_rule_free(NULL);
+	mesh_gateway_free(NULL);
+	mesh_member_roll_free(NULL);
 }
 
 TEST(l4_image_free)
