@@ -59,8 +59,10 @@ int mesh_dp_captured(struct mesh_dp *dp, uint64_t **ret, size_t *count);
 int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_addr *local,
 		    const struct mesh_addr *peer, struct mesh_addr *ret);
 
-/** Ends established flows in a namespace to an endpoint that is gone (bpf_sock_destroy, else SOCK_DESTROY). Returns how
- * many, or -errno. */
+/**
+ * Ends established flows in a namespace to an endpoint that is gone (bpf_sock_destroy, else SOCK_DESTROY); port 0
+ * means all its ports. Returns how many, or -errno.
+ */
 int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint);
 
 /** Programs, links, maps with their fill, counters by reason, pods: for `meshctl status`. New reference. */

@@ -33,7 +33,7 @@ static bool is_to(const struct inet_diag_msg *m, const struct mesh_addr *endpoin
 	} else {
 		memcpy(&dst.ip, m->id.idiag_dst, sizeof(dst.ip));
 	}
-	return mesh_addr_eq(&dst, endpoint);
+	return endpoint->port ? mesh_addr_eq(&dst, endpoint) : mesh_addr_ip_eq(&dst, endpoint);
 }
 
 /* The agent ends its own connections itself, when their requests are done. */
