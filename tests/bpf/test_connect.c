@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tiers, each with real pods and real connections. */
+/* The tiers and the names that sockets see, each with real pods and real connections. */
 #include "world.h"
 
 static struct world w;
@@ -16,56 +16,439 @@ TEST(world)
 	pod_serve(two, with_port(two->ip4, 8080), 'b');
 	pod_serve(one, with_port(one->ip6, 8080), 'a');
 	pod_serve(two, with_port(two->ip6, 8080), 'b');
+	pod_serve_udp(one, with_port(one->ip4, 53), 'a');
+	pod_serve_udp(one, with_port(one->ip6, 53), 'a');
 	CHECK_INT(world_capture(&w, client), 0);
 	CHECK_INT(client->listener_count, 4);
 }
 
-TEST(not_a_service_is_untouched)
+/* The image that most tests use: L4, L7, refused and UDP services in both families. */
+static int apply_all(uint64_t version)
 {
-	CHECK_INT(pod_burst(client, "10.77.0.2:8080", 5).by_name['a'], 5);
+	struct mesh_addr a4 = with_port(one->ip4, 8080), b4 = with_port(two->ip4, 8080);
+	struct mesh_addr a6 = with_port(one->ip6, 8080), b6 = with_port(two->ip6, 8080);
+	struct mesh_addr u4 = with_port(one->ip4, 53), u6 = with_port(one->ip6, 53);
+	struct mesh_l4_image image = {.version = version};
+	struct mesh_l4_service *s;
+
+	s = add_service(&image, "10.99.0.1:80", IPPROTO_TCP, MESH_TIER_L4);
+	add_dest(s, 0, 1, &b4);
+	add_dest(s, 70, 1, &a4);
+	add_dest(s, 0, 0, NULL);
+	add_dest(s, 30, 1, &b4);
+	add_service(&image, "10.99.0.2:80", IPPROTO_TCP, MESH_TIER_L7);
+	s = add_service(&image, "10.99.0.3:80", IPPROTO_TCP, MESH_TIER_REFUSE);
+	s->refuse_reason = MESH_REASON_POLICY;
+	s = add_service(&image, "10.99.0.4:80", IPPROTO_TCP, MESH_TIER_L4);
+	add_dest(s, 100, 0, NULL);
+	s = add_service(&image, "10.99.0.5:80", IPPROTO_TCP, MESH_TIER_L4);
+	add_dest(s, 1, 2, (struct mesh_addr[]){a4, b4});
+	add_service(&image, "10.99.0.6:80", IPPROTO_TCP, MESH_TIER_L4);
+	s = add_service(&image, "10.99.0.10:53", IPPROTO_UDP, MESH_TIER_L4);
+	add_dest(s, 1, 1, &u4);
+	s = add_service(&image, "10.99.0.11:53", IPPROTO_UDP, MESH_TIER_REFUSE);
+	s->refuse_reason = MESH_REASON_POLICY;
+	s = add_service(&image, "[fd99::1]:80", IPPROTO_TCP, MESH_TIER_L4);
+	add_dest(s, 1, 2, (struct mesh_addr[]){a6, b6});
+	add_service(&image, "[fd99::2]:80", IPPROTO_TCP, MESH_TIER_L7);
+	s = add_service(&image, "[fd99::3]:80", IPPROTO_TCP, MESH_TIER_REFUSE);
+	s->refuse_reason = MESH_REASON_NO_SUBSET;
+	s = add_service(&image, "[fd99::10]:53", IPPROTO_UDP, MESH_TIER_L4);
+	add_dest(s, 1, 1, &u6);
+	return world_apply(w.dp, &image);
 }
 
-TEST(l4_weights)
+TEST(no_image_touches_nothing)
 {
-	struct mesh_addr a = with_port(one->ip4, 8080), b = with_port(two->ip4, 8080);
-	struct mesh_l4_image image = {.version = 1};
-	struct mesh_l4_service *s = add_service(&image, "10.99.0.1:80", IPPROTO_TCP, MESH_TIER_L4);
+	CHECK_INT(pod_burst(client, "10.77.0.2:8080", 5).by_name['a'], 5);
+	CHECK(pod_burst(client, "10.99.0.1:80", 1).failed == 1);
+}
+
+TEST(pod_that_is_not_captured)
+{
 	struct tally t;
 
-	add_dest(s, 0, 1, &b);
-	add_dest(s, 70, 1, &a);
-	add_dest(s, 0, 0, NULL);
-	add_dest(s, 30, 1, &b);
-	CHECK_INT(world_apply(w.dp, &image), 0);
-	t = pod_burst(client, "10.99.0.1:80", 3000);
+	CHECK_INT(apply_all(1), 0);
+	t = pod_burst(outsider, "10.99.0.1:80", 1);
+	CHECK_INT(t.failed, 1);
+	CHECK(t.last_error == EHOSTUNREACH || t.last_error == ENETUNREACH || t.last_error == EINPROGRESS);
+	CHECK_INT(pod_burst(outsider, "10.77.0.2:8080", 5).by_name['a'], 5);
+}
+
+TEST(destination_that_is_no_service)
+{
+	CHECK_INT(pod_burst(client, "10.77.0.2:8080", 5).by_name['a'], 5);
+	CHECK_INT(pod_burst(client, "10.77.0.2:8081", 1).last_error, ECONNREFUSED);
+}
+
+TEST(l4_weights_are_exact)
+{
+	struct tally t = pod_burst(client, "10.99.0.1:80", 3000);
+
 	CHECK_INT(t.failed, 0);
 	CHECK_INT(t.by_name['a'] + t.by_name['b'], 3000);
 	/* 3 sigma of a 70 % draw of 3000: 3 * sqrt(3000 * 0.7 * 0.3) = 75.3 */
 	CHECK(t.by_name['a'] >= 2100 - 76 && t.by_name['a'] <= 2100 + 76);
 }
 
-TEST(l7_capture)
+TEST(l4_weight_zero_gets_nothing)
 {
-	struct mesh_l4_image image = {.version = 2};
-	struct dial d = {.to = at("10.99.0.2:80")};
+	struct mesh_addr a = with_port(one->ip4, 8080), b = with_port(two->ip4, 8080);
+
+	for (int zero = 0; zero < 2; zero++) {
+		struct mesh_l4_image image = {.version = 1};
+		struct mesh_l4_service *s = add_service(&image, "10.99.0.1:80", IPPROTO_TCP, MESH_TIER_L4);
+		struct tally t;
+
+		add_dest(s, zero ? 1 : 0, 1, &a);
+		add_dest(s, zero ? 0 : 1, 1, &b);
+		CHECK_INT(world_apply(w.dp, &image), 0);
+		t = pod_burst(client, "10.99.0.1:80", 300);
+		CHECK_INT(t.by_name[zero ? 'a' : 'b'], 300);
+	}
+	CHECK_INT(apply_all(2), 0);
+}
+
+TEST(l4_many_groups)
+{
+	struct mesh_addr a = with_port(one->ip4, 8080), b = with_port(two->ip4, 8080);
+	struct mesh_l4_image image = {.version = 1};
+	struct mesh_l4_service *s = add_service(&image, "10.99.0.1:80", IPPROTO_TCP, MESH_TIER_L4);
+	struct tally t;
+
+	/* All 256 groups; only the first, one in the middle and the last have weight: 1 : 2 : 1. */
+	for (int i = 0; i < 256; i++)
+		add_dest(s, i == 0 || i == 255 ? 1 : i == 131 ? 2 : 0, 1, i == 131 ? &a : &b);
+	CHECK_INT(world_apply(w.dp, &image), 0);
+	t = pod_burst(client, "10.99.0.1:80", 1000);
+	CHECK_INT(t.failed, 0);
+	/* 3 * sqrt(1000 * 0.5 * 0.5) = 47.4 */
+	CHECK(t.by_name['a'] >= 500 - 48 && t.by_name['a'] <= 500 + 48);
+	CHECK_INT(apply_all(3), 0);
+}
+
+TEST(l4_endpoints_in_turn)
+{
+	struct tally t = pod_burst(client, "10.99.0.5:80", 20);
+
+	CHECK_INT(t.by_name['a'], 10);
+	CHECK_INT(t.by_name['b'], 10);
+	for (int i = 1; i < 20; i++)
+		CHECK(t.first[i] != t.first[i - 1]);
+}
+
+TEST(l4_turn_goes_on_over_versions)
+{
+	char last = pod_burst(client, "10.99.0.5:80", 1).first[0];
+
+	for (int i = 0; i < 6; i++) {
+		struct mesh_addr a = with_port(one->ip4, 8080), b = with_port(two->ip4, 8080);
+		struct mesh_l4_image image = {.version = 1};
+		struct mesh_l4_service *s = add_service(&image, "10.99.0.5:80", IPPROTO_TCP, MESH_TIER_L4);
+		char name;
+
+		add_dest(s, (uint32_t)i + 2, 2, (struct mesh_addr[]){a, b});
+		CHECK_INT(world_apply(w.dp, &image), 0);
+		name = pod_burst(client, "10.99.0.5:80", 1).first[0];
+		CHECK(name != last);
+		last = name;
+	}
+	CHECK_INT(apply_all(4), 0);
+}
+
+TEST(l4_names_are_honest)
+{
+	struct dial d = {.to = at("10.99.0.1:80")};
+	struct conn c = pod_dial(client, &d);
+
+	CHECK_INT(c.error, 0);
+	CHECK(mesh_addr_eq(&c.peer, &d.to));
+	CHECK(mesh_addr_ip_eq(&c.self, &client->ip4));
+	CHECK(pod_name(client, c.fd) != 0);
+	CHECK(pod_echo(client, c.fd));
+	pod_close(client, c.fd);
+}
+
+TEST(l4_ipv6)
+{
+	struct dial d = {.to = at("[fd99::1]:80")};
+	struct tally t = pod_burst(client, "[fd99::1]:80", 10);
+	struct conn c;
+
+	CHECK_INT(t.failed, 0);
+	CHECK_INT(t.by_name['a'], 5);
+	c = pod_dial(client, &d);
+	CHECK_INT(c.error, 0);
+	CHECK(mesh_addr_eq(&c.peer, &d.to));
+	CHECK(mesh_addr_ip_eq(&c.self, &client->ip6));
+	pod_close(client, c.fd);
+}
+
+TEST(l4_ipv4_from_an_ipv6_socket)
+{
+	struct dial d = {.to = at("10.99.0.5:80"), .v6_socket = 1};
+	struct conn c = pod_dial(client, &d);
+
+	CHECK_INT(c.error, 0);
+	CHECK(mesh_addr_eq(&c.peer, &d.to));
+	CHECK(mesh_addr_ip_eq(&c.self, &client->ip4));
+	CHECK(pod_name(client, c.fd) != 0);
+	pod_close(client, c.fd);
+}
+
+/* Dials an L7 service and checks both sides' view of it. */
+static void check_l7(const char *to, int v6_socket, const char *device)
+{
+	struct dial d = {.to = at(to), .v6_socket = v6_socket};
+	const struct mesh_addr *own = mesh_addr_is_v4(&d.to) ? &client->ip4 : &client->ip6;
 	struct mesh_addr local, peer, orig;
 	struct conn c;
+	char byte = 0;
 	int fd;
 
-	add_service(&image, "10.99.0.2:80", IPPROTO_TCP, MESH_TIER_L7);
-	CHECK_INT(world_apply(w.dp, &image), 0);
+	snprintf(d.device, sizeof(d.device), "%s", device);
 	c = pod_dial(client, &d);
 	CHECK_INT(c.error, 0);
 	fd = accept_any(client, &local, &peer);
 	CHECK(fd >= 0);
 	CHECK_INT(mesh_dp_origdst(w.dp, client->cookie, &local, &peer, &orig), 0);
 	CHECK(mesh_addr_eq(&orig, &d.to));
+	/* Taken is taken. */
 	CHECK_INT(mesh_dp_origdst(w.dp, client->cookie, &local, &peer, &orig), -ENOENT);
 	CHECK(mesh_addr_eq(&c.peer, &d.to));
-	CHECK(mesh_addr_ip_eq(&c.self, &client->ip4));
+	CHECK(mesh_addr_ip_eq(&c.self, own));
 	CHECK_INT(c.self.port, peer.port);
-	close(fd);
+	CHECK_INT(write(fd, "z", 1), 1);
+	CHECK_INT(pod_name(client, c.fd), 'z');
 	pod_close(client, c.fd);
+	CHECK_INT(read(fd, &byte, 1), 0);
+	close(fd);
+	CHECK_INT(map_entries(w.dp, "origdst"), 0);
+}
+
+TEST(l7_ipv4)
+{
+	check_l7("10.99.0.2:80", 0, "");
+}
+
+TEST(l7_ipv6)
+{
+	check_l7("[fd99::2]:80", 0, "");
+}
+
+TEST(l7_ipv4_from_an_ipv6_socket)
+{
+	check_l7("10.99.0.2:80", 1, "");
+}
+
+TEST(l7_bound_to_a_device)
+{
+	check_l7("10.99.0.2:80", 0, "eth0");
+	if (!test_failed)
+		check_l7("[fd99::2]:80", 0, "eth0");
+	if (!test_failed)
+		check_l7("10.99.0.2:80", 1, "eth0");
+}
+
+TEST(l7_loopback_destinations_differ)
+{
+	struct dial d = {.to = at("10.99.0.2:80")};
+	struct mesh_addr local[4], peer, orig;
+	int same = 0;
+
+	for (int i = 0; i < 4; i++) {
+		struct conn c = pod_dial(client, &d);
+		int fd = accept_any(client, &local[i], &peer);
+
+		CHECK(fd >= 0);
+		CHECK_INT(mesh_dp_origdst(w.dp, client->cookie, &local[i], &peer, &orig), 0);
+		CHECK_INT(local[i].ip.s6_addr[12], 127);
+		close(fd);
+		pod_close(client, c.fd);
+		same += i > 0 && mesh_addr_ip_eq(&local[i], &local[0]);
+	}
+	CHECK(same < 3);
+}
+
+/* Sends and closes before the agent has accepted: it is served all the same. */
+TEST(l7_closed_before_accepted)
+{
+	struct dial d = {.to = at("10.99.0.2:80")};
+	struct conn c = pod_dial(client, &d);
+	struct mesh_addr orig;
+	int fd;
+
+	pod_close(client, c.fd);
+	usleep(20000);
+	fd = accept_origdst(w.dp, client, &orig);
+	CHECK(fd >= 0);
+	CHECK(mesh_addr_eq(&orig, &d.to));
+	close(fd);
+}
+
+static void do_connect_reset(const void *in, void *out)
+{
+	struct linger now = {.l_onoff = 1};
+	int fd = dial_fd(in);
+
+	(void)out;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+}
+
+TEST(l7_reset_leaves_nothing)
+{
+	struct dial d = {.to = at("10.99.0.2:80")};
+	struct mesh_addr local, peer;
+
+	pod_call(client, do_connect_reset, &d, sizeof(d), NULL, 0);
+	CHECK_INT(map_entries(w.dp, "origdst"), 0);
+	close(accept_any(client, &local, &peer));
+}
+
+TEST(a_connection_without_origdst)
+{
+	struct dial d = {.to = with_port(mesh_addr_from_v4(htonl(INADDR_LOOPBACK), 0), 15001)};
+	struct conn c = pod_dial(client, &d);
+	struct mesh_addr orig;
+
+	CHECK_INT(c.error, 0);
+	CHECK_INT(accept_origdst(w.dp, client, &orig), -ENOENT);
+	pod_close(client, c.fd);
+}
+
+static void do_dial_briefly(const void *in, void *out)
+{
+	const struct dial *d = in;
+	struct sockaddr_storage ss;
+	socklen_t len = mesh_addr_to_sock(&d->to, &ss);
+	struct timeval patience = {.tv_usec = 300000};
+	int fd = socket(ss.ss_family, SOCK_STREAM, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	*(int *)out = connect(fd, (struct sockaddr *)&ss, len) < 0 ? errno : 0;
+	close(fd);
+}
+
+TEST(listeners_are_for_the_pod_alone)
+{
+	struct mesh_addr ips[2] = {client->ip4, client->ip6};
+
+	for (int i = 0; i < 2; i++) {
+		struct dial d = {.to = with_port(ips[i], 15001)};
+		struct mesh_addr local, peer;
+		int error;
+
+		pod_call(outsider, do_dial_briefly, &d, sizeof(d), &error, sizeof(error));
+		CHECK(error != 0);
+		pod_call(client, do_dial_briefly, &d, sizeof(d), &error, sizeof(error));
+		CHECK_INT(error, 0);
+		close(accept_any(client, &local, &peer));
+	}
+}
+
+TEST(refused_with_a_reason)
+{
+	long policy = reason_count(w.dp, "policy"), subset = reason_count(w.dp, "no_subset");
+	struct tally t = pod_burst(client, "10.99.0.3:80", 3);
+
+	CHECK_INT(t.failed, 3);
+	CHECK_INT(t.last_error, ECONNREFUSED);
+	CHECK_INT(reason_count(w.dp, "policy"), policy + 3);
+	CHECK_INT(pod_burst(client, "[fd99::3]:80", 2).last_error, ECONNREFUSED);
+	CHECK_INT(reason_count(w.dp, "no_subset"), subset + 2);
+}
+
+TEST(no_endpoint_is_refused)
+{
+	long before = reason_count(w.dp, "no_endpoint");
+
+	CHECK_INT(pod_burst(client, "10.99.0.4:80", 2).last_error, ECONNREFUSED);
+	CHECK_INT(pod_burst(client, "10.99.0.6:80", 1).last_error, ECONNREFUSED);
+	CHECK_INT(reason_count(w.dp, "no_endpoint"), before + 3);
+}
+
+TEST(refusals_by_pod_and_destination)
+{
+	json_t *status = mesh_dp_status(w.dp), *row;
+	int found = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "refused"), i, row)
+	{
+		const char *dst = json_string_value(json_object_get(row, "destination"));
+
+		if (strcmp(dst, "10.99.0.3:80") != 0)
+			continue;
+		found++;
+		CHECK_STR(json_string_value(json_object_get(row, "pod")), "test/pod1");
+		CHECK_STR(json_string_value(json_object_get(row, "protocol")), "TCP");
+		CHECK_STR(json_string_value(json_object_get(row, "reason")), "policy");
+		CHECK_INT(json_integer_value(json_object_get(row, "count")), 3);
+	}
+	json_decref(status);
+	CHECK_INT(found, 1);
+}
+
+static void check_udp(const char *to, int v6_socket, int connected)
+{
+	struct dial d = {.to = at(to), .v6_socket = v6_socket, .udp = connected ? 2 : 1};
+	struct exchange x = pod_exchange(client, &d);
+
+	CHECK_INT(x.error, 0);
+	CHECK_INT(x.name, 'a');
+	CHECK(mesh_addr_eq(&x.from, &d.to));
+	if (connected)
+		CHECK(mesh_addr_eq(&x.peer, &d.to));
+}
+
+TEST(udp)
+{
+	static const struct {
+		const char *to;
+		int v6_socket, connected;
+	} cases[] = {
+		{"10.99.0.10:53", 0, 0}, {"10.99.0.10:53", 0, 1}, {"10.99.0.10:53", 1, 0},
+		{"10.99.0.10:53", 1, 1}, {"[fd99::10]:53", 0, 0}, {"[fd99::10]:53", 0, 1},
+	};
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(cases) && !test_failed; i++) {
+		check_udp(cases[i].to, cases[i].v6_socket, cases[i].connected);
+		if (test_failed)
+			printf("  case %zu\n", i);
+	}
+}
+
+TEST(udp_to_no_service)
+{
+	struct dial d = {.to = with_port(one->ip4, 53), .udp = 1};
+	struct exchange x = pod_exchange(client, &d);
+
+	CHECK_INT(x.error, 0);
+	CHECK(mesh_addr_eq(&x.from, &d.to));
+}
+
+TEST(udp_refused)
+{
+	struct dial d = {.to = at("10.99.0.11:53"), .udp = 1};
+
+	CHECK_INT(pod_exchange(client, &d).error, ECONNREFUSED);
+	d.udp = 2;
+	CHECK_INT(pod_exchange(client, &d).error, ECONNREFUSED);
+}
+
+TEST(the_agent_is_exempt)
+{
+	char home[360];
+	int error = pod_burst(client, "10.99.0.3:80", 1).last_error;
+
+	CHECK_INT(error, ECONNREFUSED);
+	snprintf(home, sizeof(home), "%s/pod1", w.pods_cgroup);
+	pod_call(client, do_move, w.agent_cgroup, strlen(w.agent_cgroup) + 1, NULL, 0);
+	error = pod_burst(client, "10.99.0.3:80", 1).last_error;
+	pod_call(client, do_move, home, strlen(home) + 1, NULL, 0);
+	CHECK(error != ECONNREFUSED);
+	CHECK_INT(pod_burst(client, "10.99.0.3:80", 1).last_error, ECONNREFUSED);
 }
 
 TEST(end)

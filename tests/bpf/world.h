@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -585,6 +586,198 @@ static inline int accept_any(struct pod *p, struct mesh_addr *local, struct mesh
 		return fd;
 	}
 	return -1;
+}
+
+/* Connections without end, on threads of the pod, until stopped: who answered, and what failed. */
+struct load {
+	pthread_t threads[4];
+	struct dial dial;
+	struct tally tally; /* under lock */
+	pthread_mutex_t lock;
+	atomic_int stop;
+};
+
+static struct load load; /* each pod's process has its own */
+
+static inline void *load_thread(void *arg)
+{
+	(void)arg;
+	while (!load.stop) {
+		struct burst b = {.dial = load.dial, .count = 1};
+		struct tally t = {0};
+
+		do_burst(&b, &t);
+		pthread_mutex_lock(&load.lock);
+		for (int i = 0; i < 128; i++)
+			load.tally.by_name[i] += t.by_name[i];
+		load.tally.failed += t.failed;
+		if (t.failed)
+			load.tally.last_error = t.last_error;
+		pthread_mutex_unlock(&load.lock);
+	}
+	return NULL;
+}
+
+static inline void do_load_start(const void *in, void *out)
+{
+	(void)out;
+	memset(&load, 0, sizeof(load));
+	load.dial = *(const struct dial *)in;
+	pthread_mutex_init(&load.lock, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_create(&load.threads[i], NULL, load_thread, NULL);
+}
+
+static inline void do_load_stop(const void *in, void *out)
+{
+	(void)in;
+	load.stop = 1;
+	for (int i = 0; i < 4; i++)
+		pthread_join(load.threads[i], NULL);
+	memcpy(out, &load.tally, sizeof(load.tally));
+}
+
+static inline void pod_load_start(struct pod *p, const char *to)
+{
+	struct dial d = {.to = at(to)};
+
+	pod_call(p, do_load_start, &d, sizeof(d), NULL, 0);
+}
+
+static inline struct tally pod_load_stop(struct pod *p)
+{
+	struct tally t;
+
+	pod_call(p, do_load_stop, NULL, 0, &t, sizeof(t));
+	return t;
+}
+
+/* One byte there and back on a connection that is open in the pod. Returns 1 if it came back. */
+static inline void do_echo(const void *in, void *out)
+{
+	int fd = *(const int *)in;
+	char byte = 'x';
+
+	*(int *)out = write(fd, &byte, 1) == 1 && read(fd, &byte, 1) == 1 && byte == 'x';
+}
+
+static inline int pod_echo(struct pod *p, int fd)
+{
+	int ok;
+
+	pod_call(p, do_echo, &fd, sizeof(fd), &ok, sizeof(ok));
+	return ok;
+}
+
+/* The name a server says first on a connection that is open in the pod; 0: none came. */
+static inline void do_name(const void *in, void *out)
+{
+	char byte = 0;
+
+	*(int *)out = read(*(const int *)in, &byte, 1) == 1 ? byte : 0;
+}
+
+static inline int pod_name(struct pod *p, int fd)
+{
+	int name;
+
+	pod_call(p, do_name, &fd, sizeof(fd), &name, sizeof(name));
+	return name;
+}
+
+/* One datagram to a server and its answer, by sendto and recvfrom. */
+struct exchange {
+	int error, name;
+	struct mesh_addr from, peer;
+};
+
+static inline void do_exchange(const void *in, void *out)
+{
+	const struct dial *d = in;
+	struct exchange *x = out;
+	struct sockaddr_storage ss = {0};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = d->to.ip, .sin6_port = htons(d->to.port)};
+	struct timeval patience = {.tv_sec = 2};
+	socklen_t len = mesh_addr_to_sock(&d->to, &ss);
+	char byte = '?';
+	int fd;
+
+	if (d->v6_socket) {
+		memcpy(&ss, &in6, sizeof(in6));
+		len = sizeof(in6);
+	}
+	/* d->udp 2: connected */
+	fd = d->udp == 2 ? dial_fd(d) : socket(ss.ss_family, SOCK_DGRAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (fd < 0 || sendto(fd, &byte, 1, 0, d->udp == 2 ? NULL : (struct sockaddr *)&ss, d->udp == 2 ? 0 : len) < 0) {
+		x->error = fd < 0 ? -fd : errno;
+		close(fd);
+		return;
+	}
+	len = sizeof(ss);
+	if (recvfrom(fd, &byte, 1, 0, (struct sockaddr *)&ss, &len) != 1)
+		x->error = errno;
+	else
+		mesh_addr_from_sock(&ss, &x->from);
+	x->name = byte;
+	len = sizeof(ss);
+	if (d->udp == 2 && getpeername(fd, (struct sockaddr *)&ss, &len) == 0)
+		mesh_addr_from_sock(&ss, &x->peer);
+	close(fd);
+}
+
+static inline struct exchange pod_exchange(struct pod *p, const struct dial *d)
+{
+	struct exchange x;
+
+	pod_call(p, do_exchange, d, sizeof(*d), &x, sizeof(x));
+	return x;
+}
+
+static inline void pod_serve_udp(struct pod *p, struct mesh_addr where, char name)
+{
+	struct server s = {.at = where, .name = name};
+
+	pod_call(p, do_serve_udp, &s, sizeof(s), NULL, 0);
+}
+
+/* Moves the pod's process to another cgroup. */
+static inline void do_move(const void *in, void *out)
+{
+	char procs[400];
+
+	(void)out;
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", (const char *)in);
+	write_file(procs, "0");
+}
+
+/* Accepts, takes the original destination and returns the connection's descriptor; -errno if there is none. */
+static inline int accept_origdst(struct mesh_dp *dp, struct pod *p, struct mesh_addr *orig)
+{
+	struct mesh_addr local, peer;
+	int fd = accept_any(p, &local, &peer), r;
+
+	if (fd < 0)
+		return -EAGAIN;
+	r = mesh_dp_origdst(dp, p->cookie, &local, &peer, orig);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+/* Entries of a map, from the status. */
+static inline long map_entries(struct mesh_dp *dp, const char *name)
+{
+	json_t *status = mesh_dp_status(dp), *row;
+	size_t i;
+	long n = -1;
+
+	json_array_foreach(json_object_get(status, "maps"), i,
+			   row) if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0) n =
+		(long)json_integer_value(json_object_get(row, "entries"));
+	json_decref(status);
+	return n;
 }
 
 /* The count of a reason, over all pods. */
