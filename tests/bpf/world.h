@@ -196,7 +196,7 @@ static inline struct pod *world_pod(struct world *w)
 	    "nsenter -t %d -n sh -c 'ip link set e%d master br0 up' && "
 	    "nsenter -t %d -n sh -c 'ip link set lo up; ip link set eth0 up; ip addr add 10.77.0.%d/24 dev eth0; "
 	    "ip addr add fd77::%d/64 dev eth0 nodad; ip route add default via 10.77.0.254; "
-	    "ip -6 route add default via fd77::fe'",
+	    "ip -6 route add default via fd77::fe; ip route add unreachable 10.99.0.0/16'",
 	    n, w->hub.pid, p->pid, w->hub.pid, n, p->pid, n, n);
 	p->ip4 = mesh_addr_from_v4(htonl(0x0a4d0000 + (uint32_t)n), 0);
 	inet_pton(AF_INET6, "fd77::", &p->ip6.ip);

@@ -88,13 +88,15 @@ static int make_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
 	if (strncmp(dp->pin_dir, root, strlen(root)) == 0 && !is_bpffs(root) &&
 	    mount("bpf", root, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
 		return fail(errs, -errno, "mounting the BPF file system at /sys/fs/bpf");
-	r = make_dirs(links);
+	r = make_dirs(dp->pin_dir);
 	if (r < 0)
 		return fail(errs, r, dp->pin_dir);
 	if (!is_bpffs(dp->pin_dir)) {
 		mesh_errs_add(errs, "%s is not in a BPF file system", dp->pin_dir);
 		return -EINVAL;
 	}
+	if (mkdir(links, 0700) < 0 && errno != EEXIST)
+		return fail(errs, -errno, links);
 	return 0;
 }
 

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding, capturing and releasing pods; an agent that is killed and one that takes over; removal. */
+#include "world.h"
+
+#include <bpf/bpf.h>
+#include "mesh/abi.h"
+#include <time.h>
+
+static int apply_weights(struct world *w, struct mesh_dp *dp, uint32_t a, uint32_t b)
+{
+	struct mesh_l4_image image = {.version = a};
+	struct mesh_l4_service *s = add_service(&image, "10.99.0.1:80", IPPROTO_TCP, MESH_TIER_L4);
+
+	add_dest(s, a, 1, (struct mesh_addr[]){with_port(w->pods[1].ip4, 8080)});
+	add_dest(s, b, 1, (struct mesh_addr[]){with_port(w->pods[2].ip4, 8080)});
+	add_service(&image, "10.99.0.2:80", IPPROTO_TCP, MESH_TIER_L7);
+	return world_apply(dp, &image);
+}
+
+/* A client and two servers, nothing captured. */
+static int three_pods(struct world *w)
+{
+	int r = world_new(w);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 3; i++)
+		world_pod(w);
+	pod_serve(&w->pods[1], with_port(w->pods[1].ip4, 8080), 'a');
+	pod_serve(&w->pods[2], with_port(w->pods[2].ip4, 8080), 'b');
+	return 0;
+}
+
+TEST(find)
+{
+	struct mesh_addr nobody = at("10.77.0.99:0");
+	struct mesh_dp_found f = {0};
+	struct world w;
+
+	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(mesh_dp_find(w.dp, &nobody, &f), -ENOENT);
+	for (int i = 0; i < 3; i++) {
+		CHECK_INT(mesh_dp_find(w.dp, i == 1 ? &w.pods[i].ip6 : &w.pods[i].ip4, &f), 0);
+		CHECK_INT(f.pid, w.pods[i].pid);
+		CHECK_INT(f.netns_cookie, w.pods[i].cookie);
+		CHECK(strstr(f.cgroup, i == 0 ? "/pods/pod1" : i == 1 ? "/pods/pod2" : "/pods/pod3") != NULL);
+		close(f.netns_fd);
+		free(f.cgroup);
+	}
+	/* An address that moves: the pod that has it now is found, though the other is remembered. */
+	run("nsenter -t %d -n ip addr del 10.77.0.2/24 dev eth0", w.pods[1].pid);
+	CHECK_INT(mesh_dp_find(w.dp, &w.pods[1].ip4, &f), -ENOENT);
+	run("nsenter -t %d -n ip addr add 10.77.0.2/24 dev eth0", w.pods[2].pid);
+	CHECK_INT(mesh_dp_find(w.dp, &w.pods[1].ip4, &f), 0);
+	CHECK_INT(f.pid, w.pods[2].pid);
+	close(f.netns_fd);
+	free(f.cgroup);
+	world_free(&w);
+}
+
+/* A process below the root in the agent's own namespace is host-network: never found. */
+TEST(find_never_the_agents_namespace)
+{
+	struct mesh_dp_found f = {0};
+	struct mesh_addr own = {0};
+	char cgroup[400];
+	struct world w;
+	int go[2];
+	pid_t pid;
+
+	CHECK_INT(world_new(&w), 0);
+	world_pod(&w);
+	CHECK_INT(pipe(go), 0);
+	/* An agent in the namespace of pod 1. */
+	pid = fork();
+	if (pid == 0) {
+		struct mesh_dp *dp;
+
+		if (setns(w.pods[0].netns_fd, CLONE_NEWNET) < 0 || world_dp(&w, &dp) < 0)
+			_exit(2);
+		_exit(mesh_dp_find(dp, &w.pods[0].ip4, &f) == -ENOENT ? 0 : 1);
+	}
+	CHECK_INT(waitpid(pid, &go[0], 0), pid);
+	CHECK_INT(WEXITSTATUS(go[0]), 0);
+	(void)own;
+	(void)cgroup;
+	world_free(&w);
+}
+
+TEST(release)
+{
+	struct dial d = {.to = at("10.99.0.1:80")};
+	uint64_t *cookies = NULL;
+	struct mesh_addr orig;
+	struct conn c;
+	struct world w;
+	size_t n;
+
+	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
+	CHECK_INT(mesh_dp_captured(w.dp, &cookies, &n), 0);
+	CHECK_INT(n, 1);
+	CHECK_INT(cookies[0], w.pods[0].cookie);
+	free(cookies);
+	c = pod_dial(&w.pods[0], &d);
+	CHECK_INT(c.error, 0);
+	CHECK_INT(pod_name(&w.pods[0], c.fd), 'a');
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), -ENOENT);
+	CHECK_INT(mesh_dp_captured(w.dp, &cookies, &n), 0);
+	CHECK_INT(n, 0);
+	free(cookies);
+	/* New ones are untouched, the old one goes on. */
+	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 1).failed, 1);
+	CHECK(pod_echo(&w.pods[0], c.fd));
+	/* And back, while the first listeners are still open: other ports, same outcome. */
+	{
+		int old[4];
+		size_t old_count = w.pods[0].listener_count;
+
+		memcpy(old, w.pods[0].listeners, sizeof(old));
+		CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+		for (size_t i = 0; i < old_count; i++)
+			close(old[i]);
+	}
+	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 1).by_name['a'], 1);
+	d.to = at("10.99.0.2:80");
+	c = pod_dial(&w.pods[0], &d);
+	CHECK_INT(c.error, 0);
+	n = (size_t)accept_origdst(w.dp, &w.pods[0], &orig);
+	CHECK((int)n >= 0);
+	CHECK(mesh_addr_eq(&orig, &d.to));
+	close((int)n);
+	world_free(&w);
+}
+
+/* An app that has the listeners' port already: the next one serves. */
+TEST(port_taken_by_an_app)
+{
+	struct dial d = {.to = at("10.99.0.2:80")};
+	struct mesh_addr orig;
+	struct conn c;
+	struct world w;
+	int fd;
+
+	CHECK_INT(three_pods(&w), 0);
+	pod_serve(&w.pods[0], at("0.0.0.0:15001"), 'x');
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
+	c = pod_dial(&w.pods[0], &d);
+	CHECK_INT(c.error, 0);
+	fd = accept_origdst(w.dp, &w.pods[0], &orig);
+	CHECK(fd >= 0);
+	CHECK(mesh_addr_eq(&orig, &d.to));
+	close(fd);
+	world_free(&w);
+}
+
+/* Starts another agent that captures the client, applies and waits to be killed; or applies for ever. */
+static pid_t start_agent(struct world *w, bool busy)
+{
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe(ready) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		struct mesh_dp *dp;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (world_dp(w, &dp) < 0)
+			_exit(1);
+		w->dp = dp;
+		if (world_capture(w, &w->pods[0]) < 0 || apply_weights(w, dp, 1, 0) < 0)
+			_exit(1);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (uint32_t i = 1; busy; i++)
+			apply_weights(w, dp, 1 + i % 7, 0);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		pid = -1;
+	close(ready[0]);
+	return pid;
+}
+
+static void kill_agent(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+TEST(killed_and_adopted)
+{
+	struct dial d = {.to = at("10.99.0.1:80")}, d7 = {.to = at("10.99.0.2:80")};
+	uint64_t *cookies = NULL;
+	struct mesh_addr orig;
+	struct conn c, c7;
+	struct world w;
+	pid_t agent;
+	size_t n;
+	int fd;
+
+	CHECK_INT(three_pods(&w), 0);
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
+	agent = start_agent(&w, false);
+	CHECK(agent > 0);
+	c = pod_dial(&w.pods[0], &d);
+	CHECK_INT(c.error, 0);
+	CHECK_INT(pod_name(&w.pods[0], c.fd), 'a');
+	c7 = pod_dial(&w.pods[0], &d7);
+	CHECK_INT(c7.error, 0);
+	kill_agent(agent);
+	/* With no agent: L4 goes on, old and new; L7 has nobody to go to. */
+	CHECK(pod_echo(&w.pods[0], c.fd));
+	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 50).by_name['a'], 50);
+	CHECK_INT(pod_dial(&w.pods[0], &d7).error, ECONNREFUSED);
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	CHECK(pod_echo(&w.pods[0], c.fd));
+	CHECK_INT(mesh_dp_captured(w.dp, &cookies, &n), 0);
+	CHECK_INT(n, 1);
+	CHECK_INT(cookies[0], w.pods[0].cookie);
+	free(cookies);
+	CHECK_INT(map_entries(w.dp, "origdst"), 0);
+	CHECK_INT(map_entries(w.dp, "dest"), 2);
+	/* The same configuration changes nothing; another one does. */
+	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
+	CHECK_INT(map_entries(w.dp, "dest"), 2);
+	CHECK_INT(apply_weights(&w, w.dp, 0, 1), 0);
+	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 20).by_name['b'], 20);
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	c7 = pod_dial(&w.pods[0], &d7);
+	CHECK_INT(c7.error, 0);
+	fd = accept_origdst(w.dp, &w.pods[0], &orig);
+	CHECK(fd >= 0);
+	CHECK(mesh_addr_eq(&orig, &d7.to));
+	CHECK(mesh_addr_eq(&c7.peer, &d7.to));
+	close(fd);
+	CHECK(pod_echo(&w.pods[0], c.fd));
+	world_free(&w);
+}
+
+/* Killed again and again in the middle of applying, under load: no connect fails, nothing is left behind. */
+TEST(killed_while_applying)
+{
+	struct world w;
+	struct tally t;
+
+	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
+	for (size_t i = 0; i < w.pods[0].listener_count; i++)
+		close(w.pods[0].listeners[i]);
+	w.pods[0].listener_count = 0;
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
+	pod_load_start(&w.pods[0], "10.99.0.1:80");
+	for (int i = 0; i < 12; i++) {
+		pid_t agent = start_agent(&w, true);
+
+		CHECK(agent > 0);
+		usleep((useconds_t)(5000 + rand() % 30000));
+		kill_agent(agent);
+	}
+	t = pod_load_stop(&w.pods[0]);
+	CHECK_INT(t.failed, 0);
+	CHECK(t.by_name['a'] > 100);
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	CHECK_INT(map_entries(w.dp, "dest"), 2);
+	CHECK_INT(map_entries(w.dp, "ep4"), 2);
+	world_free(&w);
+}
+
+/* Several nodes on one machine, with the same addresses. */
+TEST(several_data_planes)
+{
+	struct world w[3];
+
+	for (int i = 0; i < 3; i++) {
+		CHECK_INT(three_pods(&w[i]), 0);
+		CHECK_INT(world_capture(&w[i], &w[i].pods[0]), 0);
+		CHECK_INT(apply_weights(&w[i], w[i].dp, i == 1, i != 1), 0);
+	}
+	for (int i = 0; i < 3; i++)
+		CHECK_INT(pod_burst(&w[i].pods[0], "10.99.0.1:80", 10).by_name[i == 1 ? 'a' : 'b'], 10);
+	world_free(&w[1]);
+	CHECK_INT(pod_burst(&w[0].pods[0], "10.99.0.1:80", 10).by_name['b'], 10);
+	world_free(&w[0]);
+	world_free(&w[2]);
+}
+
+TEST(end_flows)
+{
+	struct dial d = {.to = at("10.99.0.1:80")};
+	struct mesh_addr a;
+	struct conn c[3];
+	struct world w;
+
+	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
+	c[0] = pod_dial(&w.pods[0], &d);
+	d.v6_socket = 1;
+	c[1] = pod_dial(&w.pods[0], &d);
+	CHECK_INT(apply_weights(&w, w.dp, 0, 1), 0);
+	c[2] = pod_dial(&w.pods[0], &d);
+	for (int i = 0; i < 3; i++) {
+		CHECK_INT(c[i].error, 0);
+		CHECK_INT(pod_name(&w.pods[0], c[i].fd), i < 2 ? 'a' : 'b');
+	}
+	a = with_port(w.pods[1].ip4, 8080);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, w.pods[0].cookie, &a), 2);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, w.pods[0].cookie, &a), 0);
+	CHECK_INT(pod_echo(&w.pods[0], c[0].fd), 0);
+	CHECK_INT(pod_echo(&w.pods[0], c[1].fd), 0);
+	CHECK_INT(pod_echo(&w.pods[0], c[2].fd), 1);
+	world_free(&w);
+}
+
+TEST(detach_leaves_nothing)
+{
+	struct mesh_errs errs = {0};
+	struct world w;
+
+	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
+	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 1).failed, 0);
+	/* Also while an agent still has everything open. */
+	CHECK_INT(mesh_dp_detach(w.pin, &errs), 0);
+	CHECK(access(w.pin, F_OK) < 0 && errno == ENOENT);
+	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 1).failed, 1);
+	CHECK_INT(mesh_dp_detach(w.pin, &errs), 0);
+	CHECK_INT(errs.list.count, 0);
+	world_free(&w);
+}
+
+TEST(a_bad_place_is_said)
+{
+	struct mesh_dp_opts opts = {.pin_dir = "/tmp", .cgroup_root = mesh_cgroup2_mount()};
+	mesh_auto(mesh_buf_free) struct mesh_buf said = {0};
+	struct mesh_errs errs = {0};
+	struct mesh_dp *dp = NULL;
+
+	CHECK_INT(mesh_dp_new(&dp, &opts, &errs), -EINVAL);
+	CHECK(dp == NULL);
+	mesh_errs_format(&errs, &said);
+	CHECK_STR(said.data, "/tmp is not in a BPF file system\n");
+	mesh_errs_free(&errs);
+}
+
+TEST_MAIN()
