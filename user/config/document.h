@@ -17,7 +17,7 @@ struct mesh_position {
 /** One document. Owns value and positions. */
 struct mesh_document {
 	char *file;
-	json_t *value;		   /* an object */
+	json_t *value;             /* an object */
 	struct mesh_map positions; /* "spec.http[0].route" -> struct mesh_position * of the key (or item) */
 };
 
@@ -31,6 +31,12 @@ void mesh_documents_free(struct mesh_documents *docs);
  * 1 MiB at most. Returns 0; -EINVAL with errs filled and *ret untouched.
  */
 int mesh_documents_parse(const char *file, struct mesh_slice text, struct mesh_documents *ret, struct mesh_errs *errs);
+
+/**
+ * One JSON value that is the whole text (a request's body). A key that is there twice: the last one stays, and
+ * duplicates gets an error with its path. Returns 0; -EINVAL with errs filled and *ret untouched.
+ */
+int mesh_json_parse(struct mesh_slice text, json_t **ret, struct mesh_errs *errs, struct mesh_errs *duplicates);
 
 /** How unknown fields are treated (fieldValidation=). */
 enum mesh_strictness {
@@ -47,15 +53,21 @@ enum mesh_strictness {
  */
 int mesh_object_check(const struct mesh_kind *kind, const json_t *obj, const json_t *old, struct mesh_errs *errs,
 		      struct mesh_errs *warnings, struct mesh_errs *unknown);
+/**
+ * What a Kubernetes server refuses with 400 before it validates: a value of a type that cannot be read into the field
+ * ("json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"). Of kinds that are
+ * not builtin only metadata is looked at. Returns 0; -EINVAL with the reason appended to why.
+ */
+int mesh_object_decodable(const struct mesh_kind *kind, const json_t *obj, struct mesh_buf *why);
 /** Fills file, line, column and object of errors that have a path, from the document they came from. */
 void mesh_errs_locate(struct mesh_errs *errs, const struct mesh_document *doc);
 /** Removes fields the schema does not know (what a structural CRD prunes). */
 void mesh_object_prune(const struct mesh_kind *kind, json_t *obj);
 
 /* What follows from the rows (each returns a new reference). */
-json_t *mesh_kind_crd(const struct mesh_kind *kind);				 /* apiextensions.k8s.io/v1 */
-json_t *mesh_openapi_v3_index(void);						 /* GET /openapi/v3 */
-json_t *mesh_openapi_v3(const char *group, const char *version);		 /* NULL if not served */
+json_t *mesh_kind_crd(const struct mesh_kind *kind);             /* apiextensions.k8s.io/v1 */
+json_t *mesh_openapi_v3_index(void);                             /* GET /openapi/v3 */
+json_t *mesh_openapi_v3(const char *group, const char *version); /* NULL if not served */
 json_t *mesh_openapi_v2(void);
 void mesh_openapi_v2_protobuf(struct mesh_buf *out); /* gnostic openapi.v2.Document */
 /** meta.k8s.io/v1 Table of a kind for items (an array of objects). include_object: "Metadata", "Object" or "None". */

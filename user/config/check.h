@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside config/: what a schema cannot say about an object, one function a kind (check_*.c), and the defaults that
+ * an API server fills in (fill.c). For the rows of kinds.c.
+ */
+#ifndef MESH_CONFIG_CHECK_H
+#define MESH_CONFIG_CHECK_H
+
+#include "config/kind.h"
+
+#define MESH_CHECK(name)                                                                                               \
+	void mesh_check_##name(const struct mesh_kind *kind, const json_t *obj, const json_t *old,                     \
+			       struct mesh_errs *errs, struct mesh_errs *warnings)
+#define MESH_FILL(name) void mesh_fill_##name(const struct mesh_kind *kind, json_t *obj, const json_t *old)
+
+/* Of every kind: names, labels, annotations. */
+MESH_CHECK(metadata);
+
+MESH_FILL(namespace);
+MESH_FILL(pod);
+MESH_FILL(service);
+MESH_FILL(endpoints);
+MESH_FILL(endpoint_slice);
+MESH_FILL(secret);
+MESH_FILL(deployment);
+MESH_FILL(replica_set);
+MESH_FILL(role_binding);
+MESH_FILL(crd);
+MESH_FILL(route);
+
+#endif
