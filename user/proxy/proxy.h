@@ -29,17 +29,24 @@ typedef int mesh_proxy_origdst_fn(void *arg, int fd, const struct mesh_addr *loc
 				  struct mesh_addr *ret);
 
 struct mesh_proxy_opts {
-	unsigned workers;	      /* 0: one for each CPU */
-	size_t max_header_bytes;      /* 0: 60 KiB (431 beyond; the request line alone 414) */
-	size_t buffer_bytes;	      /* of one direction of a connection; 0: 16 KiB */
-	uint64_t idle_timeout_ns;     /* downstream keep-alive; 0: 1 h, as Envoy's */
-	uint64_t upstream_idle_ns;    /* pooled upstream; 0: 1 h (capped by an upstream's Keep-Alive: timeout=) */
-	uint64_t connect_timeout_ns;  /* 0: 10 s, Istio's default */
-	const char *server_name;      /* "server:" of answers the mesh makes or passes without one; NULL: "sockmesh" */
+	unsigned workers;            /* 0: one for each CPU */
+	size_t max_header_bytes;     /* 0: 60 KiB (431 beyond; the request line alone 414) */
+	size_t buffer_bytes;         /* of one direction of a connection; 0: 16 KiB */
+	uint64_t idle_timeout_ns;    /* downstream keep-alive; 0: 1 h, as Envoy's */
+	uint64_t upstream_idle_ns;   /* pooled upstream; 0: 1 h (capped by an upstream's Keep-Alive: timeout=) */
+	uint64_t connect_timeout_ns; /* 0: 10 s, Istio's default */
+	uint64_t head_timeout_ns;    /* from a request's first byte to its complete head (408); 0: 60 s */
+	uint64_t stream_timeout_ns;  /* a request or tunnel in flight without any progress (408, 504); 0: 1 h */
+	size_t max_request_line;     /* 0: 8 KiB less than max_header_bytes */
+	uint64_t max_body_bytes;     /* of a request (413); 0: unlimited */
+	const char *server_name;     /* "server:" of answers the mesh makes or passes without one; NULL: "sockmesh" */
 };
 
 int mesh_proxy_new(struct mesh_proxy **ret, const struct mesh_proxy_opts *opts);
-/** Stops accepting, lets requests in flight finish for at most drain_ns, then joins the workers and frees. */
+/**
+ * Stops accepting, lets requests in flight finish for at most drain_ns, then joins the workers and frees, also
+ * listeners that are left. NULL is allowed.
+ */
 void mesh_proxy_free(struct mesh_proxy *proxy, uint64_t drain_ns);
 
 /**
@@ -49,16 +56,17 @@ void mesh_proxy_free(struct mesh_proxy *proxy, uint64_t drain_ns);
 void mesh_proxy_publish(struct mesh_proxy *proxy, struct mesh_l7_config *cfg);
 
 struct mesh_proxy_listen {
-	int fd;			/* listening socket; taken over */
-	int upstream_netns_fd;	/* upstream sockets are made in this namespace; -1: this one. Duplicated. */
-	uint64_t netns_cookie;	/* of that namespace: upstream pools are per namespace and endpoint */
-	const struct mesh_proxy_client *client;	/* copied; NULL: a gateway */
-	mesh_proxy_origdst_fn *origdst;		/* NULL: a gateway; its table is that of gateway_port */
+	int fd;                /* listening socket; taken over */
+	int upstream_netns_fd; /* upstream sockets are made in this namespace; -1: this one. Duplicated. */
+	uint64_t netns_cookie; /* of that namespace: upstream pools are per namespace and endpoint */
+	const struct mesh_proxy_client *client; /* copied; NULL: a gateway */
+	mesh_proxy_origdst_fn *origdst;         /* NULL: a gateway; its table is that of gateway_port */
 	void *origdst_arg;
 	uint16_t gateway_port;
 };
 
-int mesh_proxy_listen(struct mesh_proxy *proxy, const struct mesh_proxy_listen *listen, struct mesh_proxy_listener **ret);
+int mesh_proxy_listen(struct mesh_proxy *proxy, const struct mesh_proxy_listen *listen,
+		      struct mesh_proxy_listener **ret);
 /** Changes who the client is (labels edited). */
 void mesh_proxy_listener_client(struct mesh_proxy_listener *l, const struct mesh_proxy_client *client);
 /** Stops accepting. Its connections finish what is in flight and close, at once when abort is true. NULL is allowed. */

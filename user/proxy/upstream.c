@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Upstream connections: made in the pod's namespace, kept and shared per worker, namespace and endpoint. */
+#include "core/mem.h"
+#include "core/netns.h"
+#include "proxy/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+
+struct mesh_space *mesh_space_get(struct mesh_worker *w, uint64_t cookie, int netns_fd)
+{
+	struct mesh_slice key = mesh_slice_of((const char *)&cookie, sizeof(cookie));
+	struct mesh_space *s = mesh_map_get(&w->spaces, key);
+
+	if (!s) {
+		s = mesh_xcalloc(1, sizeof(*s));
+		s->cookie = cookie;
+		s->netns_fd = netns_fd >= 0 ? fcntl(netns_fd, F_DUPFD_CLOEXEC, 3) : -1;
+		mesh_map_put(&w->spaces, key, s);
+	}
+	s->refs++;
+	return s;
+}
+
+static void pool_unref(struct mesh_pool *p)
+{
+	if (--p->ups > 0 || (p->space && !p->gone))
+		return;
+	if (p->space)
+		mesh_map_remove(&p->space->pools, mesh_addr_key(&p->addr));
+	free(p);
+}
+
+static void close_idle(struct mesh_pool *p)
+{
+	p->ups++; /* keeps p while its last connection goes */
+	while (p->idle)
+		mesh_up_close(p->idle);
+	pool_unref(p);
+}
+
+void mesh_space_unref(struct mesh_worker *w, struct mesh_space *s)
+{
+	if (--s->refs > 0)
+		return;
+	mesh_map_remove(&w->spaces, mesh_slice_of((const char *)&s->cookie, sizeof(s->cookie)));
+	mesh_map_each (e, &s->pools) {
+		struct mesh_pool *p = e->value;
+
+		p->space = NULL;
+		close_idle(p);
+	}
+	mesh_map_free(&s->pools);
+	mesh_cleanup_fd(&s->netns_fd);
+	free(s);
+}
+
+static struct mesh_pool *pool_get(struct mesh_space *s, const struct mesh_addr *addr)
+{
+	struct mesh_pool *p = mesh_map_get(&s->pools, mesh_addr_key(addr));
+
+	if (p)
+		return p;
+	p = mesh_xcalloc(1, sizeof(*p));
+	p->space = s;
+	p->addr = *addr;
+	mesh_map_put(&s->pools, mesh_addr_key(addr), p);
+	return p;
+}
+
+static void idle_remove(struct mesh_up *u)
+{
+	if (u->prev)
+		u->prev->next = u->next;
+	else
+		u->pool->idle = u->next;
+	if (u->next)
+		u->next->prev = u->prev;
+	u->prev = u->next = NULL;
+}
+
+void mesh_up_close(struct mesh_up *u)
+{
+	struct mesh_worker *w = u->worker;
+
+	if (u->dead)
+		return;
+	if (u->request)
+		u->request->up = NULL;
+	else
+		idle_remove(u);
+	u->dead = true;
+	mesh_timeout_clear(&u->timeout);
+	mesh_io_remove(w->loop, &u->io);
+	close(u->io.fd);
+	u->io.fd = -1;
+	mesh_count(&w->counts.ups_closed, 1);
+	pool_unref(u->pool);
+	u->pool = NULL;
+	u->request = NULL;
+	u->next = w->dead_ups;
+	w->dead_ups = u;
+}
+
+void mesh_up_update(struct mesh_up *u)
+{
+	struct mesh_request *r = u->request;
+	uint32_t events = 0;
+
+	if (u->connecting)
+		events = EPOLLOUT;
+	else if (!r || (!r->up_eof && !mesh_pipe_full(&r->out)))
+		events = EPOLLIN;
+	if (u->blocked)
+		events |= EPOLLOUT;
+	mesh_io_set(u->worker->loop, &u->io, events);
+}
+
+void mesh_up_release(struct mesh_up *u, bool reuse)
+{
+	struct mesh_pool *p = u->pool;
+	struct mesh_worker *w = u->worker;
+
+	if (!reuse || p->gone || !p->space || w->draining) {
+		mesh_up_close(u);
+		return;
+	}
+	u->request->up = NULL;
+	u->request = NULL;
+	u->reused = true;
+	u->blocked = false;
+	u->keep_until = u->keep_ns ? mesh_loop_now_ns(w->loop) + u->keep_ns : 0;
+	u->prev = NULL;
+	u->next = p->idle;
+	if (p->idle)
+		p->idle->prev = u;
+	p->idle = u;
+	mesh_timeout_set(&w->pooled, &u->timeout);
+	mesh_up_update(u);
+}
+
+/* The handshake is over, for better or worse. */
+static void up_connected(struct mesh_up *u)
+{
+	struct mesh_request *r = u->request;
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(u->io.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error) {
+		mesh_request_lost(r, strerror(error), true);
+		return;
+	}
+	u->connecting = false;
+	mesh_timeout_clear(&u->timeout);
+	mesh_request_pump(r);
+	if (!u->dead)
+		mesh_up_update(u);
+}
+
+static void up_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
+{
+	struct mesh_up *u = (struct mesh_up *)io;
+
+	(void)loop;
+	if (!u->request) { /* closed by the other side, or it spoke out of turn */
+		mesh_up_close(u);
+		return;
+	}
+	if (u->connecting) {
+		up_connected(u);
+		return;
+	}
+	if (events & EPOLLOUT) {
+		u->blocked = false;
+		mesh_request_pump(u->request);
+	}
+	if (!u->dead && u->request && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+		mesh_response_read(u->request);
+}
+
+static struct mesh_up *idle_get(struct mesh_worker *w, struct mesh_pool *p)
+{
+	while (p->idle) {
+		struct mesh_up *u = p->idle;
+
+		if (u->keep_until && u->keep_until <= mesh_loop_now_ns(w->loop)) {
+			mesh_up_close(u);
+			continue;
+		}
+		idle_remove(u);
+		mesh_timeout_clear(&u->timeout);
+		return u;
+	}
+	return NULL;
+}
+
+static int up_connect(struct mesh_worker *w, struct mesh_pool *p, struct mesh_up **ret)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = mesh_addr_to_sock(&p->addr, &ss);
+	mesh_auto_fd int fd = mesh_netns_socket(p->space->netns_fd, ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct mesh_up *u;
+	int one = 1, r;
+
+	if (fd < 0)
+		return fd;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS)
+		return -errno;
+	u = mesh_xcalloc(1, sizeof(*u));
+	u->io.fd = fd;
+	u->io.fn = up_event;
+	u->worker = w;
+	u->pool = p;
+	u->connecting = true;
+	r = mesh_io_set(w->loop, &u->io, EPOLLOUT);
+	if (r < 0) {
+		free(u);
+		return r;
+	}
+	mesh_steal_fd(&fd);
+	mesh_count(&w->counts.ups, 1);
+	mesh_timeout_set(&w->connect, &u->timeout);
+	*ret = u;
+	return 0;
+}
+
+int mesh_up_get(struct mesh_request *r)
+{
+	struct mesh_worker *w = r->down->worker;
+	struct mesh_pool *p = pool_get(r->down->space, &r->to);
+	struct mesh_up *u;
+	int e;
+
+	p->gone = false;
+	p->plain = !r->cluster;
+	p->ups++;
+	u = r->fresh ? NULL : idle_get(w, p);
+	if (u) {
+		pool_unref(p);
+	} else {
+		e = up_connect(w, p, &u);
+		if (e < 0) {
+			pool_unref(p);
+			return e;
+		}
+	}
+	u->request = r;
+	r->up = u;
+	return 0;
+}
+
+void mesh_up_connect_timeout(struct mesh_timeout *item)
+{
+	struct mesh_up *u = (struct mesh_up *)((char *)item - offsetof(struct mesh_up, timeout));
+
+	u->request->tries = MESH_REQUEST_TRIES;
+	mesh_request_lost(u->request, "connection timed out", true);
+}
+
+void mesh_up_pooled_timeout(struct mesh_timeout *item)
+{
+	mesh_up_close((struct mesh_up *)((char *)item - offsetof(struct mesh_up, timeout)));
+}
+
+void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *live)
+{
+	mesh_map_each (e, &w->spaces) {
+		struct mesh_space *s = e->value;
+
+		mesh_map_each (f, &s->pools) {
+			struct mesh_pool *p = f->value;
+
+			if (p->plain || mesh_map_get(live, mesh_addr_key(&p->addr)))
+				continue;
+			p->gone = true;
+			close_idle(p);
+		}
+	}
+}
