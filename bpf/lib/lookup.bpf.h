@@ -30,9 +30,9 @@ static __always_inline int by_agent(void)
 struct service {
 	__u64 set;
 	__u32 total;
-	__u16 dests;
-	__u8 tier;
-	__u8 reason;
+	__u32 dests;
+	__u32 tier;
+	__u32 reason;
 };
 
 enum found { FOUND_NONE, FOUND_SERVICE, FOUND_TORN };
@@ -41,9 +41,9 @@ static __always_inline int copy_sealed(struct mesh_svc *v, const __u32 *key, int
 {
 	s->set = *(volatile __u64 *)&v->set;
 	s->total = *(volatile __u32 *)&v->total;
-	s->dests = *(volatile __u16 *)&v->dests;
-	s->tier = *(volatile __u8 *)&v->tier;
-	s->reason = *(volatile __u8 *)&v->reason;
+	s->dests = *(volatile __u32 *)&v->dests;
+	s->tier = *(volatile __u32 *)&v->tier;
+	s->reason = *(volatile __u32 *)&v->reason;
 	return v->seal == mesh_seal(key, words, s->set, s->total, s->dests, s->tier, s->reason);
 }
 

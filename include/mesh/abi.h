@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) OR Apache-2.0 */
 /*
  * What the BPF programs and user space share: keys, values and limits of every map, and nothing
- * else does. Fixed-width types, no hidden padding (members named zero are 0), addresses in network
- * byte order as bytes, ports in host byte order, so that a dump of a map can be read as it is.
- * A change of any layout raises MESH_ABI_VERSION, which is pinned with the maps.
+ * else does. Fixed-width types (and enums of 32 bits, which a dump shows by name), no hidden padding (members named
+ * zero are 0), addresses in network byte order as bytes, ports in host byte order, so that a dump of a map can be read
+ * as it is. A change of any layout raises MESH_ABI_VERSION, which is pinned with the maps.
  */
 #ifndef MESH_ABI_H
 #define MESH_ABI_H
@@ -66,9 +66,9 @@ struct mesh_svc {
 	__u64 set;   /* never used twice */
 	__u64 seal;  /* mesh_seal() of key and value */
 	__u32 total; /* sum of the weights */
-	__u16 dests;
-	__u8 tier;   /* enum mesh_tier */
-	__u8 reason; /* enum mesh_reason, with MESH_TIER_REFUSE */
+	__u32 dests;
+	enum mesh_tier tier;
+	enum mesh_reason reason; /* with MESH_TIER_REFUSE */
 	char name[MESH_NAME_LEN];
 };
 
@@ -149,15 +149,15 @@ struct mesh_refused {
 	__u8 ip[16];
 	__u16 port;
 	__u8 proto;
-	__u8 reason; /* enum mesh_reason */
-	__u32 zero;
+	__u8 zero;
+	enum mesh_reason reason;
 } __attribute__((aligned(8)));
 
 _Static_assert(sizeof(struct mesh_node) == 16, "map value");
 _Static_assert(sizeof(struct mesh_pod) == 80, "map value");
 _Static_assert(sizeof(struct mesh_key4) == 8, "map key");
 _Static_assert(sizeof(struct mesh_key6) == 20, "map key");
-_Static_assert(sizeof(struct mesh_svc) == 72, "map value");
+_Static_assert(sizeof(struct mesh_svc) == 80, "map value");
 _Static_assert(sizeof(struct mesh_slot) == 16, "map key");
 _Static_assert(sizeof(struct mesh_dest) == 24, "map value");
 _Static_assert(sizeof(struct mesh_ep4) == 8, "map value");
@@ -177,14 +177,15 @@ static inline __attribute__((always_inline)) __u64 mesh_seal_step(__u64 h, __u64
 
 /** Seal of a service entry: of its key's words and of all that programs read in its value. */
 static inline __attribute__((always_inline)) __u64 mesh_seal(const __u32 *key, int key_words, __u64 set, __u32 total,
-							     __u16 dests, __u8 tier, __u8 reason)
+							     __u32 dests, __u32 tier, __u32 reason)
 {
 	__u64 h = MESH_ABI_VERSION;
 
 	for (int i = 0; i < key_words; i++)
 		h = mesh_seal_step(h, key[i]);
 	h = mesh_seal_step(h, set);
-	h = mesh_seal_step(h, ((__u64)total << 32) | ((__u64)dests << 16) | ((__u64)tier << 8) | reason);
+	h = mesh_seal_step(h, ((__u64)total << 32) | dests);
+	h = mesh_seal_step(h, ((__u64)tier << 32) | reason);
 	return h;
 }
 

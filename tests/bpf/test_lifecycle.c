@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finding, capturing and releasing pods; an agent that is killed and one that takes over; removal. */
 #include "world.h"
+#include "dataplane/dp.h"
 
 #include <bpf/bpf.h>
 #include "mesh/abi.h"
@@ -296,32 +297,57 @@ TEST(several_data_planes)
 	world_free(&w[2]);
 }
 
-TEST(end_flows)
+/* netlink: without the iterator, as on an older kernel. */
+static void check_end_flows(bool netlink)
 {
 	struct dial d = {.to = at("10.99.0.1:80")};
+	char home[360];
 	struct mesh_addr a;
-	struct conn c[3];
+	struct conn c[4];
 	struct world w;
 
 	CHECK_INT(three_pods(&w), 0);
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
+	if (netlink)
+		mesh_dp_flows_unload(w.dp);
+	else
+		CHECK(w.dp->flows != NULL);
 	c[0] = pod_dial(&w.pods[0], &d);
 	d.v6_socket = 1;
 	c[1] = pod_dial(&w.pods[0], &d);
+	/* One of the agent's own, in the pod's namespace. */
+	snprintf(home, sizeof(home), "%s/pod1", w.pods_cgroup);
+	pod_call(&w.pods[0], do_move, w.agent_cgroup, strlen(w.agent_cgroup) + 1, NULL, 0);
+	d.to = with_port(w.pods[1].ip4, 8080);
+	c[3] = pod_dial(&w.pods[0], &d);
+	pod_call(&w.pods[0], do_move, home, strlen(home) + 1, NULL, 0);
 	CHECK_INT(apply_weights(&w, w.dp, 0, 1), 0);
+	d.to = at("10.99.0.1:80");
 	c[2] = pod_dial(&w.pods[0], &d);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		CHECK_INT(c[i].error, 0);
-		CHECK_INT(pod_name(&w.pods[0], c[i].fd), i < 2 ? 'a' : 'b');
+		CHECK_INT(pod_name(&w.pods[0], c[i].fd), i == 2 ? 'b' : 'a');
 	}
 	a = with_port(w.pods[1].ip4, 8080);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[2].netns_fd, w.pods[2].cookie, &a), 0);
 	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, w.pods[0].cookie, &a), 2);
 	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, w.pods[0].cookie, &a), 0);
 	CHECK_INT(pod_echo(&w.pods[0], c[0].fd), 0);
 	CHECK_INT(pod_echo(&w.pods[0], c[1].fd), 0);
 	CHECK_INT(pod_echo(&w.pods[0], c[2].fd), 1);
+	CHECK_INT(pod_echo(&w.pods[0], c[3].fd), 1);
 	world_free(&w);
+}
+
+TEST(end_flows)
+{
+	check_end_flows(false);
+}
+
+TEST(end_flows_by_netlink)
+{
+	check_end_flows(true);
 }
 
 TEST(detach_leaves_nothing)

@@ -44,9 +44,12 @@ struct mesh_dp_found {
 int mesh_dp_find(struct mesh_dp *dp, const struct mesh_addr *pod_ip, struct mesh_dp_found *ret);
 
 /**
- * Captures a pod: from now on its connects are decided by the image. Makes the listeners first
- * (127.0.0.1:15001, ::1 and the pod's own address in its namespace), then switches capture on.
- * Adopts what an earlier agent captured. The listeners' descriptors are the caller's to use and close.
+ * Captures a pod: from now on its connects are decided by the image. Makes the listeners first: for
+ * IPv4 all of 127.0.0.0/8 (bound to device lo), [::1], and the pod's own addresses (for sockets bound to a
+ * device; only packets from the pod itself get there). The port is MESH_LISTEN_PORT or, where an app has
+ * that one, one of the next 15. Then switches capture on. A pod that an earlier agent captured, or this
+ * one with other addresses, is captured anew the same way. The listeners (non-blocking, 1 to 4) are the
+ * caller's to use and close; a connection on any of them has its mesh_dp_origdst().
  */
 int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
 		    const char *pod_name, int listen_fds[4], size_t *listen_count, struct mesh_errs *errs);

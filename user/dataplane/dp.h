@@ -70,6 +70,8 @@ struct mesh_dp {
 	uint64_t agent_cgroup;
 	struct connect_bpf *connect;
 	struct sockops_bpf *sockops;
+	struct flows_bpf *flows; /* NULL: this kernel has no bpf_sock_destroy */
+	struct bpf_link *flows_link;
 	int maps[MESH_DP_MAP_COUNT];
 	uint32_t sizes[MESH_DP_MAP_COUNT];
 	bool can_set_retval, adopted;
@@ -128,6 +130,11 @@ void mesh_dp_sweep_add(struct mesh_dp *dp, uint64_t set, uint32_t dests, bool v6
 /** Deletes now, after a grace period, all that was added. */
 void mesh_dp_sweep_flush(struct mesh_dp *dp);
 void mesh_dp_set_delete(struct mesh_dp *dp, const struct mesh_dp_garbage *g);
+
+/* flows.c */
+/** Loads the program that ends flows, if the kernel can. */
+void mesh_dp_flows_load(struct mesh_dp *dp);
+void mesh_dp_flows_unload(struct mesh_dp *dp);
 
 /* find.c */
 void mesh_dp_cache_free(struct mesh_dp_addr_cache *cache);

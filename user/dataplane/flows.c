@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ending flows to an endpoint that is gone: by sock_diag's SOCK_DESTROY. */
+/* Ending flows to an endpoint that is gone: by an iterator with bpf_sock_destroy, else by sock_diag's SOCK_DESTROY. */
 #include "core/netns.h"
 #include "dataplane/dp.h"
+#include "flows.skel.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -125,13 +126,56 @@ static int destroy(int fd, const struct inet_diag_req_v2 *victim)
 	return answer.e.error == -ENOENT ? 0 : answer.e.error < 0 ? answer.e.error : 1;
 }
 
-int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint)
+void mesh_dp_flows_load(struct mesh_dp *dp)
+{
+	dp->flows = flows_bpf__open_and_load();
+	if (!dp->flows)
+		return;
+	dp->flows_link = bpf_program__attach_iter(dp->flows->progs.end_flows, NULL);
+	if (!dp->flows_link)
+		mesh_dp_flows_unload(dp);
+}
+
+void mesh_dp_flows_unload(struct mesh_dp *dp)
+{
+	bpf_link__destroy(dp->flows_link);
+	flows_bpf__destroy(dp->flows);
+	dp->flows_link = NULL;
+	dp->flows = NULL;
+}
+
+/* One pass of the iterator over the namespace that it is made in. Returns how many it ended, or -errno. */
+static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint)
+{
+	mesh_auto_fd int fd = -1;
+	int home, r;
+	ssize_t n;
+	char end[64];
+
+	memcpy(dp->flows->bss->endpoint_ip, &endpoint->ip, sizeof(dp->flows->bss->endpoint_ip));
+	dp->flows->bss->endpoint_port = endpoint->port;
+	dp->flows->bss->agent_cgroup = dp->agent_cgroup;
+	dp->flows->bss->ended = 0;
+	r = mesh_netns_enter(netns_fd, &home);
+	if (r < 0)
+		return r;
+	fd = bpf_iter_create(bpf_link__fd(dp->flows_link));
+	r = fd < 0 ? -errno : 0;
+	mesh_netns_leave(&home);
+	if (r < 0)
+		return r;
+	do
+		n = read(fd, end, sizeof(end));
+	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
+	return n < 0 ? -errno : (int)dp->flows->bss->ended;
+}
+
+static int end_by_diag(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint)
 {
 	mesh_auto_fd int fd = mesh_netns_socket(netns_fd, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
 	struct victims v = {0};
 	int r, ended = 0;
 
-	(void)netns_cookie;
 	if (fd < 0)
 		return fd;
 	r = list_sockets(dp, fd, AF_INET, endpoint, &v);
@@ -147,4 +191,10 @@ int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, c
 	}
 	mesh_vec_free(&v.list);
 	return r < 0 ? r : ended;
+}
+
+int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint)
+{
+	(void)netns_cookie;
+	return dp->flows ? end_by_iterator(dp, netns_fd, endpoint) : end_by_diag(dp, netns_fd, endpoint);
 }

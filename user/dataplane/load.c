@@ -219,6 +219,8 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	}
 	if (bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODE], &zero, &node, BPF_ANY) < 0)
 		return fail(errs, -errno, "writing map node");
+	mesh_dp_flows_load(dp);
+	said[0] = '\0';
 	return 0;
 }
 
@@ -296,6 +298,7 @@ int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs)
 
 void mesh_dp_unload(struct mesh_dp *dp)
 {
+	mesh_dp_flows_unload(dp);
 	connect_bpf__destroy(dp->connect);
 	sockops_bpf__destroy(dp->sockops);
 }

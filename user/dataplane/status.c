@@ -185,10 +185,10 @@ json_t *mesh_dp_status(struct mesh_dp *dp)
 
 	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
 		json_array_append_new(maps, map_status(dp, i));
-	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:{s:b}, s:o, s:o, s:o, s:o, s:o, s:o}", "abi",
+	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:{s:b, s:b}, s:o, s:o, s:o, s:o, s:o, s:o}", "abi",
 			 MESH_ABI_VERSION, "pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted,
 			 "version", (json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features",
-			 "setRetval", dp->can_set_retval, "programs", programs_status(dp), "maps", maps, "tiers",
-			 tiers_status(dp), "reasons", reasons_status(dp), "refused", refused_status(dp), "pods",
-			 pods_status(dp));
+			 "setRetval", dp->can_set_retval, "sockDestroy", dp->flows != NULL, "programs",
+			 programs_status(dp), "maps", maps, "tiers", tiers_status(dp), "reasons", reasons_status(dp),
+			 "refused", refused_status(dp), "pods", pods_status(dp));
 }

@@ -120,9 +120,9 @@ int mesh_dp_set_switch(struct mesh_dp *dp, const struct mesh_l4_service *s, uint
 {
 	struct mesh_svc v = {
 		.set = set,
-		.dests = s->tier == MESH_TIER_L4 ? (uint16_t)s->dests.count : 0,
-		.tier = (uint8_t)s->tier,
-		.reason = s->tier == MESH_TIER_REFUSE ? (uint8_t)s->refuse_reason : 0,
+		.dests = s->tier == MESH_TIER_L4 ? (uint32_t)s->dests.count : 0,
+		.tier = s->tier,
+		.reason = s->tier == MESH_TIER_REFUSE ? s->refuse_reason : MESH_REASON_NONE,
 	};
 	struct mesh_dp_key key;
 	uint32_t words[5];

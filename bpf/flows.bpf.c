@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Ends the established flows of one network namespace to an endpoint that is gone. An iterator, not
+ * attached to anything: user space sets what to look for, opens it in that namespace and reads it to
+ * its end. Never touches a listener or a connection of the agent. Loads only where the kernel has
+ * bpf_sock_destroy (6.5).
+ */
+#include "lib/flow.bpf.h"
+
+#include <bpf/bpf_core_read.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+extern int bpf_sock_destroy(struct sock_common *sk) __ksym;
+
+/* Set by user space before each run; ended is the result. */
+__u8 endpoint_ip[16];
+__u64 agent_cgroup;
+__u32 ended;
+__u16 endpoint_port;
+
+static __always_inline int is_live(struct sock_common *skc)
+{
+	__u8 state = skc->skc_state;
+
+	return state <= BPF_TCP_CLOSING && state != BPF_TCP_TIME_WAIT && state != BPF_TCP_CLOSE &&
+	       state != BPF_TCP_LISTEN;
+}
+
+static __always_inline int is_to_endpoint(struct sock_common *skc)
+{
+	struct addr to = {.port = bpf_ntohs(skc->skc_dport)};
+
+	if (skc->skc_family == AF_INET) {
+		set_v4(to.ip, skc->skc_daddr);
+	} else {
+		to.ip[0] = skc->skc_v6_daddr.in6_u.u6_addr32[0];
+		to.ip[1] = skc->skc_v6_daddr.in6_u.u6_addr32[1];
+		to.ip[2] = skc->skc_v6_daddr.in6_u.u6_addr32[2];
+		to.ip[3] = skc->skc_v6_daddr.in6_u.u6_addr32[3];
+	}
+	return same(&to, endpoint_ip, endpoint_port);
+}
+
+SEC("iter/tcp")
+int end_flows(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	__u64 cgroup;
+
+	if (!skc || !is_live(skc) || !is_to_endpoint(skc))
+		return 0;
+	cgroup = BPF_CORE_READ((struct sock *)skc, sk_cgrp_data.cgroup, kn, id);
+	if (cgroup != agent_cgroup && bpf_sock_destroy(skc) == 0)
+		ended++;
+	return 0;
+}
