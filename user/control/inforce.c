@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/reconcile.h"
+
+#include "agent/lease.h"
+#include "config/decode.h"
+#include "config/document.h"
+#include "core/mem.h"
+
+#include <string.h>
+#include <time.h>
+
+struct force_row {
+	enum mesh_control_kind kind;
+	const char *resource; /* as in the Leases; NULL: no agent or gateway acts on this kind yet */
+	const char *name;
+};
+
+static const struct force_row rows[] = {
+	{MESH_CONTROL_VIRTUAL_SERVICE, "virtualservices.networking.istio.io", "VirtualService"},
+	{MESH_CONTROL_DESTINATION_RULE, "destinationrules.networking.istio.io", "DestinationRule"},
+	{MESH_CONTROL_GATEWAY, "gateways.networking.istio.io", "Gateway"},
+	{MESH_CONTROL_SERVICE_ENTRY, NULL, "ServiceEntry"},
+	{MESH_CONTROL_SIDECAR, NULL, "Sidecar"},
+};
+
+/* A generation of an object that is not known to be in force. */
+struct force_entry {
+	char *uid;
+	json_int_t generation;
+	unsigned long long version; /* resourceVersion at which it was first seen */
+	uint64_t since_ns;
+};
+
+struct mesh_control_force {
+	struct mesh_map entries; /* "KIND NS/NAME" -> struct force_entry * */
+};
+
+enum { STALE_SECONDS = MESH_LEASE_SECONDS, DEAD_SECONDS = 120, PATIENCE_SECONDS = 2 };
+
+struct mesh_control_force *mesh_control_force_new(void)
+{
+	return mesh_xcalloc(1, sizeof(struct mesh_control_force));
+}
+
+static void entry_free(struct force_entry *e)
+{
+	if (e)
+		free(e->uid);
+	free(e);
+}
+
+void mesh_control_force_free(struct mesh_control_force *force)
+{
+	if (!force)
+		return;
+	mesh_map_each (e, &force->entries)
+		entry_free(e->value);
+	mesh_map_free(&force->entries);
+	free(force);
+}
+
+static int64_t lease_age(const json_t *lease)
+{
+	const char *text = json_string_value(json_object_get(json_object_get(lease, "spec"), "renewTime"));
+	int64_t renewed;
+
+	if (!text || mesh_decode_time(text, &renewed) < 0)
+		return INT64_MAX;
+	return (int64_t)time(NULL) - renewed;
+}
+
+void mesh_control_leases(struct mesh_cache *cache)
+{
+	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_LEASE))
+		if (lease_age(e->value) > DEAD_SECONDS)
+			mesh_cache_delete(cache, MESH_CONTROL_LEASE, e->value);
+}
+
+static unsigned long long lease_version(const json_t *lease, const char *resource, bool *concerned)
+{
+	json_t *annotations = json_object_get(json_object_get(lease, "metadata"), "annotations");
+	const char *text = json_string_value(json_object_get(annotations, MESH_LEASE_IN_FORCE));
+	json_t *versions = text ? json_loads(text, 0, NULL) : NULL;
+	const char *version = json_string_value(json_object_get(versions, resource));
+	unsigned long long ret = version ? strtoull(version, NULL, 10) : 0;
+
+	*concerned = version != NULL;
+	json_decref(versions);
+	return ret;
+}
+
+/* The lowest version in force on what lives, and who holds it; UINT64_MAX when nobody is concerned. */
+static unsigned long long lowest(struct mesh_cache *cache, const char *resource, const char **who)
+{
+	unsigned long long low = UINT64_MAX;
+
+	*who = NULL;
+	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_LEASE)) {
+		bool concerned;
+		unsigned long long v = lease_version(e->value, resource, &concerned);
+
+		if (!concerned || lease_age(e->value) > STALE_SECONDS)
+			continue;
+		if (v < low) {
+			low = v;
+			*who = mesh_object_name(e->value);
+		}
+	}
+	return low;
+}
+
+/* What of the object has no effect: [{type, level, message}], and the same as one text. */
+static json_t *messages_of(const char *kind_name, const json_t *obj, struct mesh_buf *text)
+{
+	const struct mesh_kind *kind = mesh_kind_by_name("networking.istio.io", kind_name);
+	struct mesh_errs errs = {0}, warnings = {0}, unknown = {0};
+	json_t *ret = json_array();
+
+	if (kind)
+		mesh_object_check(kind, obj, NULL, &errs, &warnings, &unknown);
+	mesh_vec_each (w, &warnings.list) {
+		mesh_buf_printf(text, "%s%s%s%s", text->len ? "; " : "", w->path ? w->path : "", w->path ? ": " : "",
+				w->text);
+		json_array_append_new(ret,
+				      json_pack("{s:{s:s, s:s}, s:s}", "type", "name", w->path ? w->path : "object",
+						"code", "SOCKMESH0001", "level", "WARNING"));
+	}
+	mesh_errs_free(&errs);
+	mesh_errs_free(&warnings);
+	mesh_errs_free(&unknown);
+	return ret;
+}
+
+static bool is_done(const json_t *obj)
+{
+	json_t *observed = json_object_get(json_object_get(obj, "status"), "observedGeneration");
+	const char *status = json_string_value(json_object_get(mesh_control_condition_get(obj, "InForce"), "status"));
+
+	return json_integer_value(observed) == mesh_object_generation(obj) && status && strcmp(status, "True") == 0;
+}
+
+static void write_status(struct mesh_cache *cache, const struct force_row *row, const json_t *obj, bool in_force,
+			 const char *reason, const char *message)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
+	json_t *messages = messages_of(row->name, obj, &text), *force, *status;
+	bool stale = json_integer_value(json_object_get(json_object_get(obj, "status"), "observedGeneration")) !=
+		     mesh_object_generation(obj);
+
+	force = mesh_control_condition(obj, "InForce", in_force, reason, message);
+	if (stale) /* a new generation is in force since now, not since the first one was */
+		json_object_set_new(force, "lastTransitionTime", mesh_json_now());
+	status = json_pack(
+		"{s:I, s:o, s:[o, o]}", "observedGeneration", mesh_object_generation(obj), "validationMessages",
+		messages, "conditions",
+		mesh_control_condition(obj, "Reconciled", row->resource != NULL,
+				       row->resource ? (text.len ? "PartlySupported" : "Reconciled") : "NotSupported",
+				       row->resource ? (text.len ? text.data : "The object is used as it is")
+						     : "This mesh does not act on objects of this kind yet"),
+		force);
+	mesh_cache_status(cache, row->kind, obj, status);
+}
+
+static struct force_entry *entry_of(struct mesh_control_force *force, const struct force_row *row, const json_t *obj)
+{
+	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", row->name, mesh_object_ns(obj), mesh_object_name(obj));
+	struct force_entry *e = mesh_map_get_str(&force->entries, key);
+	const char *version;
+
+	if (e && e->generation == mesh_object_generation(obj) && strcmp(e->uid, mesh_object_uid(obj)) == 0)
+		return e;
+	entry_free(e);
+	version = json_string_value(json_object_get(json_object_get(obj, "metadata"), "resourceVersion"));
+	e = mesh_xcalloc(1, sizeof(*e));
+	*e = (struct force_entry){.uid = mesh_xstrdup(mesh_object_uid(obj)),
+				  .generation = mesh_object_generation(obj),
+				  .version = version ? strtoull(version, NULL, 10) : 0,
+				  .since_ns = mesh_now_ns()};
+	mesh_map_put_str(&force->entries, key, e);
+	return e;
+}
+
+static void forget(struct mesh_control_force *force, const struct force_row *row, const json_t *obj)
+{
+	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", row->name, mesh_object_ns(obj), mesh_object_name(obj));
+
+	entry_free(mesh_map_remove_str(&force->entries, key));
+}
+
+static void reconcile_object(struct mesh_control_force *force, struct mesh_cache *cache, const struct force_row *row,
+			     const json_t *obj, unsigned long long low, const char *who)
+{
+	mesh_auto_free char *message = NULL;
+	struct force_entry *e;
+
+	if (is_done(obj)) {
+		forget(force, row, obj);
+		return;
+	}
+	if (!row->resource) {
+		write_status(cache, row, obj, false, "NotSupported",
+			     "This mesh does not act on objects of this kind yet");
+		return;
+	}
+	e = entry_of(force, row, obj);
+	if (low != UINT64_MAX && low >= e->version) {
+		write_status(cache, row, obj, true, "InForce", "In force on every node and gateway");
+		return;
+	}
+	if (mesh_now_ns() - e->since_ns < MESH_SEC(PATIENCE_SECONDS))
+		return;
+	message = who ? mesh_xasprintf("Not in force yet as %s says", who) : mesh_xstrdup("No agent or gateway runs");
+	write_status(cache, row, obj, false, who ? "Pending" : "NoAgent", message);
+}
+
+void mesh_control_in_force(struct mesh_control_force *force, struct mesh_cache *cache)
+{
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
+		unsigned long long low = UINT64_MAX;
+		const char *who = NULL;
+
+		if (mesh_cache_all(cache, rows[i].kind)->count == 0)
+			continue;
+		if (rows[i].resource)
+			low = lowest(cache, rows[i].resource, &who);
+		mesh_map_each (e, mesh_cache_all(cache, rows[i].kind))
+			reconcile_object(force, cache, &rows[i], e->value, low, who);
+	}
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of one round: each looks at the cache and asks for the writes that bring the API in
+ * line. Calling them again at any time is right. Loop thread only.
+ */
+#ifndef MESH_CONTROL_RECONCILE_H
+#define MESH_CONTROL_RECONCILE_H
+
+#include "control/cache.h"
+
+struct mesh_control_opts {
+	const char *route_host; /* of the ingress gateway's Route; NULL: the API's choice */
+	const char *image;      /* of the gateways' pods */
+	bool namespaces;        /* make the namespaces a cluster has from the start */
+};
+
+void mesh_control_namespaces(struct mesh_cache *cache);
+/** ServiceMeshControlPlanes: gateways with all that belongs to them, status. */
+void mesh_control_planes(struct mesh_cache *cache, const struct mesh_control_opts *opts);
+/** ServiceMeshMemberRolls and ServiceMeshMembers: who is in the mesh, status. */
+void mesh_control_members(struct mesh_cache *cache);
+
+/** Since when an object's generation waits to be in force; kept between rounds. */
+struct mesh_control_force;
+
+struct mesh_control_force *mesh_control_force_new(void);
+void mesh_control_force_free(struct mesh_control_force *force);
+/** Status of VirtualServices and the like: in force on every agent and gateway that lives, and what has no effect. */
+void mesh_control_in_force(struct mesh_control_force *force, struct mesh_cache *cache);
+/** Removes Leases of agents and gateways that died long ago. */
+void mesh_control_leases(struct mesh_cache *cache);
+
+/**
+ * {"type", "status", "reason", "message", "lastTransitionTime"}: the time is that of the condition in obj's status
+ * when its status word is the same, else now. New reference.
+ */
+json_t *mesh_control_condition(const json_t *obj, const char *type, bool ok, const char *reason, const char *message);
+/** The condition of that type, or NULL. Borrowed. */
+const json_t *mesh_control_condition_get(const json_t *obj, const char *type);
+
+#endif
