@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 
 void mesh_positions_free(struct mesh_map *positions)
 {
@@ -93,6 +94,13 @@ void mesh_parse_duplicate(struct mesh_parse *p, unsigned line, unsigned column)
 		return;
 	place(p, e, line, column);
 	e->path = mesh_xstrndup(p->path.data ? p->path.data : "", p->path.len);
+}
+
+json_t *mesh_parse_real(double d)
+{
+	if (fabs(d) < 1e15 && d == (double)(int64_t)d)
+		return json_integer((json_int_t)d);
+	return json_real(d);
 }
 
 /* Where the documents go. */

@@ -177,7 +177,7 @@ static json_t *number(struct mesh_parse *p, struct mesh_json_text *t)
 
 	if (*rest || !isfinite(d) || text[len - 1] == '.' || strstr(text, ".e") || strstr(text, ".E"))
 		return bad(p, t, "a bad number");
-	return json_real(d);
+	return mesh_parse_real(d);
 }
 
 static json_t *value(struct mesh_parse *p, struct mesh_json_text *t, int depth);

@@ -35,6 +35,9 @@ void mesh_parse_error(struct mesh_parse *p, unsigned line, unsigned column, cons
 void mesh_parse_duplicate(struct mesh_parse *p, unsigned line, unsigned column);
 void mesh_positions_free(struct mesh_map *positions);
 
+/** A number: an integer where it is whole (and exact), as Go writes it. */
+json_t *mesh_parse_real(double d);
+
 /** A cursor over JSON text, for several values in a row. */
 struct mesh_json_text {
 	const char *at, *end, *line_start;

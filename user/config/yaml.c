@@ -47,6 +47,8 @@ static bool one_of(const char *s, const char *const *words)
 	return false;
 }
 
+static json_t *real(const char *s);
+
 static json_t *integer(const char *s)
 {
 	char digits[72], *rest;
@@ -79,30 +81,31 @@ static json_t *integer(const char *s)
 	if (*rest)
 		return NULL;
 	if (errno || v > (unsigned long long)INT64_MAX + (negative ? 1 : 0))
-		return base == 10 ? json_real(strtod(s, NULL)) : NULL;
+		return base == 10 ? real(s) : NULL;
 	return json_integer(negative ? (json_int_t)(0 - v) : (json_int_t)v);
 }
 
 static json_t *real(const char *s)
 {
 	const char *p = s;
-	bool digits = false;
-	char *rest;
+	char text[72], *rest;
+	size_t n = 0;
 	double d;
 
 	if (*p == '-' || *p == '+')
 		p++;
-	if (!isdigit((unsigned char)*p) && *p != '.')
+	if (!isdigit((unsigned char)*p) && !(*p == '.' && isdigit((unsigned char)p[1])))
 		return NULL;
-	for (const char *q = p; *q; q++) {
-		digits |= isdigit((unsigned char)*q) != 0;
-		if (!isdigit((unsigned char)*q) && !strchr(".eE+-", *q))
+	for (const char *q = s; *q; q++) {
+		if (*q == '_')
+			continue;
+		if ((!isdigit((unsigned char)*q) && !strchr(".eE+-", *q)) || n + 1 >= sizeof(text))
 			return NULL;
+		text[n++] = *q;
 	}
-	if (!digits || (*p == '.' && !isdigit((unsigned char)p[1])))
-		return NULL;
-	d = strtod(s, &rest);
-	return *rest || !isfinite(d) ? NULL : json_real(d);
+	text[n] = '\0';
+	d = strtod(text, &rest);
+	return *rest || !isfinite(d) ? NULL : mesh_parse_real(d);
 }
 
 /* A plain scalar's value; NULL: it is a string. */
