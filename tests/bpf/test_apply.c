@@ -229,4 +229,4 @@ TEST(end)
 	world_free(&w);
 }
 
-TEST_MAIN()
+TEST_MAIN_ROOT()

@@ -382,4 +382,4 @@ TEST(a_bad_place_is_said)
 	mesh_errs_free(&errs);
 }
 
-TEST_MAIN()
+TEST_MAIN_ROOT()

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct mesh_test {
 	const char *name;
@@ -98,6 +99,17 @@ static int test_main(int argc, char **argv)
 	int main(int argc, char **argv)                                                                                \
 	{                                                                                                              \
 		return test_main(argc, argv);                                                                          \
+	}
+
+/* For tests that load BPF programs or make namespaces: without root each says so. */
+#define TEST_MAIN_ROOT()                                                                                               \
+	int main(int argc, char **argv)                                                                                \
+	{                                                                                                              \
+		if (geteuid() == 0)                                                                                    \
+			return test_main(argc, argv);                                                                  \
+		for (struct mesh_test *t = test_first; t; t = t->next)                                                 \
+			printf("skip %s: only root can run it\n", t->name);                                            \
+		return 0;                                                                                              \
 	}
 
 #endif

@@ -532,8 +532,10 @@ const struct mesh_column mesh_columns_service_account[] = {
 
 static json_t *cell_data(const json_t *obj)
 {
-	return json_integer((json_int_t)(json_object_size(json_object_get(obj, "data")) +
-					 json_object_size(json_object_get(obj, "binaryData"))));
+	size_t count =
+		json_object_size(json_object_get(obj, "data")) + json_object_size(json_object_get(obj, "binaryData"));
+
+	return json_integer((json_int_t)count);
 }
 
 const struct mesh_column mesh_columns_config_map[] = {

@@ -162,8 +162,8 @@ static json_t *number(struct mesh_parse *p, struct mesh_json_text *t)
 	for (; t->at < t->end && (isdigit((unsigned char)*t->at) || strchr(".eE+-", *t->at)) && *t->at; t->at++)
 		real |= !isdigit((unsigned char)*t->at);
 	len = (size_t)(t->at - start);
-	if (len >= sizeof(text))
-		return bad(p, t, "a number that is too long");
+	if (len == 0 || len >= sizeof(text))
+		return bad(p, t, len ? "a number that is too long" : "a bad number");
 	memcpy(text, start, len);
 	text[len] = '\0';
 	if (!real) {
