@@ -36,16 +36,16 @@ static const char *rewrite_escape(char c, bool inside, struct mesh_buf *out)
 		if (escapes[i].letter != c)
 			continue;
 		if (!text)
-			return "a negated class or anchor inside []";
+			return "it has a negated class or anchor inside []";
 		mesh_buf_str(out, text);
 		return NULL;
 	}
 	if (c == '\0')
 		return "it ends with a backslash";
 	if (strchr("abBcCfpPQEGkKvxuUXZ0123456789", c))
-		return "an escape that POSIX expressions do not have";
+		return "it has an escape that POSIX expressions do not have";
 	if (inside && strchr("]^-\\", c))
-		return "an escaped ], ^, - or \\ inside []";
+		return "it has an escaped ], ^, - or \\ inside []";
 	if (!inside)
 		mesh_buf_char(out, '\\');
 	mesh_buf_char(out, c);
@@ -82,7 +82,7 @@ static const char *rewrite_bracket(const char **at, struct mesh_buf *out)
 			return why;
 	}
 	if (!*p)
-		return "a [ without its ]";
+		return "it has a [ without its ]";
 	mesh_buf_char(out, ']');
 	*at = p;
 	return NULL;
@@ -101,9 +101,9 @@ static const char *rewrite(const char *p, struct mesh_buf *out)
 		else if (p[0] == '(' && p[1] == '?' && p[2] == ':')
 			mesh_buf_char(out, *p), p += 2;
 		else if (p[0] == '(' && p[1] == '?')
-			why = "a flag or a named group";
+			why = "it has a flag or a named group";
 		else if (strchr("*+?}", *p) && p[1] == '+')
-			why = "a possessive repetition";
+			why = "it has a possessive repetition";
 		else if (strchr("*+?}", *p) && p[1] == '?') /* lazy or greedy: the same set of whole texts */
 			mesh_buf_char(out, *p), p++;
 		else
@@ -129,7 +129,7 @@ int mesh_regex_compile(const char *pattern, bool ignore_case, regex_t *ret, char
 	reason = rewrite(pattern, &text);
 	mesh_buf_str(&text, ")$");
 	if (reason) {
-		snprintf(why, why_size, "it has %s", reason);
+		snprintf(why, why_size, "%s", reason);
 		return -EINVAL;
 	}
 	r = regcomp(&regex, text.data, REG_EXTENDED | REG_NOSUB | (ignore_case ? REG_ICASE : 0));

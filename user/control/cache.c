@@ -99,7 +99,7 @@ bool mesh_json_covers(const json_t *have, const json_t *want)
 	return have && json_equal(have, want);
 }
 
-json_t *mesh_json_text(const char *fmt, ...)
+json_t *mesh_json_format(const char *fmt, ...)
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
 	json_error_t error;
@@ -117,7 +117,7 @@ json_t *mesh_json_text(const char *fmt, ...)
 	return ret;
 }
 
-json_t *mesh_json_now(void)
+json_t *mesh_json_time_now(void)
 {
 	char text[32];
 	time_t now = time(NULL);

@@ -77,8 +77,8 @@ json_int_t mesh_object_generation(const json_t *obj);
 bool mesh_json_covers(const json_t *have, const json_t *want);
 /** JSON text with printf's conversions; what goes in must need no escaping. Aborts if it is no JSON: a programmer's
  * error. */
-json_t *mesh_json_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+json_t *mesh_json_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** Now, RFC 3339. */
-json_t *mesh_json_now(void);
+json_t *mesh_json_time_now(void);
 
 #endif

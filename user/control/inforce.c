@@ -149,7 +149,7 @@ static void write_status(struct mesh_cache *cache, const struct force_row *row, 
 
 	force = mesh_control_condition(obj, "InForce", in_force, reason, message);
 	if (stale) /* a new generation is in force since now, not since the first one was */
-		json_object_set_new(force, "lastTransitionTime", mesh_json_now());
+		json_object_set_new(force, "lastTransitionTime", mesh_json_time_now());
 	status = json_pack(
 		"{s:I, s:o, s:[o, o]}", "observedGeneration", mesh_object_generation(obj), "validationMessages",
 		messages, "conditions",

@@ -137,9 +137,9 @@ static void reconcile_member(struct mesh_cache *cache, const json_t *smm)
 
 	if (plane && !roll) /* as the original does: the first member makes the roll */
 		mesh_cache_ensure(cache, MESH_CONTROL_SMMR,
-				  mesh_json_text("{\"metadata\": {\"name\": \"default\", \"namespace\": \"%s\"}, "
-						 "\"spec\": {\"members\": []}}",
-						 ns));
+				  mesh_json_format("{\"metadata\": {\"name\": \"default\", \"namespace\": \"%s\"}, "
+						   "\"spec\": {\"members\": []}}",
+						   ns));
 	mesh_cache_status(
 		cache, MESH_CONTROL_SMM, smm,
 		json_pack("{s:I, s:{s:s+++}, s:[o, o]}", "observedGeneration", mesh_object_generation(smm),

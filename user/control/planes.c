@@ -41,7 +41,7 @@ json_t *mesh_control_condition(const json_t *obj, const char *type, bool ok, con
 	json_t *time = json_object_get(before, "lastTransitionTime");
 
 	if (!status || strcmp(status, ok ? "True" : "False") != 0 || !json_is_string(time))
-		time = mesh_json_now();
+		time = mesh_json_time_now();
 	else
 		json_incref(time);
 	return json_pack("{s:s, s:s, s:s, s:s, s:o}", "type", type, "status", ok ? "True" : "False", "reason", reason,
@@ -55,7 +55,7 @@ void mesh_control_namespaces(struct mesh_cache *cache)
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(names); i++)
 		if (!mesh_cache_get(cache, MESH_CONTROL_NAMESPACE, NULL, names[i]))
 			mesh_cache_ensure(cache, MESH_CONTROL_NAMESPACE,
-					  mesh_json_text("{\"metadata\": {\"name\": \"%s\"}}", names[i]));
+					  mesh_json_format("{\"metadata\": {\"name\": \"%s\"}}", names[i]));
 }
 
 /* spec.istio.gateways.NAME.enabled is not false. */
@@ -87,18 +87,19 @@ static void ensure_rbac(struct mesh_cache *cache, const json_t *smcp, const stru
 {
 	const char *ns = mesh_object_ns(smcp);
 
-	mesh_cache_ensure(cache, MESH_CONTROL_SERVICE_ACCOUNT,
-			  owned(mesh_json_text("{\"metadata\": {\"name\": \"%s-service-account\"}}", row->name), smcp));
+	mesh_cache_ensure(
+		cache, MESH_CONTROL_SERVICE_ACCOUNT,
+		owned(mesh_json_format("{\"metadata\": {\"name\": \"%s-service-account\"}}", row->name), smcp));
 	mesh_cache_ensure(
 		cache, MESH_CONTROL_ROLE,
-		owned(mesh_json_text("{\"metadata\": {\"name\": \"%s\"}, \"rules\": ["
-				     "{\"apiGroups\": [\"coordination.k8s.io\"], \"resources\": [\"leases\"], "
-				     "\"verbs\": [\"get\", \"create\", \"patch\", \"delete\"]}]}",
-				     row->name),
+		owned(mesh_json_format("{\"metadata\": {\"name\": \"%s\"}, \"rules\": ["
+				       "{\"apiGroups\": [\"coordination.k8s.io\"], \"resources\": [\"leases\"], "
+				       "\"verbs\": [\"get\", \"create\", \"patch\", \"delete\"]}]}",
+				       row->name),
 		      smcp));
 	mesh_cache_ensure(
 		cache, MESH_CONTROL_ROLE_BINDING,
-		owned(mesh_json_text(
+		owned(mesh_json_format(
 			      "{\"metadata\": {\"name\": \"%s\"}, \"roleRef\": {\"apiGroup\": "
 			      "\"rbac.authorization.k8s.io\", \"kind\": \"Role\", \"name\": \"%s\"}, \"subjects\": "
 			      "[{\"kind\": \"ServiceAccount\", \"name\": \"%s-service-account\", \"namespace\": "
@@ -106,31 +107,31 @@ static void ensure_rbac(struct mesh_cache *cache, const json_t *smcp, const stru
 			      row->name, row->name, row->name, ns),
 		      smcp));
 	mesh_cache_ensure(cache, MESH_CONTROL_CLUSTER_ROLE_BINDING,
-			  mesh_json_text("{\"metadata\": {\"name\": \"sockmesh-%s-%s\"}, \"roleRef\": {\"apiGroup\": "
-					 "\"rbac.authorization.k8s.io\", \"kind\": \"ClusterRole\", \"name\": "
-					 "\"sockmesh-gateway\"}, \"subjects\": [{\"kind\": \"ServiceAccount\", "
-					 "\"name\": \"%s-service-account\", \"namespace\": \"%s\"}]}",
-					 row->name, ns, row->name, ns));
+			  mesh_json_format("{\"metadata\": {\"name\": \"sockmesh-%s-%s\"}, \"roleRef\": {\"apiGroup\": "
+					   "\"rbac.authorization.k8s.io\", \"kind\": \"ClusterRole\", \"name\": "
+					   "\"sockmesh-gateway\"}, \"subjects\": [{\"kind\": \"ServiceAccount\", "
+					   "\"name\": \"%s-service-account\", \"namespace\": \"%s\"}]}",
+					   row->name, ns, row->name, ns));
 }
 
 static void ensure_cluster_role(struct mesh_cache *cache)
 {
 	mesh_cache_ensure(
 		cache, MESH_CONTROL_CLUSTER_ROLE,
-		mesh_json_text("{\"metadata\": {\"name\": \"sockmesh-gateway\"}, \"rules\": ["
-			       "{\"apiGroups\": [\"\"], \"resources\": [\"pods\", \"services\"], "
-			       "\"verbs\": [\"get\", \"list\", \"watch\"]},"
-			       "{\"apiGroups\": [\"discovery.k8s.io\"], \"resources\": [\"endpointslices\"], "
-			       "\"verbs\": [\"get\", \"list\", \"watch\"]},"
-			       "{\"apiGroups\": [\"networking.istio.io\"], \"resources\": [\"*\"], "
-			       "\"verbs\": [\"get\", \"list\", \"watch\"]},"
-			       "{\"apiGroups\": [\"maistra.io\"], \"resources\": [\"servicemeshmemberrolls\"], "
-			       "\"verbs\": [\"get\", \"list\", \"watch\"]}]}"));
+		mesh_json_format("{\"metadata\": {\"name\": \"sockmesh-gateway\"}, \"rules\": ["
+				 "{\"apiGroups\": [\"\"], \"resources\": [\"pods\", \"services\"], "
+				 "\"verbs\": [\"get\", \"list\", \"watch\"]},"
+				 "{\"apiGroups\": [\"discovery.k8s.io\"], \"resources\": [\"endpointslices\"], "
+				 "\"verbs\": [\"get\", \"list\", \"watch\"]},"
+				 "{\"apiGroups\": [\"networking.istio.io\"], \"resources\": [\"*\"], "
+				 "\"verbs\": [\"get\", \"list\", \"watch\"]},"
+				 "{\"apiGroups\": [\"maistra.io\"], \"resources\": [\"servicemeshmemberrolls\"], "
+				 "\"verbs\": [\"get\", \"list\", \"watch\"]}]}"));
 }
 
 static json_t *gateway_deployment(const struct gateway_row *row, const struct mesh_control_opts *opts)
 {
-	return mesh_json_text(
+	return mesh_json_format(
 		"{\"metadata\": {\"name\": \"%s\", \"labels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"spec\": {"
 		"\"selector\": {\"matchLabels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"template\": {"
 		"\"metadata\": {\"labels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"spec\": {"
@@ -149,7 +150,7 @@ static json_t *gateway_deployment(const struct gateway_row *row, const struct me
 
 static json_t *gateway_service(const struct gateway_row *row)
 {
-	return mesh_json_text(
+	return mesh_json_format(
 		"{\"metadata\": {\"name\": \"%s\", \"labels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"spec\": {"
 		"\"type\": \"%s\", \"selector\": {\"app\": \"%s\", \"istio\": \"%s\"}, \"ports\": ["
 		"{\"name\": \"status-port\", \"port\": 15021, \"protocol\": \"TCP\", \"targetPort\": 15021}, "
@@ -160,7 +161,7 @@ static json_t *gateway_service(const struct gateway_row *row)
 
 static json_t *gateway_route(const struct gateway_row *row, const struct mesh_control_opts *opts)
 {
-	json_t *route = mesh_json_text(
+	json_t *route = mesh_json_format(
 		"{\"metadata\": {\"name\": \"%s\"}, \"spec\": {\"port\": {\"targetPort\": \"http2\"}, \"to\": "
 		"{\"kind\": \"Service\", \"name\": \"%s\", \"weight\": 100}, \"wildcardPolicy\": \"None\"}}",
 		row->name, row->name);
@@ -217,7 +218,7 @@ static void without_effect(const json_t *smcp, struct mesh_buf *out)
 static json_t *component(const json_t *smcp, const struct gateway_row *row, bool ready)
 {
 	(void)smcp;
-	return mesh_json_text(
+	return mesh_json_format(
 		"{\"resource\": \"istio/gateways/%s\", \"conditions\": [{\"type\": \"Ready\", \"status\": "
 		"\"%s\"}]}",
 		row->name, ready ? "True" : "False");
