@@ -1,40 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* meshctl: the command line of the people who run the mesh. */
 #include "core/mem.h"
+#include "ctl/ctl.h"
+#if __has_include("lab/lab.h")
+#include "lab/lab.h"
+#endif
 
 #include <stdio.h>
 #include <string.h>
 
+/* Commands that are no verb of the API. */
 struct mesh_command {
 	const char *name, *help;
 	int (*main)(int argc, char **argv);
 };
 
 static const struct mesh_command commands[] = {
+#if __has_include("lab/lab.h")
+	{"lab", "a cluster of nodes and pods on this machine", mesh_lab_main},
+#endif
 	{NULL, NULL, NULL},
 };
 
 static int usage(FILE *out)
 {
 	fputs("usage: meshctl COMMAND [OPTIONS]\n\n", out);
+	for (const struct mesh_verb *v = mesh_ctl_verbs; v->name; v++)
+		fprintf(out, "  %-12s %s\n", v->name, v->help);
 	for (const struct mesh_command *r = commands; r->name; r++)
-		fprintf(out, "  %-10s %s\n", r->name, r->help);
-	return out == stderr ? 2 : 0;
+		fprintf(out, "  %-12s %s\n", r->name, r->help);
+	fputs("\nmeshctl COMMAND --help tells more.\n", out);
+	return out == stderr;
 }
 
 int main(int argc, char **argv)
 {
+	const struct mesh_verb *verb;
+
 	if (argc < 2)
 		return usage(stderr);
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
 		return usage(stdout);
 	if (strcmp(argv[1], "--version") == 0) {
 		puts(MESH_VERSION);
 		return 0;
 	}
+	verb = mesh_ctl_verb(argv[1]);
+	if (verb)
+		return mesh_ctl_main(verb, argc - 1, argv + 1);
 	for (const struct mesh_command *r = commands; r->name; r++)
 		if (strcmp(argv[1], r->name) == 0)
 			return r->main(argc - 1, argv + 1);
-	fprintf(stderr, "meshctl: no command is named '%s'\n", argv[1]);
-	return usage(stderr);
+	fprintf(stderr, "Error: unknown command \"%s\" for \"meshctl\"\n", argv[1]);
+	return 1;
 }

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/inforce.h"
+
+#include "core/mem.h"
+#include "ctl/resource.h"
+
+#include <stdio.h>
+
+struct goal {
+	char *key; /* "virtualservices.networking.istio.io" */
+	uint64_t rv;
+};
+
+struct mesh_inforce {
+	struct mesh_kube_watch *watch;
+	struct mesh_map leases; /* name -> json_t * */
+	MESH_VEC(struct goal) goals;
+	bool synced;
+};
+
+static void lease_came(void *arg, enum mesh_kube_event event, const json_t *obj, const char *rv)
+{
+	struct mesh_inforce *in = arg;
+	const char *name = mesh_meta(obj, "name");
+
+	(void)rv;
+	if (event == MESH_KUBE_SYNCED)
+		in->synced = true;
+	else if (event == MESH_KUBE_DELETE)
+		json_decref(mesh_map_remove_str(&in->leases, name));
+	else
+		json_decref(mesh_map_put_str(&in->leases, name, json_incref((json_t *)obj)));
+}
+
+void mesh_inforce_begin(struct mesh_ctl *ctl)
+{
+	if (ctl->inforce || !ctl->flags->wait || ctl->flags->dry_run)
+		return;
+	ctl->inforce = mesh_xcalloc(1, sizeof(*ctl->inforce));
+	ctl->inforce->watch =
+		mesh_kube_watch_new(ctl->kube, "/apis/coordination.k8s.io/v1/namespaces/istio-system/leases",
+				    "labelSelector=sockmesh.io%2Fcomponent", lease_came, ctl->inforce);
+}
+
+static uint64_t to_rv(const char *text)
+{
+	uint64_t v = 0;
+
+	mesh_slice_to_u64(mesh_slice_str(text), UINT64_MAX, &v);
+	return v;
+}
+
+void mesh_inforce_note(struct mesh_ctl *ctl, const struct mesh_resource *res, const char *rv)
+{
+	mesh_auto_free char *key = mesh_resource_full(res);
+	struct mesh_inforce *in = ctl->inforce;
+
+	if (!in || !rv[0])
+		return;
+	mesh_vec_each (g, &in->goals) {
+		if (strcmp(g->key, key) != 0)
+			continue;
+		g->rv = MESH_MAX(g->rv, to_rv(rv));
+		return;
+	}
+	mesh_vec_push(&in->goals, ((struct goal){mesh_steal(key), to_rv(rv)}));
+}
+
+bool mesh_lease_live(const json_t *lease, time_t now)
+{
+	const char *renewed = json_string_value(json_object_get(json_object_get(lease, "spec"), "renewTime"));
+	struct tm tm = {0};
+
+	if (!renewed || !strptime(renewed, "%Y-%m-%dT%H:%M:%S", &tm))
+		return false;
+	return now - timegm(&tm) <= MESH_LEASE_STALE_SECONDS;
+}
+
+json_t *mesh_lease_versions(const json_t *lease)
+{
+	const json_t *annotations = json_object_get(json_object_get(lease, "metadata"), "annotations");
+	const char *text = json_string_value(json_object_get(annotations, "sockmesh.io/in-force"));
+
+	return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+/* A kind that is not in the annotation is one that this agent does not follow. */
+bool mesh_lease_lags(const json_t *lease, const char *key, uint64_t rv, time_t now)
+{
+	json_t *versions;
+	const char *reached;
+	bool lags;
+
+	if (!mesh_lease_live(lease, now))
+		return false;
+	versions = mesh_lease_versions(lease);
+	reached = json_string_value(json_object_get(versions, key));
+	lags = reached && to_rv(reached) < rv;
+	json_decref(versions);
+	return lags;
+}
+
+static bool in_force(const struct mesh_inforce *in, struct mesh_buf *lagging)
+{
+	time_t now = time(NULL);
+	bool all = in->synced;
+
+	mesh_map_each (e, &in->leases) {
+		mesh_vec_each (g, &in->goals) {
+			if (!mesh_lease_lags(e->value, g->key, g->rv, now))
+				continue;
+			all = false;
+			if (lagging)
+				mesh_buf_printf(lagging, "%s%s (%s)", lagging->len ? ", " : "", e->key, g->key);
+		}
+	}
+	return all;
+}
+
+int mesh_inforce_wait(struct mesh_inforce *in, struct mesh_ctl *ctl)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf lagging = {0};
+	double seconds = ctl->flags->timeout > 0 ? ctl->flags->timeout : MESH_INFORCE_SECONDS;
+	uint64_t end = mesh_now_ns() + (uint64_t)(seconds * 1e9);
+
+	if (in->goals.count == 0)
+		return 0;
+	fflush(stdout);
+	while (!in_force(in, NULL)) {
+		uint64_t now = mesh_now_ns();
+
+		if (now >= end)
+			break;
+		if (mesh_loop_once(ctl->loop, (int)MESH_MIN((end - now) / 1000000 + 1, 1000UL)) < 0)
+			break;
+	}
+	if (in_force(in, &lagging))
+		return 0;
+	if (!in->synced)
+		fprintf(stderr,
+			"error: stored, but it is not known whether it is in force: the agents' Leases cannot be "
+			"read%s%s\n",
+			mesh_kube_watch_error(in->watch) ? ": " : "",
+			mesh_kube_watch_error(in->watch) ? mesh_kube_watch_error(in->watch) : "");
+	else
+		fprintf(stderr, "error: stored, but not in force after %.0f s on: %s\n", seconds, lagging.data);
+	return 1;
+}
+
+void mesh_inforce_free(struct mesh_inforce *in)
+{
+	if (!in)
+		return;
+	mesh_kube_watch_free(in->watch);
+	mesh_map_each (e, &in->leases)
+		json_decref(e->value);
+	mesh_map_free(&in->leases);
+	mesh_vec_each (g, &in->goals)
+		free(g->key);
+	mesh_vec_free(&in->goals);
+	free(in);
+}

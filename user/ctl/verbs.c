@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/ctl.h"
+
+#include <string.h>
+
+/* clang-format off */
+const struct mesh_verb mesh_ctl_verbs[] = {
+	{"get", "TYPE[,TYPE...] [NAME...] | TYPE/NAME... | -f FILE", "print objects",
+	 "output selector field-selector all-namespaces watch watch-only output-watch-events show-labels show-kind no-headers "
+	 "ignore-not-found filename recursive raw label-columns chunk-size show-managed-fields", mesh_ctl_run_get, false},
+	{"create", "-f FILE | namespace NAME | serviceaccount NAME", "make objects; an object that is there is an error",
+	 "filename recursive output dry-run validate save-config wait timeout", mesh_ctl_run_create, false},
+	{"apply", "-f FILE", "make objects, or change them to what the file says now",
+	 "filename recursive output dry-run validate wait timeout", mesh_ctl_run_apply, false},
+	{"replace", "-f FILE", "put whole objects in the place of those that are there",
+	 "filename recursive output dry-run validate save-config wait timeout", mesh_ctl_run_replace, false},
+	{"delete", "TYPE NAME... | TYPE -l QUERY | TYPE --all | -f FILE", "delete objects",
+	 "filename recursive selector field-selector all all-namespaces ignore-not-found grace-period now cascade output dry-run "
+	 "wait timeout", mesh_ctl_run_delete, false},
+	{"patch", "TYPE NAME -p PATCH", "change fields of an object", "patch type output dry-run wait timeout validate",
+	 mesh_ctl_run_patch, false},
+	{"edit", "TYPE NAME", "change an object in an editor", "output wait timeout validate", mesh_ctl_run_edit, false},
+	{"label", "TYPE NAME KEY=VALUE... KEY-...", "set or remove labels",
+	 "overwrite all all-namespaces selector field-selector list filename recursive resource-version output dry-run wait timeout",
+	 mesh_ctl_run_label, false},
+	{"annotate", "TYPE NAME KEY=VALUE... KEY-...", "set or remove annotations",
+	 "overwrite all all-namespaces selector field-selector list filename recursive resource-version output dry-run wait timeout",
+	 mesh_ctl_run_annotate, false},
+	{"scale", "--replicas=N TYPE NAME", "set how many pods a Deployment has",
+	 "replicas current-replicas all selector filename recursive resource-version output dry-run wait timeout",
+	 mesh_ctl_run_scale, false},
+	{"crds", "[KIND...]", "print the CustomResourceDefinitions of the mesh's kinds", "output", mesh_ctl_run_crds, true},
+	{"version", "", "print the versions of meshctl and the server", "client output", mesh_ctl_run_version, true},
+	{NULL, NULL, NULL, NULL, NULL, false},
+};
+/* clang-format on */
+
+const struct mesh_verb *mesh_ctl_verb(const char *name)
+{
+	for (const struct mesh_verb *v = mesh_ctl_verbs; v->name; v++)
+		if (strcmp(v->name, name) == 0)
+			return v;
+	return NULL;
+}
