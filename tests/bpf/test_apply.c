@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images: switched under load without a hole or a mix, compared with what is in force, refused as a whole. */
-#include "world.h"
+#include "traffic.h"
 
 #include <bpf/bpf.h>
 #include "mesh/abi.h"
-#include <time.h>
 
 static struct world w;
 static struct pod *client, *other, *one, *two;
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 TEST(world)
 {
@@ -61,13 +52,10 @@ static int apply_to(struct pod *p, int groups, uint64_t version)
 TEST(switches_under_load)
 {
 	struct tally t[2];
-	double from;
-	int n = 0;
-
 	CHECK_INT(apply_to(one, 1, 1), 0);
 	pod_load_start(client, "10.99.0.2:80");
 	pod_load_start(other, "[fd99::1]:80");
-	for (from = now(); now() - from < 4 && !test_failed; n++) {
+	for (int n = 0; n < 500 && !test_failed; n++) {
 		struct pod *to = n % 2 ? two : one;
 
 		CHECK_INT(apply_to(to, n % 4, (uint64_t)n), 0);
@@ -76,7 +64,6 @@ TEST(switches_under_load)
 	}
 	t[0] = pod_load_stop(client);
 	t[1] = pod_load_stop(other);
-	CHECK(n > 300);
 	for (int i = 0; i < 2; i++) {
 		CHECK_INT(t[i].failed, 0);
 		CHECK(t[i].by_name['a'] > 100 && t[i].by_name['b'] > 100);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tiers and the names that sockets see, each with real pods and real connections. */
-#include "world.h"
+#include "traffic.h"
 
 static struct world w;
 static struct pod *client, *one, *two, *outsider;

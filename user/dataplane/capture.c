@@ -129,7 +129,7 @@ static const struct mesh_addr *first_of(const struct mesh_addr *ips, size_t coun
 static uint32_t device_of(const struct mesh_dp_ifaddrs *have, const struct mesh_addr *ip)
 {
 	mesh_vec_each (a, &have->list)
-		if (ip && mesh_addr_ip_eq(&a->addr, ip))
+		if (ip && !a->tentative && mesh_addr_ip_eq(&a->addr, ip))
 			return a->ifindex;
 	return 0;
 }

@@ -123,6 +123,18 @@ static int remove_pins(const char *dir, bool links)
 	return r;
 }
 
+/* The directory that all nodes of a machine share goes with the last of them. */
+static void remove_empty_parent(const char *pin_dir)
+{
+	mesh_auto_free char *parent = mesh_xstrdup(pin_dir);
+	char *slash = strrchr(parent, '/');
+
+	if (!slash || slash == parent)
+		return;
+	*slash = '\0';
+	rmdir(parent); /* fails while there is anything in it, or if it is the file system's root */
+}
+
 int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs)
 {
 	mesh_auto_free char *links = mesh_xasprintf("%s/links", pin_dir);
@@ -130,6 +142,8 @@ int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs)
 
 	if (r == 0)
 		r = remove_pins(pin_dir, false);
+	if (r == 0)
+		remove_empty_parent(pin_dir);
 	if (r < 0)
 		mesh_errs_add(errs, "removing the pins in %s: %s", pin_dir, strerror(-r));
 	return r;

@@ -29,6 +29,9 @@ void mesh_dp_free(struct mesh_dp *dp);
 /** Removes every program, link and pin of this node (uninstall, lab down). Works without mesh_dp_new(). */
 int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs);
 
+/** Off: from now on every program lets everything pass, until on again, also over restarts. Returns 0 or -errno. */
+int mesh_dp_set_off(struct mesh_dp *dp, bool off);
+
 /** Puts image in force: each service switches atomically from its old version to the new. image is read, not kept. */
 int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs);
 

@@ -54,6 +54,14 @@ static int fail(struct mesh_errs *errs, int r, const char *what)
 	return r;
 }
 
+int mesh_dp_set_off(struct mesh_dp *dp, bool off)
+{
+	struct mesh_node node = {.abi = MESH_ABI_VERSION, .off = off, .agent_cgroup = dp->agent_cgroup};
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODE], &zero, &node, BPF_ANY) < 0 ? -errno : 0;
+}
+
 static bool is_bpffs(const char *path)
 {
 	struct statfs fs;
@@ -112,7 +120,8 @@ static uint32_t pinned_size(const char *pin)
 	return info.max_entries;
 }
 
-static int check_abi(struct mesh_dp *dp, struct mesh_errs *errs)
+/* Reads what an earlier agent pinned; *node is untouched if none did. */
+static int check_abi(struct mesh_dp *dp, struct mesh_node *ret, struct mesh_errs *errs)
 {
 	mesh_auto_free char *pin = mesh_xasprintf("%s/node", dp->pin_dir);
 	mesh_auto_fd int fd = bpf_obj_get(pin);
@@ -131,6 +140,7 @@ static int check_abi(struct mesh_dp *dp, struct mesh_errs *errs)
 		return -EPROTO;
 	}
 	dp->adopted = node.abi == MESH_ABI_VERSION;
+	*ret = node;
 	return 0;
 }
 
@@ -192,7 +202,7 @@ static int open_objects(struct mesh_dp *dp, struct mesh_errs *errs)
 
 int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
 {
-	struct mesh_node node = {.abi = MESH_ABI_VERSION, .agent_cgroup = dp->agent_cgroup};
+	struct mesh_node node = {0};
 	uint32_t zero = 0;
 	int r;
 
@@ -200,7 +210,7 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	said[0] = '\0';
 	r = make_pin_dir(dp, errs);
 	if (r == 0)
-		r = check_abi(dp, errs);
+		r = check_abi(dp, &node, errs);
 	if (r < 0)
 		return r;
 	size_maps(dp, opts);
@@ -217,6 +227,8 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 		dp->maps[i] = bpf_map__fd(map);
 		dp->sizes[i] = bpf_map__max_entries(map);
 	}
+	node.abi = MESH_ABI_VERSION;
+	node.agent_cgroup = dp->agent_cgroup;
 	if (bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODE], &zero, &node, BPF_ANY) < 0)
 		return fail(errs, -errno, "writing map node");
 	mesh_dp_flows_load(dp);

@@ -14,7 +14,7 @@
 
 /** One weighted group of endpoints (a subset). A group with weight but no endpoint refuses what is drawn for it. */
 struct mesh_l4_dest {
-	uint32_t weight;	     /* 0 gets nothing */
+	uint32_t weight;             /* 0 gets nothing */
 	struct mesh_addr *endpoints; /* address and port */
 	size_t endpoint_count;
 };
