@@ -356,9 +356,11 @@ static inline long map_entries(struct mesh_dp *dp, const char *name)
 	size_t i;
 	long n = -1;
 
-	json_array_foreach(json_object_get(status, "maps"), i,
-			   row) if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0) n =
-		(long)json_integer_value(json_object_get(row, "entries"));
+	json_array_foreach(json_object_get(status, "maps"), i, row)
+	{
+		if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0)
+			n = (long)json_integer_value(json_object_get(row, "entries"));
+	}
 	json_decref(status);
 	return n;
 }
@@ -370,9 +372,11 @@ static inline long reason_count(struct mesh_dp *dp, const char *reason)
 	size_t i;
 	long n = -1;
 
-	json_array_foreach(json_object_get(status, "reasons"), i,
-			   row) if (strcmp(json_string_value(json_object_get(row, "reason")), reason) == 0) n =
-		(long)json_integer_value(json_object_get(row, "count"));
+	json_array_foreach(json_object_get(status, "reasons"), i, row)
+	{
+		if (strcmp(json_string_value(json_object_get(row, "reason")), reason) == 0)
+			n = (long)json_integer_value(json_object_get(row, "count"));
+	}
 	json_decref(status);
 	return n;
 }
