@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/auth.h"
+
+#include "core/mem.h"
+
+#define MASTERS "system:masters"
+
+static void add_group(struct mesh_call *call, const char *group)
+{
+	size_t n = 0;
+	const char **groups;
+
+	while (call->user.groups && call->user.groups[n])
+		n++;
+	groups = mesh_arena_array(call->arena, const char *, n + 2);
+	for (size_t i = 0; i < n; i++)
+		groups[i] = call->user.groups[i];
+	groups[n] = group;
+	call->user.groups = groups;
+	call->user.master |= strcmp(group, MASTERS) == 0;
+}
+
+static bool from_token(struct mesh_call *call, const char *token)
+{
+	const char *ns, *name, *uid;
+
+	if (!mesh_token_check(call->store, call->arena, token, &ns, &name, &uid))
+		return false;
+	call->user.name = mesh_arena_printf(call->arena, "system:serviceaccount:%s:%s", ns, name);
+	call->user.uid = uid;
+	add_group(call, "system:serviceaccounts");
+	add_group(call, mesh_arena_printf(call->arena, "system:serviceaccounts:%s", ns));
+	return true;
+}
+
+bool mesh_auth_identify(struct mesh_call *call)
+{
+	const char *header = mesh_request_header(call->req, "Authorization");
+
+	call->user.uid = "";
+	if (call->req->cert_user) {
+		call->user.name = call->req->cert_user;
+		for (const char **g = call->req->cert_groups; *g; g++)
+			add_group(call, *g);
+	} else if (header && strncasecmp(header, "Bearer ", 7) == 0) {
+		if (!from_token(call, header + 7)) {
+			mesh_call_status(call, 401, "Unauthorized", NULL, "Unauthorized");
+			return false;
+		}
+	} else {
+		call->user.name = "system:anonymous";
+		add_group(call, "system:unauthenticated");
+		return true;
+	}
+	add_group(call, "system:authenticated");
+	return true;
+}
+
+/* --- roles --- */
+
+static bool in_group(const struct mesh_identity *user, const char *group)
+{
+	for (const char **g = user->groups; g && *g; g++)
+		if (strcmp(*g, group) == 0)
+			return true;
+	return false;
+}
+
+static bool names_user(const json_t *binding, const struct mesh_identity *user)
+{
+	size_t i;
+	json_t *s;
+
+	json_array_foreach (json_object_get(binding, "subjects"), i, s) {
+		const char *kind = mesh_json_str(s, "kind"), *name = mesh_json_str(s, "name");
+
+		if (strcmp(kind, "User") == 0 && strcmp(name, user->name) == 0)
+			return true;
+		if (strcmp(kind, "Group") == 0 && in_group(user, name))
+			return true;
+		if (strcmp(kind, "ServiceAccount") == 0) {
+			mesh_auto_free char *full =
+				mesh_xasprintf("system:serviceaccount:%s:%s", mesh_json_str(s, "namespace"), name);
+
+			if (strcmp(full, user->name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool any_of(const json_t *list, const char *value)
+{
+	return mesh_json_has(list, "*") || mesh_json_has(list, value);
+}
+
+static bool path_covered(const json_t *urls, const char *path)
+{
+	size_t i;
+	json_t *url;
+
+	json_array_foreach ((json_t *)urls, i, url) {
+		const char *text = json_string_value(url);
+		size_t n = text ? strlen(text) : 0;
+
+		if (n && (strcmp(text, path) == 0 || (text[n - 1] == '*' && strncmp(text, path, n - 1) == 0)))
+			return true;
+	}
+	return false;
+}
+
+static bool rule_allows(const json_t *rule, const struct mesh_access *a)
+{
+	const json_t *names = json_object_get(rule, "resourceNames"), *resources = json_object_get(rule, "resources");
+	mesh_auto_free char *full = NULL, *any = NULL;
+
+	if (!any_of(json_object_get(rule, "verbs"), a->verb))
+		return false;
+	if (a->path)
+		return path_covered(json_object_get(rule, "nonResourceURLs"), a->path);
+	if (!any_of(json_object_get(rule, "apiGroups"), a->group))
+		return false;
+	full = a->sub && a->sub[0] ? mesh_xasprintf("%s/%s", a->resource, a->sub) : mesh_xstrdup(a->resource);
+	any = mesh_xasprintf("*/%s", a->sub ? a->sub : "");
+	if (!any_of(resources, full) && !(a->sub && a->sub[0] && mesh_json_has(resources, any)))
+		return false;
+	return json_array_size(names) == 0 || (a->name && mesh_json_has(names, a->name));
+}
+
+/* The rules of a binding's role. */
+static const json_t *rules_of(struct mesh_store *store, const json_t *binding, const char *ns)
+{
+	bool cluster = strcmp(mesh_json_str(binding, "roleRef.kind"), "ClusterRole") == 0;
+	struct mesh_resource *res =
+		mesh_state_resource(store->state, "rbac.authorization.k8s.io", cluster ? "clusterroles" : "roles");
+	struct mesh_entry *e =
+		res ? mesh_state_get(res, cluster ? "" : ns, mesh_json_str(binding, "roleRef.name")) : NULL;
+
+	return e ? json_object_get(e->obj, "rules") : NULL;
+}
+
+typedef bool rule_fn(void *arg, const json_t *rule);
+
+/* Calls fn for each rule that holds for user (in ns) until it returns true. */
+static bool each_rule(struct mesh_store *store, const struct mesh_identity *user, const char *ns, rule_fn *fn, void *arg)
+{
+	static const char *const plurals[] = {"clusterrolebindings", "rolebindings"};
+
+	for (size_t k = 0; k < MESH_ARRAY_SIZE(plurals); k++) {
+		struct mesh_resource *res = mesh_state_resource(store->state, "rbac.authorization.k8s.io", plurals[k]);
+
+		for (size_t b = 0; res && b < res->entries.count; b++) {
+			struct mesh_entry *e = res->entries.items[b];
+			size_t i;
+			json_t *rule;
+
+			if ((k == 1 && (!ns || !ns[0] || strcmp(e->ns, ns) != 0)) || !names_user(e->obj, user))
+				continue;
+			json_array_foreach ((json_t *)rules_of(store, e->obj, e->ns), i, rule)
+				if (fn(arg, rule))
+					return true;
+		}
+	}
+	return false;
+}
+
+static bool allows(void *arg, const json_t *rule)
+{
+	return rule_allows(rule, arg);
+}
+
+static bool append(void *arg, const json_t *rule)
+{
+	json_array_append(arg, (json_t *)rule);
+	return false;
+}
+
+static bool open_to_all(const char *path)
+{
+	static const char *const paths[] = {"/healthz", "/readyz", "/livez", "/version", "/version/"};
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(paths); i++)
+		if (strcmp(paths[i], path) == 0)
+			return true;
+	return false;
+}
+
+bool mesh_access_allowed(struct mesh_store *store, const struct mesh_identity *user, const struct mesh_access *access)
+{
+	if (user->master || (access->path && open_to_all(access->path)))
+		return true;
+	return each_rule(store, user, access->path ? NULL : access->ns, allows, (void *)access);
+}
+
+json_t *mesh_access_rules(struct mesh_store *store, const struct mesh_identity *user, const char *ns)
+{
+	json_t *rules = json_array();
+
+	if (user->master) {
+		json_array_append_new(rules, json_pack("{s:[s],s:[s],s:[s]}", "verbs", "*", "apiGroups", "*", "resources", "*"));
+		json_array_append_new(rules, json_pack("{s:[s],s:[s]}", "verbs", "*", "nonResourceURLs", "*"));
+	}
+	each_rule(store, user, ns, append, rules);
+	return rules;
+}
+
+static const char *verb_name(enum mesh_verb verb)
+{
+	static const char *const names[] = {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"};
+
+	return names[verb];
+}
+
+static void forbid(struct mesh_call *call, const char *verb)
+{
+	json_t *details = mesh_call_details(call, call->name);
+	const char *full = call->sub ? mesh_arena_printf(call->arena, "%s/%s", call->plural, call->sub) : call->plural;
+	const char *where = call->ns[0] ? mesh_arena_printf(call->arena, " in the namespace \"%s\"", call->ns)
+					: " at the cluster scope";
+
+	mesh_call_status(call, 403, "Forbidden", details,
+			 "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s\" in API group \"%s\"%s", mesh_call_id(call),
+			 call->name ? " \"" : "", call->name ? call->name : "", call->name ? "\"" : "", call->user.name, verb, full,
+			 call->group, where);
+}
+
+bool mesh_auth_allowed(struct mesh_call *call)
+{
+	struct mesh_access a = {.verb = verb_name(call->verb),
+				.group = call->group,
+				.resource = call->plural,
+				.sub = call->sub,
+				.ns = call->ns,
+				.name = call->name};
+	/* Any user may ask for a project, and see a namespace that it has a role in. */
+	bool project = strcmp(call->plural, "projectrequests") == 0 && strcmp(call->user.name, "system:anonymous") != 0;
+
+	if (strcmp(call->res->id, "namespaces") == 0 && call->name && !a.ns[0])
+		a.ns = call->name;
+	if (project || mesh_access_allowed(call->store, &call->user, &a))
+		return true;
+	forbid(call, a.verb);
+	return false;
+}

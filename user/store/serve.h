@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An HTTPS/1.1 server on the loop. Each request goes to one function, which answers now or
+ * later, streams (chunked), or takes the connection over as a tunnel. A connection serves
+ * one request at a time; everything it may hold has a limit. One thread.
+ */
+#ifndef MESH_STORE_SERVE_H
+#define MESH_STORE_SERVE_H
+
+#include "core/arena.h"
+#include "store/tls.h"
+
+enum {
+	MESH_SERVE_HEAD_MAX = 64 << 10,
+	MESH_SERVE_BODY_MAX = 3 << 20,
+	MESH_SERVE_CONNECTIONS = 4000,
+	MESH_SERVE_HEADERS = 100,
+	MESH_SERVE_PARAMS = 64,
+};
+
+struct mesh_server;
+struct mesh_conn;
+
+struct mesh_pair {
+	const char *name, *value;
+};
+
+struct mesh_request {
+	struct mesh_arena arena; /* all that follows lives here; freed with the request */
+	struct mesh_conn *conn;
+	const char *method, *target, *path; /* path: percent-decoded, without the query */
+	struct mesh_pair *params, *headers;
+	size_t param_count, header_count;
+	struct mesh_slice body;
+	struct mesh_slice head;		 /* as received, up to and including the blank line */
+	const char *cert_user;		 /* CN of the client's certificate, or NULL */
+	const char **cert_groups;	 /* its Os, NULL-ended */
+	struct mesh_buf extra;		 /* header lines added to the answer */
+	bool streaming, http10, upgrade; /* upgrade: the client asks for another protocol */
+	/* Called when the connection ends before the answer does; the request is freed after it. */
+	void (*closed)(struct mesh_request *req);
+	/* Tunnel: called for bytes, room or eof on the connection. */
+	void (*tunnel)(struct mesh_request *req);
+	void *data; /* the handler's */
+};
+
+typedef void mesh_request_fn(void *arg, struct mesh_request *req);
+
+int mesh_server_new(struct mesh_server **ret, struct mesh_loop *loop, SSL_CTX *ctx, mesh_request_fn *handle, void *arg);
+/** Ends all connections. */
+void mesh_server_free(struct mesh_server *server);
+/** Accepts on fd, which the server owns from now on. */
+int mesh_server_listen(struct mesh_server *server, int fd);
+/** A listening TCP socket. Returns it or -errno. */
+int mesh_listen_tcp(const struct mesh_addr *addr);
+
+/** Header (any case) or query parameter; NULL if absent. */
+const char *mesh_request_header(const struct mesh_request *req, const char *name);
+const char *mesh_request_param(const struct mesh_request *req, const char *name);
+
+void mesh_request_add(struct mesh_request *req, const char *name, const char *value); /* a header of the answer */
+/** Answers and ends the request: it is freed. */
+void mesh_request_answer(struct mesh_request *req, int status, const char *type, struct mesh_slice body);
+/** Begins a stream, adds to it, ends it (frees). A chunk is -EPIPE when the connection failed: then call mesh_request_drop(). */
+void mesh_request_stream(struct mesh_request *req, int status, const char *type);
+int mesh_request_chunk(struct mesh_request *req, struct mesh_slice bytes);
+void mesh_request_end(struct mesh_request *req);
+/** Bytes of the stream that the client has not taken yet. */
+size_t mesh_request_pending(const struct mesh_request *req);
+/** Ends the connection without more words; .closed is not called. */
+void mesh_request_drop(struct mesh_request *req);
+/** Takes the connection over: its bytes are the caller's from now on. .tunnel and .closed must be set. */
+struct mesh_tls *mesh_request_take(struct mesh_request *req);
+
+#endif
