@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* meshd: the mesh's daemon; the first argument chooses what it is. */
+#include "control/control.h"
 #include "core/mem.h"
 
 #include <stdio.h>
@@ -11,6 +12,7 @@ struct mesh_role {
 };
 
 static const struct mesh_role roles[] = {
+	{"control", "the control plane; --embedded serves the Kubernetes API", mesh_control_main},
 	{NULL, NULL, NULL},
 };
 

@@ -74,7 +74,8 @@ static int parse(int argc, char **argv, struct options *o)
 	if (o->embedded && o->data && o->listen.count)
 		return 0;
 	fputs("usage: meshd control --embedded --data DIR --listen IP:PORT [--listen IP:PORT]... [--san NAME]...\n"
-	      "                     [--kubeconfig-out FILE] [--kubeconfig-server URL] [--service-cidr CIDR] [--route-host HOST]\n",
+	      "                     [--kubeconfig-out FILE] [--kubeconfig-server URL] [--service-cidr CIDR] "
+	      "[--route-host HOST]\n",
 	      stderr);
 	return -EINVAL;
 }

@@ -71,8 +71,9 @@ static bool names_user(const json_t *binding, const struct mesh_identity *user)
 	size_t i;
 	json_t *s;
 
-	json_array_foreach (json_object_get(binding, "subjects"), i, s) {
-		const char *kind = mesh_json_str(s, "kind"), *name = mesh_json_str(s, "name");
+	json_array_foreach(json_object_get(binding, "subjects"), i, s)
+	{
+		const char *kind = mesh_js_str(s, "kind"), *name = mesh_js_str(s, "name");
 
 		if (strcmp(kind, "User") == 0 && strcmp(name, user->name) == 0)
 			return true;
@@ -80,7 +81,7 @@ static bool names_user(const json_t *binding, const struct mesh_identity *user)
 			return true;
 		if (strcmp(kind, "ServiceAccount") == 0) {
 			mesh_auto_free char *full =
-				mesh_xasprintf("system:serviceaccount:%s:%s", mesh_json_str(s, "namespace"), name);
+				mesh_xasprintf("system:serviceaccount:%s:%s", mesh_js_str(s, "namespace"), name);
 
 			if (strcmp(full, user->name) == 0)
 				return true;
@@ -91,7 +92,7 @@ static bool names_user(const json_t *binding, const struct mesh_identity *user)
 
 static bool any_of(const json_t *list, const char *value)
 {
-	return mesh_json_has(list, "*") || mesh_json_has(list, value);
+	return mesh_js_has(list, "*") || mesh_js_has(list, value);
 }
 
 static bool path_covered(const json_t *urls, const char *path)
@@ -99,7 +100,8 @@ static bool path_covered(const json_t *urls, const char *path)
 	size_t i;
 	json_t *url;
 
-	json_array_foreach ((json_t *)urls, i, url) {
+	json_array_foreach((json_t *)urls, i, url)
+	{
 		const char *text = json_string_value(url);
 		size_t n = text ? strlen(text) : 0;
 
@@ -122,19 +124,19 @@ static bool rule_allows(const json_t *rule, const struct mesh_access *a)
 		return false;
 	full = a->sub && a->sub[0] ? mesh_xasprintf("%s/%s", a->resource, a->sub) : mesh_xstrdup(a->resource);
 	any = mesh_xasprintf("*/%s", a->sub ? a->sub : "");
-	if (!any_of(resources, full) && !(a->sub && a->sub[0] && mesh_json_has(resources, any)))
+	if (!any_of(resources, full) && !(a->sub && a->sub[0] && mesh_js_has(resources, any)))
 		return false;
-	return json_array_size(names) == 0 || (a->name && mesh_json_has(names, a->name));
+	return json_array_size(names) == 0 || (a->name && mesh_js_has(names, a->name));
 }
 
 /* The rules of a binding's role. */
 static const json_t *rules_of(struct mesh_store *store, const json_t *binding, const char *ns)
 {
-	bool cluster = strcmp(mesh_json_str(binding, "roleRef.kind"), "ClusterRole") == 0;
+	bool cluster = strcmp(mesh_js_str(binding, "roleRef.kind"), "ClusterRole") == 0;
 	struct mesh_resource *res =
 		mesh_state_resource(store->state, "rbac.authorization.k8s.io", cluster ? "clusterroles" : "roles");
 	struct mesh_entry *e =
-		res ? mesh_state_get(res, cluster ? "" : ns, mesh_json_str(binding, "roleRef.name")) : NULL;
+		res ? mesh_state_get(res, cluster ? "" : ns, mesh_js_str(binding, "roleRef.name")) : NULL;
 
 	return e ? json_object_get(e->obj, "rules") : NULL;
 }
@@ -142,7 +144,8 @@ static const json_t *rules_of(struct mesh_store *store, const json_t *binding, c
 typedef bool rule_fn(void *arg, const json_t *rule);
 
 /* Calls fn for each rule that holds for user (in ns) until it returns true. */
-static bool each_rule(struct mesh_store *store, const struct mesh_identity *user, const char *ns, rule_fn *fn, void *arg)
+static bool each_rule(struct mesh_store *store, const struct mesh_identity *user, const char *ns, rule_fn *fn,
+		      void *arg)
 {
 	static const char *const plurals[] = {"clusterrolebindings", "rolebindings"};
 
@@ -156,9 +159,8 @@ static bool each_rule(struct mesh_store *store, const struct mesh_identity *user
 
 			if ((k == 1 && (!ns || !ns[0] || strcmp(e->ns, ns) != 0)) || !names_user(e->obj, user))
 				continue;
-			json_array_foreach ((json_t *)rules_of(store, e->obj, e->ns), i, rule)
-				if (fn(arg, rule))
-					return true;
+			json_array_foreach((json_t *)rules_of(store, e->obj, e->ns), i,
+					   rule) if (fn(arg, rule)) return true;
 		}
 	}
 	return false;
@@ -197,7 +199,8 @@ json_t *mesh_access_rules(struct mesh_store *store, const struct mesh_identity *
 	json_t *rules = json_array();
 
 	if (user->master) {
-		json_array_append_new(rules, json_pack("{s:[s],s:[s],s:[s]}", "verbs", "*", "apiGroups", "*", "resources", "*"));
+		json_array_append_new(
+			rules, json_pack("{s:[s],s:[s],s:[s]}", "verbs", "*", "apiGroups", "*", "resources", "*"));
 		json_array_append_new(rules, json_pack("{s:[s],s:[s]}", "verbs", "*", "nonResourceURLs", "*"));
 	}
 	each_rule(store, user, ns, append, rules);
@@ -206,7 +209,8 @@ json_t *mesh_access_rules(struct mesh_store *store, const struct mesh_identity *
 
 static const char *verb_name(enum mesh_verb verb)
 {
-	static const char *const names[] = {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"};
+	static const char *const names[] = {"get",    "list",  "watch",  "create",
+					    "update", "patch", "delete", "deletecollection"};
 
 	return names[verb];
 }
@@ -219,9 +223,9 @@ static void forbid(struct mesh_call *call, const char *verb)
 					: " at the cluster scope";
 
 	mesh_call_status(call, 403, "Forbidden", details,
-			 "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s\" in API group \"%s\"%s", mesh_call_id(call),
-			 call->name ? " \"" : "", call->name ? call->name : "", call->name ? "\"" : "", call->user.name, verb, full,
-			 call->group, where);
+			 "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s\" in API group \"%s\"%s",
+			 mesh_call_id(call), call->name ? " \"" : "", call->name ? call->name : "",
+			 call->name ? "\"" : "", call->user.name, verb, full, call->group, where);
 }
 
 bool mesh_auth_allowed(struct mesh_call *call)

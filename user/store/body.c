@@ -42,7 +42,7 @@ json_t *mesh_call_body(struct mesh_call *call)
 				 "application/json, application/yaml");
 		return NULL;
 	}
-	obj = mesh_json_parse(call->req->body, &error);
+	obj = mesh_js_load(call->req->body, &error);
 	if (!obj)
 		mesh_call_bad_request(call, "couldn't get version/kind; json parse error: %s", error);
 	else if (!json_is_object(obj)) {

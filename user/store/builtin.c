@@ -24,7 +24,7 @@ static bool address_used(struct mesh_store *store, const char *ip)
 	struct mesh_resource *services = mesh_state_resource(store->state, "", "services");
 
 	mesh_vec_each (e, &services->entries)
-		if (strcmp(mesh_json_str((*e)->obj, "spec.clusterIP"), ip) == 0)
+		if (strcmp(mesh_js_str((*e)->obj, "spec.clusterIP"), ip) == 0)
 			return true;
 	return false;
 }
@@ -48,7 +48,8 @@ static bool take_address(struct mesh_store *store, const char *name, char *out)
 	if (size <= 2 * RESERVED_ADDRESSES)
 		first = 1;
 	span = size - first - 1;
-	for (uint32_t i = 0, at = (uint32_t)(mesh_hash(name, strlen(name)) % span); i < span; i++, at = (at + 1) % span) {
+	for (uint32_t i = 0, at = (uint32_t)(mesh_hash(name, strlen(name)) % span); i < span;
+	     i++, at = (at + 1) % span) {
 		struct mesh_addr a = mesh_addr_from_v4(htonl(base + first + at), 0);
 
 		mesh_addr_ip_text(&a, out);
@@ -65,12 +66,9 @@ static bool port_used(struct mesh_store *store, const json_t *own, int64_t port)
 	json_t *p;
 
 	mesh_vec_each (e, &services->entries)
-		json_array_foreach (mesh_json_at((*e)->obj, "spec.ports"), i, p)
-			if (mesh_json_int(p, "nodePort", 0) == port)
-				return true;
-	json_array_foreach ((json_t *)own, i, p)
-		if (mesh_json_int(p, "nodePort", 0) == port)
-			return true;
+		json_array_foreach(mesh_js_at((*e)->obj, "spec.ports"), i,
+				   p) if (mesh_js_int(p, "nodePort", 0) == port) return true;
+	json_array_foreach((json_t *)own, i, p) if (mesh_js_int(p, "nodePort", 0) == port) return true;
 	return false;
 }
 
@@ -79,10 +77,11 @@ static void give_node_ports(struct mesh_store *store, json_t *ports)
 	size_t i;
 	json_t *p;
 
-	json_array_foreach (ports, i, p) {
+	json_array_foreach(ports, i, p)
+	{
 		int64_t port = NODE_PORT_FIRST + (int64_t)(mesh_now_ns() % (NODE_PORT_LAST - NODE_PORT_FIRST));
 
-		if (mesh_json_int(p, "nodePort", 0))
+		if (mesh_js_int(p, "nodePort", 0))
 			continue;
 		while (port_used(store, ports, port))
 			port = port == NODE_PORT_LAST ? NODE_PORT_FIRST : port + 1;
@@ -92,28 +91,30 @@ static void give_node_ports(struct mesh_store *store, json_t *ports)
 
 static void cluster_ip_list(json_t *spec, const char *ip)
 {
-	mesh_json_set(spec, "clusterIP", ip);
+	mesh_js_set(spec, "clusterIP", ip);
 	json_object_set_new(spec, "clusterIPs", json_pack("[s]", ip));
 }
 
 static void give_address(struct mesh_store *store, json_t *obj, json_t *spec, struct mesh_errs *errs)
 {
-	const char *want = mesh_json_str(spec, "clusterIP");
+	const char *want = mesh_js_str(spec, "clusterIP");
 	char ip[MESH_ADDR_TEXT];
 
 	if (strcmp(want, "None") == 0) {
 		cluster_ip_list(spec, "None");
 	} else if (want[0]) {
 		if (!in_range(store, want)) {
-			struct mesh_err *e = mesh_errs_add(
-				errs,
-				"Invalid value: \"%s\": failed to allocate IP %s: the provided network does not match the current range",
-				want, want);
+			struct mesh_err *e = mesh_errs_add(errs,
+							   "Invalid value: \"%s\": failed to allocate IP %s: the "
+							   "provided network does not match the current range",
+							   want, want);
 			if (e)
 				e->path = mesh_xstrdup("spec.clusterIPs");
 		} else if (address_used(store, want)) {
 			struct mesh_err *e = mesh_errs_add(
-				errs, "Invalid value: [\"%s\"]: failed to allocate IP %s: provided IP is already allocated", want, want);
+				errs,
+				"Invalid value: [\"%s\"]: failed to allocate IP %s: provided IP is already allocated",
+				want, want);
 			if (e)
 				e->path = mesh_xstrdup("spec.clusterIPs");
 		} else {
@@ -121,7 +122,7 @@ static void give_address(struct mesh_store *store, json_t *obj, json_t *spec, st
 
 			cluster_ip_list(spec, copy);
 		}
-	} else if (take_address(store, mesh_json_str(obj, "metadata.name"), ip)) {
+	} else if (take_address(store, mesh_js_str(obj, "metadata.name"), ip)) {
 		cluster_ip_list(spec, ip);
 	} else {
 		mesh_errs_add(errs, "Internal error: failed to allocate a serviceIP: range is full");
@@ -130,23 +131,24 @@ static void give_address(struct mesh_store *store, json_t *obj, json_t *spec, st
 
 static void service(struct mesh_store *store, json_t *obj, const json_t *old, struct mesh_errs *errs)
 {
-	json_t *spec = mesh_json_make(obj, "spec");
-	const char *type = mesh_json_str(spec, "type");
+	json_t *spec = mesh_js_make(obj, "spec");
+	const char *type = mesh_js_str(spec, "type");
 	bool external = strcmp(type, "ExternalName") == 0;
 
 	if (!type[0])
-		mesh_json_set(spec, "type", "ClusterIP");
-	type = mesh_json_str(spec, "type");
+		mesh_js_set(spec, "type", "ClusterIP");
+	type = mesh_js_str(spec, "type");
 	if (external) {
 		json_object_del(spec, "clusterIP");
 		json_object_del(spec, "clusterIPs");
 		return;
 	}
-	if (old && mesh_json_str(old, "spec.clusterIP")[0]) {
-		if (!mesh_json_str(spec, "clusterIP")[0])
-			cluster_ip_list(spec, mesh_json_str(old, "spec.clusterIP"));
-		if (strcmp(mesh_json_str(spec, "clusterIP"), mesh_json_str(old, "spec.clusterIP")) != 0) {
-			struct mesh_err *e = mesh_errs_add(errs, "Invalid value: [\"%s\"]: may not change once set", mesh_json_str(spec, "clusterIP"));
+	if (old && mesh_js_str(old, "spec.clusterIP")[0]) {
+		if (!mesh_js_str(spec, "clusterIP")[0])
+			cluster_ip_list(spec, mesh_js_str(old, "spec.clusterIP"));
+		if (strcmp(mesh_js_str(spec, "clusterIP"), mesh_js_str(old, "spec.clusterIP")) != 0) {
+			struct mesh_err *e = mesh_errs_add(errs, "Invalid value: [\"%s\"]: may not change once set",
+							   mesh_js_str(spec, "clusterIP"));
 
 			if (e)
 				e->path = mesh_xstrdup("spec.clusterIPs[0]");
@@ -157,7 +159,7 @@ static void service(struct mesh_store *store, json_t *obj, const json_t *old, st
 	if (!json_object_get(spec, "ipFamilies"))
 		json_object_set_new(spec, "ipFamilies", json_pack("[s]", "IPv4"));
 	if (!json_object_get(spec, "ipFamilyPolicy"))
-		mesh_json_set(spec, "ipFamilyPolicy", "SingleStack");
+		mesh_js_set(spec, "ipFamilyPolicy", "SingleStack");
 	if (strcmp(type, "NodePort") == 0 || strcmp(type, "LoadBalancer") == 0)
 		give_node_ports(store, json_object_get(spec, "ports"));
 }
@@ -166,27 +168,27 @@ static void service(struct mesh_store *store, json_t *obj, const json_t *old, st
 
 static void new_namespace(json_t *obj)
 {
-	json_t *labels = mesh_json_make(obj, "metadata.labels");
+	json_t *labels = mesh_js_make(obj, "metadata.labels");
 
-	mesh_json_set(labels, "kubernetes.io/metadata.name", mesh_json_str(obj, "metadata.name"));
-	json_object_set_new(mesh_json_make(obj, "spec"), "finalizers", json_pack("[s]", "kubernetes"));
+	mesh_js_set(labels, "kubernetes.io/metadata.name", mesh_js_str(obj, "metadata.name"));
+	json_object_set_new(mesh_js_make(obj, "spec"), "finalizers", json_pack("[s]", "kubernetes"));
 	json_object_set_new(obj, "status", json_pack("{s:s}", "phase", "Active"));
 }
 
 static void new_route(struct mesh_store *store, json_t *obj)
 {
-	json_t *spec = mesh_json_make(obj, "spec");
-	const char *name = mesh_json_str(obj, "metadata.name"), *ns = mesh_json_str(obj, "metadata.namespace");
+	json_t *spec = mesh_js_make(obj, "spec");
+	const char *name = mesh_js_str(obj, "metadata.name"), *ns = mesh_js_str(obj, "metadata.namespace");
 
-	if (!mesh_json_str(spec, "host")[0]) {
+	if (!mesh_js_str(spec, "host")[0]) {
 		mesh_auto_free char *host = store->route_host ? mesh_xstrdup(store->route_host)
 							      : mesh_xasprintf("%s-%s.apps.local", name, ns);
 
-		mesh_json_set(spec, "host", host);
-		mesh_json_set(mesh_json_make(obj, "metadata.annotations"), "openshift.io/host.generated", "true");
+		mesh_js_set(spec, "host", host);
+		mesh_js_set(mesh_js_make(obj, "metadata.annotations"), "openshift.io/host.generated", "true");
 	}
 	if (!json_object_get(spec, "wildcardPolicy"))
-		mesh_json_set(spec, "wildcardPolicy", "None");
+		mesh_js_set(spec, "wildcardPolicy", "None");
 }
 
 void mesh_builtin_create(struct mesh_store *store, const struct mesh_kind *kind, json_t *obj, struct mesh_errs *errs)
@@ -215,8 +217,8 @@ void mesh_builtin_update(struct mesh_store *store, const struct mesh_kind *kind,
 	if (is(kind, "", "services")) {
 		service(store, obj, old, errs);
 	} else if (is(kind, "", "namespaces")) {
-		mesh_json_set(mesh_json_make(obj, "metadata.labels"), "kubernetes.io/metadata.name",
-			      mesh_json_str(obj, "metadata.name"));
+		mesh_js_set(mesh_js_make(obj, "metadata.labels"), "kubernetes.io/metadata.name",
+			    mesh_js_str(obj, "metadata.name"));
 		json_object_set(obj, "spec", json_object_get(old, "spec"));
 	} else if (is(kind, "route.openshift.io", "routes")) {
 		new_route(store, obj);
@@ -227,13 +229,15 @@ void mesh_builtin_namespace(struct mesh_store *store, const char *ns)
 {
 	mesh_write_new(store, "", "serviceaccounts",
 		       json_pack("{s:{s:s,s:s}}", "metadata", "name", "default", "namespace", ns));
-	mesh_write_new(store, "", "configmaps",
-		       json_pack("{s:{s:s,s:s,s:{s:s}},s:{s:s%}}", "metadata", "name", "kube-root-ca.crt", "namespace", ns,
-				 "annotations", "kubernetes.io/description",
-				 "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such "
-				 "as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
-				 "distributions of Kubernetes clusters.",
-				 "data", "ca.crt", store->pki->ca_pem.data, store->pki->ca_pem.len));
+	mesh_write_new(
+		store, "", "configmaps",
+		json_pack("{s:{s:s,s:s,s:{s:s}},s:{s:s%}}", "metadata", "name", "kube-root-ca.crt", "namespace", ns,
+			  "annotations", "kubernetes.io/description",
+			  "Contains a CA bundle that can be used to verify the kube-apiserver when using internal "
+			  "endpoints such "
+			  "as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
+			  "distributions of Kubernetes clusters.",
+			  "data", "ca.crt", store->pki->ca_pem.data, store->pki->ca_pem.len));
 }
 
 static void namespace_new(struct mesh_store *store, const char *name)
@@ -254,10 +258,10 @@ static void role(struct mesh_store *store, const char *name, const char *rules)
 static void binding(struct mesh_store *store, const char *name, const char *to_role, const char *group)
 {
 	mesh_write_new(store, "rbac.authorization.k8s.io", "clusterrolebindings",
-		       json_pack("{s:{s:s,s:{s:s}},s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s}]}", "metadata", "name", name, "labels",
-				 "kubernetes.io/bootstrapping", "rbac-defaults", "roleRef", "apiGroup",
-				 "rbac.authorization.k8s.io", "kind", "ClusterRole", "name", to_role, "subjects", "kind", "Group",
-				 "apiGroup", "rbac.authorization.k8s.io", "name", group));
+		       json_pack("{s:{s:s,s:{s:s}},s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s}]}", "metadata", "name", name,
+				 "labels", "kubernetes.io/bootstrapping", "rbac-defaults", "roleRef", "apiGroup",
+				 "rbac.authorization.k8s.io", "kind", "ClusterRole", "name", to_role, "subjects",
+				 "kind", "Group", "apiGroup", "rbac.authorization.k8s.io", "name", group));
 }
 
 #define MESH_GROUPS                                                                                                    \
@@ -265,14 +269,14 @@ static void binding(struct mesh_store *store, const char *name, const char *to_r
 #define WRITE_VERBS "[\"create\",\"delete\",\"deletecollection\",\"patch\",\"update\",\"get\",\"list\",\"watch\"]"
 #define READ_VERBS  "[\"get\",\"list\",\"watch\"]"
 #define EDIT_RULES                                                                                                     \
-	"{\"apiGroups\":[\"\"],\"resources\":[\"pods\",\"pods/attach\",\"pods/exec\",\"pods/log\",\"pods/status\","        \
-	"\"pods/portforward\",\"services\",\"endpoints\",\"configmaps\",\"secrets\",\"serviceaccounts\",\"events\"],"      \
-	"\"verbs\":" WRITE_VERBS "},"                                                                                      \
-	"{\"apiGroups\":[\"\"],\"resources\":[\"namespaces\"],\"verbs\":" READ_VERBS "},"                                  \
-	"{\"apiGroups\":[\"project.openshift.io\"],\"resources\":[\"projects\"],\"verbs\":" READ_VERBS "},"                \
-	"{\"apiGroups\":[\"apps\"],\"resources\":[\"deployments\",\"deployments/scale\",\"replicasets\","                  \
-	"\"replicasets/scale\"],\"verbs\":" WRITE_VERBS "},"                                                               \
-	"{\"apiGroups\":[\"discovery.k8s.io\"],\"resources\":[\"endpointslices\"],\"verbs\":" READ_VERBS "},"              \
+	"{\"apiGroups\":[\"\"],\"resources\":[\"pods\",\"pods/attach\",\"pods/exec\",\"pods/log\",\"pods/status\","    \
+	"\"pods/portforward\",\"services\",\"endpoints\",\"configmaps\",\"secrets\",\"serviceaccounts\",\"events\"],"  \
+	"\"verbs\":" WRITE_VERBS "},"                                                                                  \
+	"{\"apiGroups\":[\"\"],\"resources\":[\"namespaces\"],\"verbs\":" READ_VERBS "},"                              \
+	"{\"apiGroups\":[\"project.openshift.io\"],\"resources\":[\"projects\"],\"verbs\":" READ_VERBS "},"            \
+	"{\"apiGroups\":[\"apps\"],\"resources\":[\"deployments\",\"deployments/scale\",\"replicasets\","              \
+	"\"replicasets/scale\"],\"verbs\":" WRITE_VERBS "},"                                                           \
+	"{\"apiGroups\":[\"discovery.k8s.io\"],\"resources\":[\"endpointslices\"],\"verbs\":" READ_VERBS "},"          \
 	"{\"apiGroups\":[" MESH_GROUPS "],\"resources\":[\"*\"],\"verbs\":" WRITE_VERBS "}"
 
 static void roles(struct mesh_store *store)
@@ -281,13 +285,15 @@ static void roles(struct mesh_store *store)
 	     "[{\"apiGroups\":[\"*\"],\"resources\":[\"*\"],\"verbs\":[\"*\"]},"
 	     "{\"nonResourceURLs\":[\"*\"],\"verbs\":[\"*\"]}]");
 	role(store, "admin",
-	     "[" EDIT_RULES ",{\"apiGroups\":[\"rbac.authorization.k8s.io\"],\"resources\":[\"roles\",\"rolebindings\"],"
+	     "[" EDIT_RULES
+	     ",{\"apiGroups\":[\"rbac.authorization.k8s.io\"],\"resources\":[\"roles\",\"rolebindings\"],"
 	     "\"verbs\":" WRITE_VERBS "}]");
 	role(store, "edit", "[" EDIT_RULES "]");
 	role(store, "view",
 	     "[{\"apiGroups\":[\"\"],\"resources\":[\"pods\",\"pods/log\",\"pods/status\",\"services\",\"endpoints\","
 	     "\"configmaps\",\"serviceaccounts\",\"events\",\"namespaces\"],\"verbs\":" READ_VERBS "},"
-	     "{\"apiGroups\":[\"apps\",\"discovery.k8s.io\",\"project.openshift.io\"," MESH_GROUPS "],\"resources\":[\"*\"],"
+	     "{\"apiGroups\":[\"apps\",\"discovery.k8s.io\",\"project.openshift.io\"," MESH_GROUPS
+	     "],\"resources\":[\"*\"],"
 	     "\"verbs\":" READ_VERBS "}]");
 	role(store, "system:discovery",
 	     "[{\"nonResourceURLs\":[\"/api\",\"/api/*\",\"/apis\",\"/apis/*\",\"/healthz\",\"/livez\",\"/openapi\","
@@ -295,7 +301,8 @@ static void roles(struct mesh_store *store)
 	role(store, "system:basic-user",
 	     "[{\"apiGroups\":[\"authorization.k8s.io\"],\"resources\":[\"selfsubjectaccessreviews\","
 	     "\"selfsubjectrulesreviews\"],\"verbs\":[\"create\"]},"
-	     "{\"apiGroups\":[\"authentication.k8s.io\"],\"resources\":[\"selfsubjectreviews\"],\"verbs\":[\"create\"]}]");
+	     "{\"apiGroups\":[\"authentication.k8s.io\"],\"resources\":[\"selfsubjectreviews\"],\"verbs\":[\"create\"]}"
+	     "]");
 	binding(store, "cluster-admin", "cluster-admin", "system:masters");
 	binding(store, "system:discovery", "system:discovery", "system:authenticated");
 	binding(store, "system:basic-user", "system:basic-user", "system:authenticated");
@@ -310,11 +317,12 @@ void mesh_builtin_bootstrap(struct mesh_store *store)
 		namespace_new(store, names[i]);
 	roles(store);
 	mesh_write_new(store, "", "services",
-		       json_pack("{s:{s:s,s:s,s:{s:s,s:s}},s:{s:s,s:s,s:s,s:[{s:s,s:s,s:i,s:i}]}}", "metadata", "name", "kubernetes",
-				 "namespace", "default", "labels", "component", "apiserver", "provider", "kubernetes", "spec",
-				 "type", "ClusterIP", "sessionAffinity", "None", "clusterIP",
-				 mesh_addr_ip_text(&store->service_base, ip), "ports", "name", "https", "protocol", "TCP", "port",
-				 443, "targetPort", (int)(store->addrs.count ? store->addrs.items[0].port : 6443)));
+		       json_pack("{s:{s:s,s:s,s:{s:s,s:s}},s:{s:s,s:s,s:s,s:[{s:s,s:s,s:i,s:i}]}}", "metadata", "name",
+				 "kubernetes", "namespace", "default", "labels", "component", "apiserver", "provider",
+				 "kubernetes", "spec", "type", "ClusterIP", "sessionAffinity", "None", "clusterIP",
+				 mesh_addr_ip_text(&store->service_base, ip), "ports", "name", "https", "protocol",
+				 "TCP", "port", 443, "targetPort",
+				 (int)(store->addrs.count ? store->addrs.items[0].port : 6443)));
 }
 
 void mesh_project_request(struct mesh_call *call)
@@ -327,25 +335,30 @@ void mesh_project_request(struct mesh_call *call)
 
 	if (!body)
 		return;
-	name = mesh_json_str(body, "metadata.name");
-	mesh_meta_check(namespaces->kind, body, &errs);
+	name = mesh_js_str(body, "metadata.name");
+	json_t *probe = json_pack("{s:O?}", "metadata", json_object_get(body, "metadata"));
+	mesh_object_check(namespaces->kind, probe, NULL, &errs, NULL, NULL);
+	json_decref(probe);
 	if (errs.list.count) {
 		mesh_call_invalid(call, name, &errs);
 	} else if (mesh_state_get(namespaces, "", name)) {
-		mesh_call_status(call, 409, "AlreadyExists",
-				 json_pack("{s:s,s:s,s:s}", "name", name, "group", "project.openshift.io", "kind", "projects"),
-				 "project.project.openshift.io \"%s\" already exists", name);
+		mesh_call_status(
+			call, 409, "AlreadyExists",
+			json_pack("{s:s,s:s,s:s}", "name", name, "group", "project.openshift.io", "kind", "projects"),
+			"project.project.openshift.io \"%s\" already exists", name);
 	} else {
-		ns = json_pack("{s:{s:s,s:{s:s,s:s,s:s}}}", "metadata", "name", name, "annotations", "openshift.io/description",
-			       mesh_json_str(body, "description"), "openshift.io/display-name",
-			       mesh_json_str(body, "displayName"), "openshift.io/requester", call->user.name);
+		ns = json_pack("{s:{s:s,s:{s:s,s:s,s:s}}}", "metadata", "name", name, "annotations",
+			       "openshift.io/description", mesh_js_str(body, "description"),
+			       "openshift.io/display-name", mesh_js_str(body, "displayName"), "openshift.io/requester",
+			       call->user.name);
 		if (!call->dry_run) {
 			e = mesh_write_new(call->store, "", "namespaces", ns);
 			mesh_write_new(call->store, "rbac.authorization.k8s.io", "rolebindings",
-				       json_pack("{s:{s:s,s:s},s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s}]}", "metadata", "name", "admin",
-						 "namespace", name, "roleRef", "apiGroup", "rbac.authorization.k8s.io", "kind",
-						 "ClusterRole", "name", "admin", "subjects", "kind", "User", "apiGroup",
-						 "rbac.authorization.k8s.io", "name", call->user.name));
+				       json_pack("{s:{s:s,s:s},s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s}]}", "metadata", "name",
+						 "admin", "namespace", name, "roleRef", "apiGroup",
+						 "rbac.authorization.k8s.io", "kind", "ClusterRole", "name", "admin",
+						 "subjects", "kind", "User", "apiGroup", "rbac.authorization.k8s.io",
+						 "name", call->user.name));
 			ns = json_incref(e->obj);
 		}
 		call->kind = mesh_kind_by_plural("project.openshift.io", "projects");

@@ -81,9 +81,9 @@ static bool find_verb(struct mesh_call *call)
 	const char *m = call->req->method;
 
 	if (strcmp(m, "GET") == 0 || strcmp(m, "HEAD") == 0)
-		call->verb = call->name								      ? MESH_VERB_GET
+		call->verb = call->name                                        ? MESH_VERB_GET
 			     : is_true(mesh_request_param(call->req, "watch")) ? MESH_VERB_WATCH
-									      : MESH_VERB_LIST;
+									       : MESH_VERB_LIST;
 	else if (strcmp(m, "POST") == 0)
 		call->verb = MESH_VERB_CREATE;
 	else if (strcmp(m, "PUT") == 0)
@@ -125,10 +125,12 @@ static bool negotiate(struct mesh_call *call)
 		    !mesh_slice_eq(type, MESH_SLICE("application/*")))
 			continue;
 		if (has_param(item, "as=Table")) {
-			if (!has_param(item, "g=meta.k8s.io") || !(has_param(item, "v=v1") || has_param(item, "v=v1beta1")))
+			if (!has_param(item, "g=meta.k8s.io") ||
+			    !(has_param(item, "v=v1") || has_param(item, "v=v1beta1")))
 				continue;
 			call->shape = MESH_SHAPE_TABLE;
-		} else if (has_param(item, "as=PartialObjectMetadata") || has_param(item, "as=PartialObjectMetadataList")) {
+		} else if (has_param(item, "as=PartialObjectMetadata") ||
+			   has_param(item, "as=PartialObjectMetadataList")) {
 			call->shape = MESH_SHAPE_PARTIAL;
 		}
 		return true;
@@ -185,13 +187,15 @@ static bool method_fits(const struct mesh_call *call)
 	if (request && call->verb != MESH_VERB_CREATE)
 		return call->verb == MESH_VERB_LIST;
 	if (call->sub)
-		return call->name && (call->verb == MESH_VERB_GET || call->verb == MESH_VERB_UPDATE || call->verb == MESH_VERB_PATCH);
+		return call->name &&
+		       (call->verb == MESH_VERB_GET || call->verb == MESH_VERB_UPDATE || call->verb == MESH_VERB_PATCH);
 	if (call->verb == MESH_VERB_CREATE)
 		return !call->name && (!(call->kind->flags & MESH_KIND_NAMESPACED) || call->ns[0]);
 	if (call->verb == MESH_VERB_UPDATE || call->verb == MESH_VERB_PATCH)
 		return call->name;
 	if (call->verb == MESH_VERB_DELETE_COLLECTION)
-		return strcmp(call->res->id, "namespaces") != 0 && (!(call->kind->flags & MESH_KIND_NAMESPACED) || call->ns[0]);
+		return strcmp(call->res->id, "namespaces") != 0 &&
+		       (!(call->kind->flags & MESH_KIND_NAMESPACED) || call->ns[0]);
 	return true;
 }
 
@@ -205,7 +209,8 @@ static bool scope_fits(const struct mesh_call *call)
 static void path_not_found(struct mesh_call *call)
 {
 	if (strncmp(call->req->path, "/apis/", 6) == 0 || strncmp(call->req->path, "/api/", 5) == 0)
-		mesh_call_status(call, 404, "NotFound", json_object(), "the server could not find the requested resource");
+		mesh_call_status(call, 404, "NotFound", json_object(),
+				 "the server could not find the requested resource");
 	else
 		mesh_call_text(call, 404, "text/plain; charset=utf-8", MESH_SLICE("404 page not found\n"));
 }
@@ -251,7 +256,8 @@ static void serve_resource(struct mesh_call *call)
 void mesh_api_serve(void *arg, struct mesh_request *req)
 {
 	struct mesh_store *store = arg;
-	struct mesh_call call = {.store = store, .req = req, .arena = &req->arena, .group = "", .version = "", .ns = ""};
+	struct mesh_call call = {
+		.store = store, .req = req, .arena = &req->arena, .group = "", .version = "", .ns = ""};
 	bool read = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
 	struct parts parts;
 

@@ -45,7 +45,7 @@ struct mesh_store {
 	SSL_CTX *server_ctx, *client_ctx;
 	char *route_host;
 	struct mesh_addr service_base; /* first address of the Service range */
-	unsigned service_bits;	       /* prefix length */
+	unsigned service_bits;         /* prefix length */
 	MESH_VEC(struct mesh_addr) addrs;
 	/* Group commit: answers wait here until the changes they speak of are on disk. */
 	MESH_VEC(struct mesh_held *) held;
@@ -62,7 +62,7 @@ struct mesh_store {
 struct mesh_identity {
 	const char *name, *uid;
 	const char **groups; /* NULL-ended */
-	bool master;	     /* system:masters */
+	bool master;         /* system:masters */
 };
 
 struct mesh_call {

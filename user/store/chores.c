@@ -20,29 +20,29 @@ static void mark(struct mesh_map *set, const char *key)
 
 void mesh_chores_changed(struct mesh_store *store, enum mesh_change type, struct mesh_resource *res, const json_t *obj)
 {
-	const char *uid = mesh_json_str(obj, "metadata.uid");
+	const char *uid = mesh_js_str(obj, "metadata.uid");
 
 	if (is(res, "customresourcedefinitions.apiextensions.k8s.io"))
 		mesh_dynamic_changed(store, type, obj);
 	if (type == MESH_CHANGE_DELETED)
 		mark(&store->gone_uids, uid);
-	else if (json_array_size(mesh_json_at(obj, "metadata.ownerReferences")))
+	else if (json_array_size(mesh_js_at(obj, "metadata.ownerReferences")))
 		mark(&store->new_dependents, uid);
-	if (type != MESH_CHANGE_DELETED && mesh_json_text(obj, "metadata.deletionTimestamp")) {
+	if (type != MESH_CHANGE_DELETED && mesh_js_text(obj, "metadata.deletionTimestamp")) {
 		if (is(res, "namespaces"))
-			mark(&store->ending_namespaces, mesh_json_str(obj, "metadata.name"));
-		if (json_array_size(mesh_json_at(obj, "metadata.finalizers")))
+			mark(&store->ending_namespaces, mesh_js_str(obj, "metadata.name"));
+		if (json_array_size(mesh_js_at(obj, "metadata.finalizers")))
 			mark(&store->gone_uids, uid);
 	}
-	if (type == MESH_CHANGE_DELETED && mesh_json_str(obj, "metadata.namespace")[0]) {
+	if (type == MESH_CHANGE_DELETED && mesh_js_str(obj, "metadata.namespace")[0]) {
 		struct mesh_resource *namespaces = mesh_state_resource(store->state, "", "namespaces");
-		struct mesh_entry *ns = mesh_state_get(namespaces, "", mesh_json_str(obj, "metadata.namespace"));
+		struct mesh_entry *ns = mesh_state_get(namespaces, "", mesh_js_str(obj, "metadata.namespace"));
 
-		if (ns && mesh_json_text(ns->obj, "metadata.deletionTimestamp"))
+		if (ns && mesh_js_text(ns->obj, "metadata.deletionTimestamp"))
 			mark(&store->ending_namespaces, ns->name);
 	}
 	if (type == MESH_CHANGE_ADDED && is(res, "namespaces"))
-		mark(&store->new_namespaces, mesh_json_str(obj, "metadata.name"));
+		mark(&store->new_namespaces, mesh_js_str(obj, "metadata.name"));
 }
 
 void mesh_chores_schedule(struct mesh_store *store)
@@ -57,7 +57,7 @@ void mesh_chores_schedule(struct mesh_store *store)
 
 static bool owns(const json_t *ref, const char *uid)
 {
-	return strcmp(mesh_json_str(ref, "uid"), uid) == 0;
+	return strcmp(mesh_js_str(ref, "uid"), uid) == 0;
 }
 
 static bool has_owner(const json_t *obj, const char *uid)
@@ -65,9 +65,7 @@ static bool has_owner(const json_t *obj, const char *uid)
 	size_t i;
 	json_t *ref;
 
-	json_array_foreach (mesh_json_at(obj, "metadata.ownerReferences"), i, ref)
-		if (owns(ref, uid))
-			return true;
+	json_array_foreach(mesh_js_at(obj, "metadata.ownerReferences"), i, ref) if (owns(ref, uid)) return true;
 	return false;
 }
 
@@ -76,9 +74,8 @@ static bool any_owner_left(struct mesh_store *store, const json_t *obj)
 	size_t i;
 	json_t *ref;
 
-	json_array_foreach (mesh_json_at(obj, "metadata.ownerReferences"), i, ref)
-		if (mesh_state_by_uid(store->state, mesh_json_str(ref, "uid")))
-			return true;
+	json_array_foreach(mesh_js_at(obj, "metadata.ownerReferences"), i,
+			   ref) if (mesh_state_by_uid(store->state, mesh_js_str(ref, "uid"))) return true;
 	return false;
 }
 
@@ -132,9 +129,8 @@ static void disown(struct mesh_store *store, struct mesh_entry *e, void *arg)
 	json_t *obj = open_copy(e), *meta = json_object_get(obj, "metadata"), *left = json_array(), *ref;
 	size_t i;
 
-	json_array_foreach (json_object_get(meta, "ownerReferences"), i, ref)
-		if (!owns(ref, arg))
-			json_array_append(left, ref);
+	json_array_foreach(json_object_get(meta, "ownerReferences"), i, ref) if (!owns(ref, arg))
+		json_array_append(left, ref);
 	if (json_array_size(left))
 		json_object_set(meta, "ownerReferences", left);
 	else
@@ -148,9 +144,8 @@ static void drop_finalizer(struct mesh_store *store, struct mesh_entry *e, const
 	json_t *obj = open_copy(e), *meta = json_object_get(obj, "metadata"), *left = json_array(), *item;
 	size_t i;
 
-	json_array_foreach (json_object_get(meta, "finalizers"), i, item)
-		if (strcmp(json_string_value(item), name) != 0)
-			json_array_append(left, item);
+	json_array_foreach(json_object_get(meta, "finalizers"), i, item) if (strcmp(json_string_value(item), name) != 0)
+		json_array_append(left, item);
 	if (json_array_size(left))
 		json_object_set(meta, "finalizers", left);
 	else
@@ -162,13 +157,13 @@ static void drop_finalizer(struct mesh_store *store, struct mesh_entry *e, const
 /* An owner that waits for its dependents: orphans them, or goes once they are gone. */
 static void finalize(struct mesh_store *store, struct mesh_entry *e)
 {
-	const json_t *finalizers = mesh_json_at(e->obj, "metadata.finalizers");
+	const json_t *finalizers = mesh_js_at(e->obj, "metadata.finalizers");
 	mesh_auto_free char *uid = mesh_xstrdup(e->uid);
 
-	if (mesh_json_has(finalizers, "orphan")) {
+	if (mesh_js_has(finalizers, "orphan")) {
 		each_dependent(store, uid, disown, uid);
 		drop_finalizer(store, e, "orphan");
-	} else if (mesh_json_has(finalizers, "foregroundDeletion")) {
+	} else if (mesh_js_has(finalizers, "foregroundDeletion")) {
 		each_dependent(store, uid, delete_entry, NULL);
 		if (each_dependent(store, uid, NULL, NULL) == 0)
 			drop_finalizer(store, e, "foregroundDeletion");
@@ -180,8 +175,8 @@ static void recheck_foreground(struct mesh_store *store, struct mesh_map *gone)
 {
 	for (size_t r = 0; r < store->state->resources.count; r++)
 		mesh_vec_each (e, &store->state->resources.items[r]->entries)
-			if (mesh_json_text((*e)->obj, "metadata.deletionTimestamp") &&
-			    mesh_json_has(mesh_json_at((*e)->obj, "metadata.finalizers"), "foregroundDeletion"))
+			if (mesh_js_text((*e)->obj, "metadata.deletionTimestamp") &&
+			    mesh_js_has(mesh_js_at((*e)->obj, "metadata.finalizers"), "foregroundDeletion"))
 				mark(gone, (*e)->uid);
 }
 
@@ -204,7 +199,8 @@ static void collect(struct mesh_store *store)
 	mesh_map_each (f, &fresh) {
 		struct mesh_entry *e = mesh_state_by_uid(store->state, f->key);
 
-		if (e && json_array_size(mesh_json_at(e->obj, "metadata.ownerReferences")) && !any_owner_left(store, e->obj))
+		if (e && json_array_size(mesh_js_at(e->obj, "metadata.ownerReferences")) &&
+		    !any_owner_left(store, e->obj))
 			delete_entry(store, e, NULL);
 	}
 	mesh_map_free(&gone);
@@ -220,7 +216,7 @@ static void empty_namespace(struct mesh_store *store, const char *name)
 	struct mesh_entry *ns = mesh_state_get(namespaces, "", name);
 	size_t left = 0;
 
-	if (!ns || !mesh_json_text(ns->obj, "metadata.deletionTimestamp"))
+	if (!ns || !mesh_js_text(ns->obj, "metadata.deletionTimestamp"))
 		return;
 	for (size_t r = 0; r < store->state->resources.count; r++) {
 		struct mesh_resource *res = store->state->resources.items[r];
@@ -241,7 +237,7 @@ static void empty_namespace(struct mesh_store *store, const char *name)
 			}
 		}
 	}
-	if (left || json_array_size(mesh_json_at(ns->obj, "metadata.finalizers")))
+	if (left || json_array_size(mesh_js_at(ns->obj, "metadata.finalizers")))
 		return;
 	mesh_state_remove(store->state, ns);
 	mesh_api_changed(store);
@@ -254,10 +250,9 @@ void mesh_chores_run(struct mesh_store *store)
 	memset(&store->new_namespaces, 0, sizeof(fresh));
 	memset(&store->ending_namespaces, 0, sizeof(ending));
 	mesh_map_each (n, &fresh) {
-		struct mesh_entry *ns =
-			mesh_state_get(mesh_state_resource(store->state, "", "namespaces"), "", n->key);
+		struct mesh_entry *ns = mesh_state_get(mesh_state_resource(store->state, "", "namespaces"), "", n->key);
 
-		if (ns && !mesh_json_text(ns->obj, "metadata.deletionTimestamp"))
+		if (ns && !mesh_js_text(ns->obj, "metadata.deletionTimestamp"))
 			mesh_builtin_namespace(store, n->key);
 	}
 	collect(store);

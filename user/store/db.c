@@ -6,18 +6,19 @@
 #include <errno.h>
 #include <sqlite3.h>
 
-static const char schema[] = "PRAGMA journal_mode=WAL;"
-			     "PRAGMA synchronous=FULL;"
-			     "PRAGMA locking_mode=EXCLUSIVE;"
-			     "PRAGMA wal_autocheckpoint=2000;"
-			     "CREATE TABLE IF NOT EXISTS objects("
-			     " grp TEXT NOT NULL, plural TEXT NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL,"
-			     " rv INTEGER NOT NULL, body TEXT NOT NULL,"
-			     " PRIMARY KEY(grp, plural, ns, name)) WITHOUT ROWID;"
-			     "CREATE TABLE IF NOT EXISTS log("
-			     " rv INTEGER PRIMARY KEY, grp TEXT NOT NULL, plural TEXT NOT NULL, ns TEXT NOT NULL,"
-			     " name TEXT NOT NULL, type INTEGER NOT NULL, body TEXT NOT NULL, before TEXT NOT NULL);"
-			     "CREATE TABLE IF NOT EXISTS numbers(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
+static const char schema[] =
+	"PRAGMA journal_mode=WAL;"
+	"PRAGMA synchronous=FULL;"
+	"PRAGMA locking_mode=EXCLUSIVE;"
+	"PRAGMA wal_autocheckpoint=2000;"
+	"CREATE TABLE IF NOT EXISTS objects("
+	" grp TEXT NOT NULL, plural TEXT NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL,"
+	" rv INTEGER NOT NULL, body TEXT NOT NULL,"
+	" PRIMARY KEY(grp, plural, ns, name)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS log("
+	" rv INTEGER PRIMARY KEY, grp TEXT NOT NULL, plural TEXT NOT NULL, ns TEXT NOT NULL,"
+	" name TEXT NOT NULL, type INTEGER NOT NULL, body TEXT NOT NULL, before TEXT NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS numbers(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
 
 enum statement {
 	BEGIN,
@@ -36,7 +37,8 @@ static const char *const sql[STATEMENTS] = {
 	[COMMIT] = "COMMIT",
 	[PUT] = "INSERT OR REPLACE INTO objects(grp, plural, ns, name, rv, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
 	[REMOVE] = "DELETE FROM objects WHERE grp = ?1 AND plural = ?2 AND ns = ?3 AND name = ?4",
-	[APPEND] = "INSERT INTO log(grp, plural, ns, name, rv, body, before, type) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[APPEND] =
+		"INSERT INTO log(grp, plural, ns, name, rv, body, before, type) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[TRIM] = "DELETE FROM log WHERE rv <= ?5",
 	[SET] = "INSERT OR REPLACE INTO numbers(name, value) VALUES(?4, ?5)",
 	[GET] = "SELECT value FROM numbers WHERE name = ?4",
@@ -59,8 +61,8 @@ int mesh_db_open(struct mesh_db **ret, const char *path, struct mesh_errs *errs)
 {
 	struct mesh_db *db = mesh_xcalloc(1, sizeof(*db));
 
-	if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
-	    SQLITE_OK)
+	if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+			    NULL) != SQLITE_OK)
 		return fail(db, errs, path);
 	sqlite3_busy_timeout(db->handle, 2000); /* the last process may still be closing */
 	if (sqlite3_exec(db->handle, schema, NULL, NULL, NULL) != SQLITE_OK)

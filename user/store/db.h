@@ -15,7 +15,7 @@ struct mesh_db;
 struct mesh_db_row {
 	const char *group, *plural, *ns, *name;
 	uint64_t rv;
-	int type;		       /* of a change */
+	int type;                       /* of a change */
 	struct mesh_slice body, before; /* JSON; before (a change only): the object before it, may be empty */
 };
 

@@ -31,14 +31,17 @@ static bool read_opts(struct mesh_call *call, struct mesh_delete_opts *o, json_t
 		if (!*body)
 			return false;
 	}
-	o->grace = mesh_json_int(*body, "gracePeriodSeconds", -1);
+	o->grace = mesh_js_int(*body, "gracePeriodSeconds", -1);
 	if (o->grace < 0 && grace && mesh_slice_to_u64(mesh_slice_str(grace), INT32_MAX, &n) == 0)
 		o->grace = (int64_t)n;
-	if (mesh_json_text(*body, "propagationPolicy"))
-		policy = mesh_json_text(*body, "propagationPolicy");
-	if (policy && strcmp(policy, "Orphan") != 0 && strcmp(policy, "Foreground") != 0 && strcmp(policy, "Background") != 0) {
-		mesh_call_status(call, 422, "Invalid", json_pack("{s:s,s:s}", "group", "meta.k8s.io", "kind", "DeleteOptions"),
-				 "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"%s\": supported "
+	if (mesh_js_text(*body, "propagationPolicy"))
+		policy = mesh_js_text(*body, "propagationPolicy");
+	if (policy && strcmp(policy, "Orphan") != 0 && strcmp(policy, "Foreground") != 0 &&
+	    strcmp(policy, "Background") != 0) {
+		mesh_call_status(call, 422, "Invalid",
+				 json_pack("{s:s,s:s}", "group", "meta.k8s.io", "kind", "DeleteOptions"),
+				 "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: "
+				 "\"%s\": supported "
 				 "values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"",
 				 policy);
 		json_decref(*body);
@@ -46,8 +49,8 @@ static bool read_opts(struct mesh_call *call, struct mesh_delete_opts *o, json_t
 	}
 	o->propagation = propagation_of(policy, json_is_true(json_object_get(*body, "orphanDependents")) ||
 							(orphan && strcmp(orphan, "true") == 0));
-	o->uid = mesh_json_text(*body, "preconditions.uid");
-	o->rv = mesh_json_text(*body, "preconditions.resourceVersion");
+	o->uid = mesh_js_text(*body, "preconditions.uid");
+	o->rv = mesh_js_text(*body, "preconditions.resourceVersion");
 	o->dry_run = call->dry_run || json_array_size(json_object_get(*body, "dryRun")) > 0;
 	return true;
 }
@@ -60,15 +63,15 @@ static bool is_pod(const struct mesh_entry *e)
 /* Seconds that the object may still have: pods on a node end gracefully, all else at once. */
 static int64_t grace_of(const struct mesh_entry *e, const struct mesh_delete_opts *o)
 {
-	const char *phase = mesh_json_str(e->obj, "status.phase");
+	const char *phase = mesh_js_str(e->obj, "status.phase");
 
 	if (!is_pod(e))
 		return 0;
-	if (!mesh_json_str(e->obj, "spec.nodeName")[0] || strcmp(phase, "Failed") == 0 || strcmp(phase, "Succeeded") == 0)
+	if (!mesh_js_str(e->obj, "spec.nodeName")[0] || strcmp(phase, "Failed") == 0 || strcmp(phase, "Succeeded") == 0)
 		return 0;
 	if (o->grace >= 0)
 		return o->grace;
-	return mesh_json_int(e->obj, "spec.terminationGracePeriodSeconds", 30);
+	return mesh_js_int(e->obj, "spec.terminationGracePeriodSeconds", 30);
 }
 
 static void want_finalizer(json_t *meta, const char *name)
@@ -76,7 +79,7 @@ static void want_finalizer(json_t *meta, const char *name)
 	json_t *list = json_object_get(meta, "finalizers");
 
 	list = list ? json_copy(list) : json_array();
-	if (!mesh_json_has(list, name))
+	if (!mesh_js_has(list, name))
 		json_array_append_new(list, json_string(name));
 	json_object_set_new(meta, "finalizers", list);
 }
@@ -85,13 +88,13 @@ static void want_finalizer(json_t *meta, const char *name)
 static json_t *marked(const struct mesh_entry *e, int64_t grace)
 {
 	json_t *obj = json_copy(e->obj), *meta = json_copy(json_object_get(e->obj, "metadata"));
-	int64_t generation = mesh_json_int(meta, "generation", 0);
+	int64_t generation = mesh_js_int(meta, "generation", 0);
 	char text[32];
 
 	json_object_set_new(obj, "metadata", meta);
 	if (!json_object_get(meta, "deletionTimestamp") && generation > 0)
 		json_object_set_new(meta, "generation", json_integer(generation + 1));
-	mesh_json_set(meta, "deletionTimestamp", mesh_time_text(time(NULL) + grace, text));
+	mesh_js_set(meta, "deletionTimestamp", mesh_time_text(time(NULL) + grace, text));
 	json_object_set_new(meta, "deletionGracePeriodSeconds", json_integer(grace));
 	return obj;
 }
@@ -103,13 +106,13 @@ static bool is_namespace(const struct mesh_entry *e)
 
 static bool held_back(const struct mesh_entry *e)
 {
-	return json_array_size(mesh_json_at(e->obj, "metadata.finalizers")) > 0 || is_namespace(e);
+	return json_array_size(mesh_js_at(e->obj, "metadata.finalizers")) > 0 || is_namespace(e);
 }
 
 bool mesh_write_settle(struct mesh_store *store, struct mesh_entry *e)
 {
-	if (!mesh_json_text(e->obj, "metadata.deletionTimestamp") || held_back(e) ||
-	    mesh_json_int(e->obj, "metadata.deletionGracePeriodSeconds", 0) > 0)
+	if (!mesh_js_text(e->obj, "metadata.deletionTimestamp") || held_back(e) ||
+	    mesh_js_int(e->obj, "metadata.deletionGracePeriodSeconds", 0) > 0)
 		return false;
 	mesh_state_remove(store->state, e);
 	mesh_api_changed(store);
@@ -123,7 +126,7 @@ static void mark(struct mesh_store *store, struct mesh_entry *e, json_t *obj)
 
 		if (!status)
 			status = json_object();
-		mesh_json_set(status, "phase", "Terminating");
+		mesh_js_set(status, "phase", "Terminating");
 		json_object_set_new(obj, "status", status);
 	}
 	mesh_state_put(store->state, e->resource, obj);
@@ -132,8 +135,8 @@ static void mark(struct mesh_store *store, struct mesh_entry *e, json_t *obj)
 
 json_t *mesh_write_delete(struct mesh_store *store, struct mesh_entry *e, const struct mesh_delete_opts *o, bool *gone)
 {
-	bool already = mesh_json_text(e->obj, "metadata.deletionTimestamp");
-	int64_t grace = grace_of(e, o), was = mesh_json_int(e->obj, "metadata.deletionGracePeriodSeconds", 0);
+	bool already = mesh_js_text(e->obj, "metadata.deletionTimestamp");
+	int64_t grace = grace_of(e, o), was = mesh_js_int(e->obj, "metadata.deletionGracePeriodSeconds", 0);
 	json_t *obj, *meta, *last;
 
 	*gone = false;
@@ -158,7 +161,7 @@ json_t *mesh_write_delete(struct mesh_store *store, struct mesh_entry *e, const 
 		mesh_auto_free char *rv =
 			mesh_xasprintf("%llu", (unsigned long long)mesh_state_remove(store->state, e));
 
-		mesh_json_set(json_object_get(last, "metadata"), "resourceVersion", rv);
+		mesh_js_set(json_object_get(last, "metadata"), "resourceVersion", rv);
 		mesh_api_changed(store);
 	}
 	return last;
@@ -166,18 +169,20 @@ json_t *mesh_write_delete(struct mesh_store *store, struct mesh_entry *e, const 
 
 static bool preconditions_hold(struct mesh_call *call, const struct mesh_entry *e, const struct mesh_delete_opts *o)
 {
-	const char *rv = mesh_json_str(e->obj, "metadata.resourceVersion");
+	const char *rv = mesh_js_str(e->obj, "metadata.resourceVersion");
 
 	if (o->uid && strcmp(o->uid, e->uid) != 0) {
 		mesh_call_status(call, 409, "Conflict", mesh_call_details(call, e->name),
-				 "Operation cannot be fulfilled on %s \"%s\": the UID in the precondition (%s) does not match the UID in "
+				 "Operation cannot be fulfilled on %s \"%s\": the UID in the precondition (%s) does "
+				 "not match the UID in "
 				 "record (%s). The object might have been deleted and then recreated",
 				 mesh_call_id(call), e->name, o->uid, e->uid);
 		return false;
 	}
 	if (o->rv && strcmp(o->rv, rv) != 0) {
 		mesh_call_status(call, 409, "Conflict", mesh_call_details(call, e->name),
-				 "Operation cannot be fulfilled on %s \"%s\": the ResourceVersion in the precondition (%s) does not match "
+				 "Operation cannot be fulfilled on %s \"%s\": the ResourceVersion in the precondition "
+				 "(%s) does not match "
 				 "the ResourceVersion in record (%s). The object might have been modified",
 				 mesh_call_id(call), e->name, o->rv, rv);
 		return false;
@@ -199,10 +204,11 @@ static void reply_deleted(struct mesh_call *call, const json_t *last, bool gone)
 		mesh_call_object(call, 200, last);
 		return;
 	}
-	details = mesh_call_details(call, mesh_json_str(last, "metadata.name"));
-	mesh_json_set(details, "uid", mesh_json_str(last, "metadata.uid"));
+	details = mesh_call_details(call, mesh_js_str(last, "metadata.name"));
+	mesh_js_set(details, "uid", mesh_js_str(last, "metadata.uid"));
 	status = mesh_status_new(200, NULL, NULL, details);
-	mesh_json_set(json_object_get(status, "metadata"), "resourceVersion", mesh_json_str(last, "metadata.resourceVersion"));
+	mesh_js_set(json_object_get(status, "metadata"), "resourceVersion",
+		    mesh_js_str(last, "metadata.resourceVersion"));
 	mesh_call_json(call, 200, status);
 }
 
@@ -216,8 +222,8 @@ static bool is_protected(struct mesh_call *call)
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(names); i++)
 		if (strcmp(call->name, names[i]) == 0) {
 			mesh_call_status(call, 403, "Forbidden", mesh_call_details(call, call->name),
-					 "%s \"%s\" is forbidden: this namespace may not be deleted", mesh_call_id(call),
-					 call->name);
+					 "%s \"%s\" is forbidden: this namespace may not be deleted",
+					 mesh_call_id(call), call->name);
 			return true;
 		}
 	return false;
@@ -271,11 +277,11 @@ void mesh_call_delete_collection(struct mesh_call *call)
 	}
 	json_decref(body);
 	mesh_call_json(call, 200,
-		       json_pack("{s:s,s:s,s:{s:s},s:o}", "kind", mesh_arena_printf(call->arena, "%sList", call->kind->kind),
-				 "apiVersion",
+		       json_pack("{s:s,s:s,s:{s:s},s:o}", "kind",
+				 mesh_arena_printf(call->arena, "%sList", call->kind->kind), "apiVersion",
 				 call->group[0] ? mesh_arena_printf(call->arena, "%s/%s", call->group, call->version)
 						: call->version,
 				 "metadata", "resourceVersion",
-				 mesh_arena_printf(call->arena, "%llu", (unsigned long long)call->store->state->rv), "items",
-				 items));
+				 mesh_arena_printf(call->arena, "%llu", (unsigned long long)call->store->state->rv),
+				 "items", items));
 }

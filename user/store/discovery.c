@@ -5,6 +5,11 @@
 #include "core/mem.h"
 #include "store/auth.h"
 
+#pragma weak mesh_openapi_v2
+#pragma weak mesh_openapi_v3
+#pragma weak mesh_openapi_v3_index
+#pragma weak mesh_openapi_v2_protobuf
+
 /* Every resource that is served: those of the store, and the views of them that OpenShift has. */
 struct served {
 	MESH_VEC(const struct mesh_kind *) kinds;
@@ -42,7 +47,8 @@ static json_t *verbs_of(const struct mesh_kind *k)
 		return json_pack("[s,s]", "create", "list");
 	if (strcmp(k->plural, "namespaces") == 0 || strcmp(k->plural, "projects") == 0)
 		return json_pack("[s,s,s,s,s,s,s]", "create", "delete", "get", "list", "patch", "update", "watch");
-	return json_pack("[s,s,s,s,s,s,s,s]", "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch");
+	return json_pack("[s,s,s,s,s,s,s,s]", "create", "delete", "deletecollection", "get", "list", "patch", "update",
+			 "watch");
 }
 
 /* Subresources beside status and scale. */
@@ -66,21 +72,23 @@ static void add_subs(json_t *list, const struct mesh_kind *k)
 
 		if (strcmp(subs[i].plural, k->plural) != 0)
 			continue;
-		r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", subs[i].name, "singularName", "", "namespaced", namespaced, "kind",
-			      subs[i].kind, "verbs", strings(subs[i].verbs));
+		r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", subs[i].name, "singularName", "", "namespaced",
+			      namespaced, "kind", subs[i].kind, "verbs", strings(subs[i].verbs));
 		if (subs[i].group) {
-			mesh_json_set(r, "group", subs[i].group);
-			mesh_json_set(r, "version", subs[i].version);
+			mesh_js_set(r, "group", subs[i].group);
+			mesh_js_set(r, "version", subs[i].version);
 		}
 		json_array_append_new(list, r);
 	}
 	if (k->flags & MESH_KIND_STATUS)
-		json_array_append_new(list, json_pack("{s:s+,s:s,s:b,s:s,s:[s,s,s]}", "name", k->plural, "/status", "singularName", "",
-						      "namespaced", namespaced, "kind", k->kind, "verbs", "get", "patch", "update"));
+		json_array_append_new(list, json_pack("{s:s+,s:s,s:b,s:s,s:[s,s,s]}", "name", k->plural, "/status",
+						      "singularName", "", "namespaced", namespaced, "kind", k->kind,
+						      "verbs", "get", "patch", "update"));
 	if (k->flags & MESH_KIND_SCALE)
-		json_array_append_new(list, json_pack("{s:s+,s:s,s:b,s:s,s:s,s:s,s:[s,s,s]}", "name", k->plural, "/scale",
-						      "singularName", "", "namespaced", namespaced, "group", "autoscaling",
-						      "version", "v1", "kind", "Scale", "verbs", "get", "patch", "update"));
+		json_array_append_new(list,
+				      json_pack("{s:s+,s:s,s:b,s:s,s:s,s:s,s:[s,s,s]}", "name", k->plural, "/scale",
+						"singularName", "", "namespaced", namespaced, "group", "autoscaling",
+						"version", "v1", "kind", "Scale", "verbs", "get", "patch", "update"));
 }
 
 static json_t *resource_list(const struct served *served, const char *group, const char *version)
@@ -107,12 +115,13 @@ static json_t *resource_list(const struct served *served, const char *group, con
 		json_decref(list);
 		return NULL;
 	}
-	return json_pack("{s:s,s:s,s:s,s:o}", "kind", "APIResourceList", "apiVersion", "v1", "groupVersion", gv, "resources", list);
+	return json_pack("{s:s,s:s,s:s,s:o}", "kind", "APIResourceList", "apiVersion", "v1", "groupVersion", gv,
+			 "resources", list);
 }
 
 static bool seen_before(const json_t *array, const char *name)
 {
-	return mesh_json_has(array, name);
+	return mesh_js_has(array, name);
 }
 
 /* Names of groups, in order of appearance; of versions of a group likewise. */
@@ -143,15 +152,16 @@ static json_t *group_object(const struct served *served, const char *group)
 	json_t *names = version_names(served, group), *versions = json_array(), *out, *v;
 	size_t i;
 
-	json_array_foreach (names, i, v)
-		json_array_append_new(versions, json_pack("{s:o,s:O}", "groupVersion",
-							  json_sprintf("%s/%s", group, json_string_value(v)), "version", v));
+	json_array_foreach(names, i, v) json_array_append_new(
+		versions, json_pack("{s:o,s:O}", "groupVersion", json_sprintf("%s/%s", group, json_string_value(v)),
+				    "version", v));
 	json_decref(names);
 	if (json_array_size(versions) == 0) {
 		json_decref(versions);
 		return NULL;
 	}
-	out = json_pack("{s:s,s:O,s:O}", "name", group, "versions", versions, "preferredVersion", json_array_get(versions, 0));
+	out = json_pack("{s:s,s:O,s:O}", "name", group, "versions", versions, "preferredVersion",
+			json_array_get(versions, 0));
 	json_decref(versions);
 	return out;
 }
@@ -170,14 +180,16 @@ static json_t *aggregated_subs(const struct mesh_kind *k, const char *version)
 	size_t i;
 
 	add_subs(flat, k);
-	json_array_foreach (flat, i, sub) {
-		const char *slash = strchr(mesh_json_str(sub, "name"), '/');
-		const char *group = mesh_json_text(sub, "group"), *v = mesh_json_text(sub, "version");
+	json_array_foreach(flat, i, sub)
+	{
+		const char *slash = strchr(mesh_js_str(sub, "name"), '/');
+		const char *group = mesh_js_text(sub, "group"), *v = mesh_js_text(sub, "version");
 
-		json_array_append_new(out, json_pack("{s:s,s:o,s:O}", "subresource", slash ? slash + 1 : "", "responseKind",
-						     response_kind(group ? group : k->group, v ? v : version,
-								   mesh_json_str(sub, "kind")),
-						     "verbs", json_object_get(sub, "verbs")));
+		json_array_append_new(
+			out,
+			json_pack("{s:s,s:o,s:O}", "subresource", slash ? slash + 1 : "", "responseKind",
+				  response_kind(group ? group : k->group, v ? v : version, mesh_js_str(sub, "kind")),
+				  "verbs", json_object_get(sub, "verbs")));
 	}
 	json_decref(flat);
 	return out;
@@ -195,8 +207,8 @@ static json_t *aggregated_version(const struct served *served, const char *group
 			continue;
 		r = json_pack("{s:s,s:o,s:s,s:s,s:o}", "resource", k->plural, "responseKind",
 			      response_kind(group, version, k->kind), "scope",
-			      k->flags & MESH_KIND_NAMESPACED ? "Namespaced" : "Cluster", "singularResource", k->singular, "verbs",
-			      verbs_of(k));
+			      k->flags & MESH_KIND_NAMESPACED ? "Namespaced" : "Cluster", "singularResource",
+			      k->singular, "verbs", verbs_of(k));
 		if (k->short_names && k->short_names[0])
 			json_object_set_new(r, "shortNames", strings(k->short_names));
 		if (k->categories && k->categories[0])
@@ -215,12 +227,12 @@ static json_t *aggregated_group(const struct served *served, const char *group)
 	json_t *names = version_names(served, group), *versions = json_array(), *v, *out;
 	size_t i;
 
-	json_array_foreach (names, i, v)
+	json_array_foreach(names, i, v)
 		json_array_append_new(versions, aggregated_version(served, group, json_string_value(v)));
 	json_decref(names);
 	out = json_pack("{s:{},s:o}", "metadata", "versions", versions);
 	if (group[0])
-		mesh_json_set(json_object_get(out, "metadata"), "name", group);
+		mesh_js_set(json_object_get(out, "metadata"), "name", group);
 	return out;
 }
 
@@ -233,7 +245,7 @@ static json_t *aggregated(const struct served *served, bool core, const char *ve
 		json_array_append_new(items, aggregated_group(served, ""));
 	} else {
 		names = group_names(served);
-		json_array_foreach (names, i, name)
+		json_array_foreach(names, i, name)
 			json_array_append_new(items, aggregated_group(served, json_string_value(name)));
 		json_decref(names);
 	}
@@ -248,7 +260,8 @@ static bool serve_aggregated(struct mesh_call *call, const struct served *served
 	const char *text = accept ? accept : "";
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(versions); i++) {
-		mesh_auto_free char *want = mesh_xasprintf("g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList", versions[i]);
+		mesh_auto_free char *want =
+			mesh_xasprintf("g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList", versions[i]);
 		mesh_auto_free char *type = mesh_xasprintf("application/json;%s", want);
 		struct mesh_buf out = {0};
 		json_t *list;
@@ -256,7 +269,7 @@ static bool serve_aggregated(struct mesh_call *call, const struct served *served
 		if (!strstr(text, type))
 			continue;
 		list = aggregated(served, core, versions[i]);
-		mesh_json_write(&out, list);
+		mesh_js_write(&out, list);
 		json_decref(list);
 		mesh_request_add(call->req, "Vary", "Accept");
 		mesh_call_text(call, 200, type, mesh_buf_view(&out));
@@ -271,10 +284,10 @@ static void serve_groups(struct mesh_call *call, const struct served *served)
 	json_t *groups = json_array(), *names = group_names(served), *name;
 	size_t i;
 
-	json_array_foreach (names, i, name)
-		json_array_append_new(groups, group_object(served, json_string_value(name)));
+	json_array_foreach(names, i, name) json_array_append_new(groups, group_object(served, json_string_value(name)));
 	json_decref(names);
-	mesh_call_json(call, 200, json_pack("{s:s,s:s,s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups", groups));
+	mesh_call_json(call, 200,
+		       json_pack("{s:s,s:s,s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups", groups));
 }
 
 static void serve_core_versions(struct mesh_call *call)
@@ -282,8 +295,8 @@ static void serve_core_versions(struct mesh_call *call)
 	char text[MESH_ADDR_TEXT];
 
 	mesh_call_json(call, 200,
-		       json_pack("{s:s,s:[s],s:[{s:s,s:s}]}", "kind", "APIVersions", "versions", "v1", "serverAddressByClientCIDRs",
-				 "clientCIDR", "0.0.0.0/0", "serverAddress",
+		       json_pack("{s:s,s:[s],s:[{s:s,s:s}]}", "kind", "APIVersions", "versions", "v1",
+				 "serverAddressByClientCIDRs", "clientCIDR", "0.0.0.0/0", "serverAddress",
 				 call->store->addrs.count ? mesh_addr_text(&call->store->addrs.items[0], text) : ""));
 }
 
@@ -294,11 +307,16 @@ static void serve_openapi(struct mesh_call *call)
 	const char *accept = mesh_request_header(call->req, "Accept"), *path = call->req->path;
 	json_t *doc = NULL;
 
+	if (!mesh_openapi_v2) {
+		mesh_call_text(call, 404, "text/plain; charset=utf-8", MESH_SLICE("404 page not found\n"));
+		return;
+	}
 	if (strcmp(path, "/openapi/v2") == 0 && accept && strstr(accept, "proto-openapi.spec.v2@v1.0+protobuf")) {
 		struct mesh_buf out = {0};
 
 		mesh_openapi_v2_protobuf(&out);
-		mesh_call_text(call, 200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", mesh_buf_view(&out));
+		mesh_call_text(call, 200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+			       mesh_buf_view(&out));
 		mesh_buf_free(&out);
 		return;
 	}
@@ -328,7 +346,8 @@ static void serve_version(struct mesh_call *call)
 	mesh_call_json(call, 200,
 		       json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "major", "1", "minor", "34", "gitVersion",
 				 MESH_VERSION_GIT, "gitCommit", MESH_VERSION, "gitTreeState", "clean", "buildDate",
-				 "1970-01-01T00:00:00Z", "goVersion", "none", "compiler", "gcc", "platform", "linux/amd64"));
+				 "1970-01-01T00:00:00Z", "goVersion", "none", "compiler", "gcc", "platform",
+				 "linux/amd64"));
 }
 
 static bool starts(const char *text, const char *with)
@@ -358,8 +377,8 @@ static bool serve_group(struct mesh_call *call, const struct served *served, con
 	} else {
 		doc = group_object(served, group);
 		if (doc) {
-			mesh_json_set(doc, "kind", "APIGroup");
-			mesh_json_set(doc, "apiVersion", "v1");
+			mesh_js_set(doc, "kind", "APIGroup");
+			mesh_js_set(doc, "apiVersion", "v1");
 		}
 	}
 	if (doc)
@@ -371,8 +390,9 @@ static bool serve_group(struct mesh_call *call, const struct served *served, con
 
 static void serve_index(struct mesh_call *call)
 {
-	mesh_call_json(call, 200, json_pack("{s:[s,s,s,s,s,s,s,s]}", "paths", "/api", "/api/v1", "/apis", "/healthz", "/livez",
-					    "/openapi/v2", "/openapi/v3", "/readyz"));
+	mesh_call_json(call, 200,
+		       json_pack("{s:[s,s,s,s,s,s,s,s]}", "paths", "/api", "/api/v1", "/apis", "/healthz", "/livez",
+				 "/openapi/v2", "/openapi/v3", "/readyz"));
 }
 
 static bool allowed(struct mesh_call *call, const char *path)
@@ -381,8 +401,8 @@ static bool allowed(struct mesh_call *call, const char *path)
 
 	if (mesh_access_allowed(call->store, &call->user, &a))
 		return true;
-	mesh_call_status(call, 403, "Forbidden", json_object(), "forbidden: User \"%s\" cannot get path \"%s\"", call->user.name,
-			 path);
+	mesh_call_status(call, 403, "Forbidden", json_object(), "forbidden: User \"%s\" cannot get path \"%s\"",
+			 call->user.name, path);
 	return false;
 }
 

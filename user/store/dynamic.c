@@ -19,9 +19,8 @@ static const char **texts(struct mesh_arena *arena, const json_t *array)
 	size_t i, n = 0;
 	json_t *item;
 
-	json_array_foreach ((json_t *)array, i, item)
-		if (json_is_string(item))
-			out[n++] = mesh_arena_strdup(arena, json_string_value(item));
+	json_array_foreach((json_t *)array, i, item) if (json_is_string(item)) out[n++] =
+		mesh_arena_strdup(arena, json_string_value(item));
 	return out;
 }
 
@@ -33,15 +32,17 @@ static const struct mesh_column *columns_of(struct mesh_arena *arena, const json
 	size_t i;
 	json_t *c;
 
-	json_array_foreach ((json_t *)list, i, c) {
-		columns[i].name = mesh_arena_strdup(arena, mesh_json_str(c, "name"));
-		columns[i].type = mesh_arena_strdup(arena, mesh_json_str(c, "type"));
-		columns[i].help = mesh_arena_strdup(arena, mesh_json_str(c, "description"));
-		columns[i].priority = (int)mesh_json_int(c, "priority", 0);
-		columns[i].json_path = mesh_arena_strdup(arena, mesh_json_str(c, "jsonPath"));
+	json_array_foreach((json_t *)list, i, c)
+	{
+		columns[i].name = mesh_arena_strdup(arena, mesh_js_str(c, "name"));
+		columns[i].type = mesh_arena_strdup(arena, mesh_js_str(c, "type"));
+		columns[i].help = mesh_arena_strdup(arena, mesh_js_str(c, "description"));
+		columns[i].priority = (int)mesh_js_int(c, "priority", 0);
+		columns[i].json_path = mesh_arena_strdup(arena, mesh_js_str(c, "jsonPath"));
 	}
 	if (json_array_size(list) == 0)
-		columns[0] = (struct mesh_column){.name = "Age", .type = "date", .help = "", .json_path = ".metadata.creationTimestamp"};
+		columns[0] = (struct mesh_column){
+			.name = "Age", .type = "date", .help = "", .json_path = ".metadata.creationTimestamp"};
 	return columns;
 }
 
@@ -52,8 +53,9 @@ static void fill_versions(struct dynamic *d, const json_t *spec)
 	size_t i, n = 0;
 	json_t *v;
 
-	json_array_foreach ((json_t *)list, i, v) {
-		const char *name = mesh_arena_strdup(&d->arena, mesh_json_str(v, "name"));
+	json_array_foreach((json_t *)list, i, v)
+	{
+		const char *name = mesh_arena_strdup(&d->arena, mesh_js_str(v, "name"));
 
 		if (!json_is_false(json_object_get(v, "served")))
 			names[n++] = name;
@@ -78,11 +80,11 @@ static struct dynamic *make(const json_t *definition)
 	static const struct mesh_field none[] = {{.name = NULL}};
 	const json_t *spec = json_object_get(definition, "spec"), *names = json_object_get(spec, "names");
 	struct dynamic *d = mesh_xcalloc(1, sizeof(*d));
-	const char *singular = mesh_json_str(names, "singular");
+	const char *singular = mesh_js_str(names, "singular");
 
-	d->kind.group = mesh_arena_strdup(&d->arena, mesh_json_str(spec, "group"));
-	d->kind.kind = mesh_arena_strdup(&d->arena, mesh_json_str(names, "kind"));
-	d->kind.plural = mesh_arena_strdup(&d->arena, mesh_json_str(names, "plural"));
+	d->kind.group = mesh_arena_strdup(&d->arena, mesh_js_str(spec, "group"));
+	d->kind.kind = mesh_arena_strdup(&d->arena, mesh_js_str(names, "kind"));
+	d->kind.plural = mesh_arena_strdup(&d->arena, mesh_js_str(names, "plural"));
 	d->kind.singular = mesh_arena_strdup(&d->arena, singular);
 	if (!singular[0]) {
 		char *lower = mesh_arena_strdup(&d->arena, d->kind.kind);
@@ -94,7 +96,7 @@ static struct dynamic *make(const json_t *definition)
 	d->kind.short_names = texts(&d->arena, json_object_get(names, "shortNames"));
 	d->kind.categories = texts(&d->arena, json_object_get(names, "categories"));
 	d->kind.flags = MESH_KIND_GENERATION;
-	if (strcmp(mesh_json_str(spec, "scope"), "Namespaced") == 0)
+	if (strcmp(mesh_js_str(spec, "scope"), "Namespaced") == 0)
 		d->kind.flags |= MESH_KIND_NAMESPACED;
 	d->kind.help = "";
 	d->schema = (struct mesh_schema){.name = d->kind.kind, .help = "", .fields = none, .open = true};
@@ -111,7 +113,8 @@ static void dynamic_free(struct dynamic *d)
 
 void mesh_dynamic_changed(struct mesh_store *store, enum mesh_change type, const json_t *definition)
 {
-	const char *group = mesh_json_str(definition, "spec.group"), *plural = mesh_json_str(definition, "spec.names.plural");
+	const char *group = mesh_js_str(definition, "spec.group"),
+		   *plural = mesh_js_str(definition, "spec.names.plural");
 	struct mesh_resource *res = NULL;
 	struct dynamic *d;
 
@@ -143,16 +146,15 @@ void mesh_dynamic_status(json_t *definition)
 	size_t i;
 
 	mesh_time_text(time(NULL), now);
-	json_array_foreach (json_object_get(spec, "versions"), i, v)
-		if (json_is_true(json_object_get(v, "storage")))
-			json_array_append(versions, json_object_get(v, "name"));
-	json_object_set_new(
-		definition, "status",
-		json_pack("{s:O,s:[{s:s,s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s,s:s}],s:o}", "acceptedNames", json_object_get(spec, "names"),
-			  "conditions", "lastTransitionTime", now, "message", "no conflicts found", "reason", "NoConflicts", "status",
-			  "True", "type", "NamesAccepted", "lastTransitionTime", now, "message",
-			  "the initial names have been accepted", "reason", "InitialNamesAccepted", "status", "True", "type",
-			  "Established", "storedVersions", versions));
+	json_array_foreach(json_object_get(spec, "versions"), i, v) if (json_is_true(json_object_get(v, "storage")))
+		json_array_append(versions, json_object_get(v, "name"));
+	json_object_set_new(definition, "status",
+			    json_pack("{s:O,s:[{s:s,s:s,s:s,s:s,s:s},{s:s,s:s,s:s,s:s,s:s}],s:o}", "acceptedNames",
+				      json_object_get(spec, "names"), "conditions", "lastTransitionTime", now,
+				      "message", "no conflicts found", "reason", "NoConflicts", "status", "True",
+				      "type", "NamesAccepted", "lastTransitionTime", now, "message",
+				      "the initial names have been accepted", "reason", "InitialNamesAccepted",
+				      "status", "True", "type", "Established", "storedVersions", versions));
 }
 
 void mesh_dynamic_free(struct mesh_store *store)

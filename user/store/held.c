@@ -57,12 +57,12 @@ void mesh_held_release(struct mesh_store *store, bool committed)
 		struct mesh_held *h = held.items[i];
 
 		if (h->req && !committed) {
-			json_t *status = mesh_status_new(500, "InternalError",
-							 "Internal error occurred: the change could not be written to disk",
-							 NULL);
+			json_t *status = mesh_status_new(
+				500, "InternalError",
+				"Internal error occurred: the change could not be written to disk", NULL);
 
 			mesh_buf_clear(&h->body);
-			mesh_json_write(&h->body, status);
+			mesh_js_write(&h->body, status);
 			json_decref(status);
 			h->status = 500;
 		}

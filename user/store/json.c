@@ -79,18 +79,19 @@ static void write_object(struct mesh_buf *out, const json_t *v)
 	bool first = true;
 
 	mesh_buf_char(out, '{');
-	json_object_foreach ((json_t *)v, key, value) {
+	json_object_foreach((json_t *)v, key, value)
+	{
 		if (!first)
 			mesh_buf_char(out, ',');
 		first = false;
 		write_string(out, key, strlen(key));
 		mesh_buf_char(out, ':');
-		mesh_json_write(out, value);
+		mesh_js_write(out, value);
 	}
 	mesh_buf_char(out, '}');
 }
 
-void mesh_json_write(struct mesh_buf *out, const json_t *v)
+void mesh_js_write(struct mesh_buf *out, const json_t *v)
 {
 	size_t i;
 	json_t *item;
@@ -101,10 +102,11 @@ void mesh_json_write(struct mesh_buf *out, const json_t *v)
 		break;
 	case JSON_ARRAY:
 		mesh_buf_char(out, '[');
-		json_array_foreach ((json_t *)v, i, item) {
+		json_array_foreach((json_t *)v, i, item)
+		{
 			if (i)
 				mesh_buf_char(out, ',');
-			mesh_json_write(out, item);
+			mesh_js_write(out, item);
 		}
 		mesh_buf_char(out, ']');
 		break;
@@ -129,7 +131,7 @@ void mesh_json_write(struct mesh_buf *out, const json_t *v)
 	}
 }
 
-json_t *mesh_json_at(const json_t *obj, const char *path)
+json_t *mesh_js_at(const json_t *obj, const char *path)
 {
 	char key[256];
 
@@ -149,26 +151,26 @@ json_t *mesh_json_at(const json_t *obj, const char *path)
 	return (json_t *)obj;
 }
 
-const char *mesh_json_text(const json_t *obj, const char *path)
+const char *mesh_js_text(const json_t *obj, const char *path)
 {
-	return json_string_value(mesh_json_at(obj, path));
+	return json_string_value(mesh_js_at(obj, path));
 }
 
-const char *mesh_json_str(const json_t *obj, const char *path)
+const char *mesh_js_str(const json_t *obj, const char *path)
 {
-	const char *s = mesh_json_text(obj, path);
+	const char *s = mesh_js_text(obj, path);
 
 	return s ? s : "";
 }
 
-int64_t mesh_json_int(const json_t *obj, const char *path, int64_t fallback)
+int64_t mesh_js_int(const json_t *obj, const char *path, int64_t fallback)
 {
-	json_t *v = mesh_json_at(obj, path);
+	json_t *v = mesh_js_at(obj, path);
 
 	return json_is_integer(v) ? json_integer_value(v) : fallback;
 }
 
-json_t *mesh_json_make(json_t *obj, const char *path)
+json_t *mesh_js_make(json_t *obj, const char *path)
 {
 	char key[256];
 
@@ -193,23 +195,22 @@ json_t *mesh_json_make(json_t *obj, const char *path)
 	}
 }
 
-void mesh_json_set(json_t *obj, const char *key, const char *text)
+void mesh_js_set(json_t *obj, const char *key, const char *text)
 {
 	json_object_set_new(obj, key, json_string(text));
 }
 
-bool mesh_json_has(const json_t *array, const char *text)
+bool mesh_js_has(const json_t *array, const char *text)
 {
 	size_t i;
 	json_t *item;
 
-	json_array_foreach ((json_t *)array, i, item)
-		if (json_is_string(item) && strcmp(json_string_value(item), text) == 0)
-			return true;
+	json_array_foreach((json_t *)array, i,
+			   item) if (json_is_string(item) && strcmp(json_string_value(item), text) == 0) return true;
 	return false;
 }
 
-json_t *mesh_json_parse(struct mesh_slice text, char **error)
+json_t *mesh_js_load(struct mesh_slice text, char **error)
 {
 	json_error_t e;
 	json_t *v = json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);

@@ -11,23 +11,23 @@
 #include <jansson.h>
 
 /** Appends v as compact JSON. Key order is kept. */
-void mesh_json_write(struct mesh_buf *out, const json_t *v);
+void mesh_js_write(struct mesh_buf *out, const json_t *v);
 /** The value at a path of object keys ("metadata.name"); NULL if there is none. */
-json_t *mesh_json_at(const json_t *obj, const char *path);
+json_t *mesh_js_at(const json_t *obj, const char *path);
 /** The string at path, or NULL. */
-const char *mesh_json_text(const json_t *obj, const char *path);
+const char *mesh_js_text(const json_t *obj, const char *path);
 /** The string at path, or "". */
-const char *mesh_json_str(const json_t *obj, const char *path);
+const char *mesh_js_str(const json_t *obj, const char *path);
 /** The integer at path, or fallback. */
-int64_t mesh_json_int(const json_t *obj, const char *path, int64_t fallback);
+int64_t mesh_js_int(const json_t *obj, const char *path, int64_t fallback);
 /** The object at path, made (with its parents) where missing or not an object. */
-json_t *mesh_json_make(json_t *obj, const char *path);
+json_t *mesh_js_make(json_t *obj, const char *path);
 /** Sets key of the object obj to text. */
-void mesh_json_set(json_t *obj, const char *key, const char *text);
+void mesh_js_set(json_t *obj, const char *key, const char *text);
 /** Is text among the strings of array? */
-bool mesh_json_has(const json_t *array, const char *text);
+bool mesh_js_has(const json_t *array, const char *text);
 
 /** A parsed text. *error gets a sentence when NULL is returned (caller frees). Duplicate keys: the last wins. */
-json_t *mesh_json_parse(struct mesh_slice text, char **error);
+json_t *mesh_js_load(struct mesh_slice text, char **error);
 
 #endif

@@ -8,10 +8,6 @@
 
 #include "config/kind.h"
 
-/** Checks name, namespace, labels, annotations, owners and finalizers as the API server words it. */
-void mesh_meta_check(const struct mesh_kind *kind, const json_t *obj, struct mesh_errs *errs);
-/** Collects fields of metadata that do not exist. */
-void mesh_meta_unknown(const json_t *obj, struct mesh_errs *unknown);
 /** Makes obj's metadata that of a new object: keeps what a client may set, gives uid, time and generation. */
 void mesh_meta_create(const struct mesh_kind *kind, json_t *obj);
 /** Makes obj's metadata a successor of old's: identity from old, the rest from obj. */

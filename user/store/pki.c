@@ -34,7 +34,8 @@ static int pem_of(struct mesh_buf *out, X509 *cert, EVP_PKEY *key)
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *data;
 	long len;
-	int ok = cert ? PEM_write_bio_X509(bio, cert) : PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+	int ok = cert ? PEM_write_bio_X509(bio, cert)
+		      : PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
 
 	if (ok) {
 		len = BIO_get_mem_data(bio, &data);
@@ -114,8 +115,9 @@ static int add_extensions(X509 *cert, X509 *issuer, const struct subject *s)
 {
 	if (s->ca)
 		return add_extension(cert, issuer, NID_basic_constraints, "critical,CA:TRUE") < 0 ||
-			       add_extension(cert, issuer, NID_key_usage, "critical,keyCertSign,digitalSignature") < 0 ||
-			       add_extension(cert, issuer, NID_subject_key_identifier, "hash") < 0
+				       add_extension(cert, issuer, NID_key_usage,
+						     "critical,keyCertSign,digitalSignature") < 0 ||
+				       add_extension(cert, issuer, NID_subject_key_identifier, "hash") < 0
 			       ? -EIO
 			       : 0;
 	if (add_extension(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") < 0 ||
@@ -233,7 +235,8 @@ static int authority(struct mesh_pki *pki, const char *dir, struct mesh_errs *er
 	if (pem_of(&key_pem, NULL, pki->ca_key) < 0 || pem_of(&pki->ca_pem, pki->ca, NULL) < 0)
 		r = ssl_error(errs, "writing the CA");
 	if (r == 0)
-		r = file_save(dir, "ca.key", &key_pem, errs); /* the key first: a certificate means that both are there */
+		r = file_save(dir, "ca.key", &key_pem,
+			      errs); /* the key first: a certificate means that both are there */
 	if (r == 0)
 		r = file_save(dir, "ca.crt", &pki->ca_pem, errs);
 	mesh_buf_free(&key_pem);
@@ -336,7 +339,8 @@ static SSL_CTX *context(const struct mesh_pki *pki, const SSL_METHOD *method, co
 	if (!ctx)
 		return NULL;
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	return ctx;
 }

@@ -12,8 +12,8 @@ static const char *selector_text(struct mesh_call *call, const json_t *labels)
 	const char *key, *text = "";
 	json_t *value;
 
-	json_object_foreach ((json_t *)labels, key, value)
-		text = mesh_arena_printf(call->arena, "%s%s%s=%s", text, text[0] ? "," : "", key, json_string_value(value));
+	json_object_foreach((json_t *)labels, key, value) text =
+		mesh_arena_printf(call->arena, "%s%s%s=%s", text, text[0] ? "," : "", key, json_string_value(value));
 	return text;
 }
 
@@ -23,12 +23,12 @@ json_t *mesh_scale_of(struct mesh_call *call, const json_t *obj)
 	static const char *const keys[] = {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"};
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(keys); i++)
-		if (mesh_json_at(json_object_get(obj, "metadata"), keys[i]))
-			json_object_set(meta, keys[i], mesh_json_at(json_object_get(obj, "metadata"), keys[i]));
-	return json_pack("{s:s,s:s,s:o,s:{s:I},s:{s:I,s:s}}", "kind", "Scale", "apiVersion", "autoscaling/v1", "metadata", meta,
-			  "spec", "replicas", (json_int_t)mesh_json_int(obj, "spec.replicas", 1), "status", "replicas",
-			  (json_int_t)mesh_json_int(obj, "status.replicas", 0), "selector",
-			  selector_text(call, mesh_json_at(obj, "spec.selector.matchLabels")));
+		if (mesh_js_at(json_object_get(obj, "metadata"), keys[i]))
+			json_object_set(meta, keys[i], mesh_js_at(json_object_get(obj, "metadata"), keys[i]));
+	return json_pack("{s:s,s:s,s:o,s:{s:I},s:{s:I,s:s}}", "kind", "Scale", "apiVersion", "autoscaling/v1",
+			 "metadata", meta, "spec", "replicas", (json_int_t)mesh_js_int(obj, "spec.replicas", 1),
+			 "status", "replicas", (json_int_t)mesh_js_int(obj, "status.replicas", 0), "selector",
+			 selector_text(call, mesh_js_at(obj, "spec.selector.matchLabels")));
 }
 
 void mesh_call_get(struct mesh_call *call)
@@ -48,10 +48,11 @@ static bool parse_version(struct mesh_call *call, const char *text, uint64_t *re
 	*ret = 0;
 	if (!text || !text[0] || mesh_slice_to_u64(mesh_slice_str(text), INT64_MAX, ret) == 0)
 		return true;
-	mesh_call_status(call, 422, "Invalid", NULL,
-			 "ListOptions.meta.k8s.io \"\" is invalid: resourceVersion: Invalid value: \"%s\": strconv.ParseUint: "
-			 "parsing \"%s\": invalid syntax",
-			 text, text);
+	mesh_call_status(
+		call, 422, "Invalid", NULL,
+		"ListOptions.meta.k8s.io \"\" is invalid: resourceVersion: Invalid value: \"%s\": strconv.ParseUint: "
+		"parsing \"%s\": invalid syntax",
+		text, text);
 	return false;
 }
 
@@ -186,7 +187,7 @@ static void reply_page(struct mesh_call *call, struct page *page)
 	snprintf(rv, sizeof(rv), "%llu", (unsigned long long)page->rv);
 	meta = json_pack("{s:s}", "resourceVersion", rv);
 	if (page->cont)
-		mesh_json_set(meta, "continue", page->cont);
+		mesh_js_set(meta, "continue", page->cont);
 	if (page->cont && page->remaining >= 0)
 		json_object_set_new(meta, "remainingItemCount", json_integer(page->remaining));
 	free(page->cont);
@@ -197,11 +198,10 @@ static void reply_page(struct mesh_call *call, struct page *page)
 		size_t i;
 		json_t *item, *items = json_array();
 
-		json_array_foreach (page->items, i, item)
-			json_array_append_new(items, mesh_partial_metadata(item));
+		json_array_foreach(page->items, i, item) json_array_append_new(items, mesh_partial_metadata(item));
 		json_decref(page->items);
-		list = json_pack("{s:s,s:s,s:o,s:o}", "kind", "PartialObjectMetadataList", "apiVersion", "meta.k8s.io/v1",
-				 "metadata", meta, "items", items);
+		list = json_pack("{s:s,s:s,s:o,s:o}", "kind", "PartialObjectMetadataList", "apiVersion",
+				 "meta.k8s.io/v1", "metadata", meta, "items", items);
 	} else {
 		list = json_pack("{s:s,s:s,s:o,s:o}", "kind", list_kind(call), "apiVersion",
 				 call->group[0] ? mesh_arena_printf(call->arena, "%s/%s", call->group, call->version)
@@ -215,14 +215,17 @@ static void expired(struct mesh_call *call, const char *ns, const char *name)
 {
 	json_t *status = mesh_status_new(
 		410, "Expired",
-		"The provided continue parameter is too old to display a consistent list result. You can start a new list "
-		"without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
-		"results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+		"The provided continue parameter is too old to display a consistent list result. You can start a new "
+		"list "
+		"without the continue parameter, or use the continue token in this response to retrieve the remainder "
+		"of the "
+		"results. Continuing with the provided token results in an inconsistent list - objects that were "
+		"created, "
 		"modified, or deleted between the time the first chunk was returned and now may show up in the list.",
 		NULL);
 	char *token = cursor_make(call->store->state->rv, ns, name);
 
-	mesh_json_set(json_object_get(status, "metadata"), "continue", token);
+	mesh_js_set(json_object_get(status, "metadata"), "continue", token);
 	free(token);
 	mesh_call_json(call, 410, status);
 }
@@ -252,21 +255,23 @@ static bool list_version(struct mesh_call *call, const struct mesh_list_opts *o,
 	}
 	if (o->match && o->match[0] && (!o->resource_version || !o->resource_version[0])) {
 		mesh_call_status(call, 422, "Invalid", NULL,
-				 "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is "
+				 "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
+				 "resourceVersionMatch is "
 				 "forbidden unless resourceVersion is provided");
 		return false;
 	}
 	if (o->rv > state->rv) {
 		mesh_call_status(call, 504, "Timeout",
-				 json_pack("{s:[{s:s,s:s}],s:i}", "causes", "reason", "ResourceVersionTooLarge", "message",
-					   "Too large resource version", "retryAfterSeconds", 1),
+				 json_pack("{s:[{s:s,s:s}],s:i}", "causes", "reason", "ResourceVersionTooLarge",
+					   "message", "Too large resource version", "retryAfterSeconds", 1),
 				 "Timeout: Too large resource version: %llu, current: %llu", (unsigned long long)o->rv,
 				 (unsigned long long)state->rv);
 		return false;
 	}
 	if (exact || (o->limit && o->rv && !(o->match && o->match[0]))) {
 		if (o->rv < state->oldest) {
-			mesh_call_status(call, 410, "Expired", NULL, "The resourceVersion for the provided list is too old.");
+			mesh_call_status(call, 410, "Expired", NULL,
+					 "The resourceVersion for the provided list is too old.");
 			return false;
 		}
 		*rv = o->rv;

@@ -11,9 +11,9 @@ json_t *mesh_status_new(int code, const char *reason, const char *message, json_
 			      code < 400 ? "Success" : "Failure");
 
 	if (message)
-		mesh_json_set(s, "message", message);
+		mesh_js_set(s, "message", message);
 	if (reason)
-		mesh_json_set(s, "reason", reason);
+		mesh_js_set(s, "reason", reason);
 	if (details)
 		json_object_set_new(s, "details", details);
 	if (code >= 400)
@@ -32,11 +32,11 @@ json_t *mesh_call_details(const struct mesh_call *call, const char *name)
 	json_t *d = json_object();
 
 	if (name)
-		mesh_json_set(d, "name", name);
+		mesh_js_set(d, "name", name);
 	if (call->group && call->group[0])
-		mesh_json_set(d, "group", call->group);
+		mesh_js_set(d, "group", call->group);
 	if (call->plural)
-		mesh_json_set(d, "kind", call->plural);
+		mesh_js_set(d, "kind", call->plural);
 	return d;
 }
 
@@ -52,7 +52,7 @@ void mesh_call_json(struct mesh_call *call, int status, json_t *body)
 {
 	struct mesh_buf out = {0};
 
-	mesh_json_write(&out, body);
+	mesh_js_write(&out, body);
 	mesh_buf_char(&out, '\n');
 	json_decref(body);
 	mesh_call_text(call, status, "application/json", mesh_buf_view(&out));
@@ -85,8 +85,8 @@ void mesh_call_bad_request(struct mesh_call *call, const char *fmt, ...)
 
 void mesh_call_not_found(struct mesh_call *call, const char *name)
 {
-	mesh_call_status(call, 404, "NotFound", mesh_call_details(call, name), "%s \"%s\" not found", mesh_call_id(call),
-			 name);
+	mesh_call_status(call, 404, "NotFound", mesh_call_details(call, name), "%s \"%s\" not found",
+			 mesh_call_id(call), name);
 }
 
 void mesh_call_conflict(struct mesh_call *call, const char *name)
@@ -109,20 +109,17 @@ static const char *cause_of(const char *text)
 	static const struct {
 		const char *start, *reason;
 	} table[] = {
-		{"Required value", "FieldValueRequired"},
-		{"Duplicate value", "FieldValueDuplicate"},
-		{"Not found", "FieldValueNotFound"},
-		{"Unsupported value", "FieldValueNotSupported"},
-		{"Forbidden", "FieldValueForbidden"},
-		{"Too long", "FieldValueTooLong"},
-		{"Too many", "FieldValueTooMany"},
-		{"Internal error", "InternalError"},
+		{"Required value", "FieldValueRequired"}, {"Duplicate value", "FieldValueDuplicate"},
+		{"Not found", "FieldValueNotFound"},      {"Unsupported value", "FieldValueNotSupported"},
+		{"Forbidden", "FieldValueForbidden"},     {"Too long", "FieldValueTooLong"},
+		{"Too many", "FieldValueTooMany"},        {"Internal error", "InternalError"},
 	};
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(table); i++)
 		if (strncmp(text, table[i].start, strlen(table[i].start)) == 0)
 			return table[i].reason;
-	return strstr(text, "must be of type") && strstr(text, "in body") ? "FieldValueTypeInvalid" : "FieldValueInvalid";
+	return strstr(text, "must be of type") && strstr(text, "in body") ? "FieldValueTypeInvalid"
+									  : "FieldValueInvalid";
 }
 
 void mesh_call_invalid(struct mesh_call *call, const char *name, const struct mesh_errs *errs)
@@ -135,16 +132,17 @@ void mesh_call_invalid(struct mesh_call *call, const char *name, const struct me
 	mesh_vec_each (e, &errs->list) {
 		struct mesh_buf message = {0};
 
-		mesh_buf_printf(&message, "%s%s%s%s", e->text, e->hint ? " (" : "", e->hint ? e->hint : "", e->hint ? ")" : "");
+		mesh_buf_printf(&message, "%s%s%s%s", e->text, e->hint ? " (" : "", e->hint ? e->hint : "",
+				e->hint ? ")" : "");
 		mesh_buf_printf(&text, "%s%s%s%s", e == errs->list.items ? "" : ", ", e->path ? e->path : "",
 				e->path ? ": " : "", message.data);
-		json_array_append_new(causes, json_pack("{s:s,s:s,s:s}", "reason", cause_of(e->text), "message", message.data,
-							"field", e->path ? e->path : ""));
+		json_array_append_new(causes, json_pack("{s:s,s:s,s:s}", "reason", cause_of(e->text), "message",
+							message.data, "field", e->path ? e->path : ""));
 		mesh_buf_free(&message);
 	}
 	if (errs->list.count > 1)
 		mesh_buf_char(&text, ']');
-	mesh_json_set(details, "kind", call->kind->kind);
+	mesh_js_set(details, "kind", call->kind->kind);
 	json_object_set_new(details, "causes", causes);
 	mesh_call_json(call, 422, mesh_status_new(422, "Invalid", text.data, details));
 	mesh_buf_free(&text);
@@ -171,11 +169,12 @@ json_t *mesh_call_present(const struct mesh_call *call, const json_t *obj)
 		call->group[0] ? mesh_xasprintf("%s/%s", call->group, call->version) : mesh_xstrdup(call->version);
 	json_t *copy;
 
-	if (strcmp(mesh_json_str(obj, "apiVersion"), version) == 0 && strcmp(mesh_json_str(obj, "kind"), call->kind->kind) == 0)
+	if (strcmp(mesh_js_str(obj, "apiVersion"), version) == 0 &&
+	    strcmp(mesh_js_str(obj, "kind"), call->kind->kind) == 0)
 		return json_incref((json_t *)obj);
 	copy = json_copy((json_t *)obj);
-	mesh_json_set(copy, "apiVersion", version);
-	mesh_json_set(copy, "kind", call->kind->kind);
+	mesh_js_set(copy, "apiVersion", version);
+	mesh_js_set(copy, "kind", call->kind->kind);
 	return copy;
 }
 
@@ -191,7 +190,7 @@ json_t *mesh_call_table(struct mesh_call *call, json_t *items, const char *rv, b
 
 	json_decref(items);
 	if (rv)
-		mesh_json_set(mesh_json_make(table, "metadata"), "resourceVersion", rv);
+		mesh_js_set(mesh_js_make(table, "metadata"), "resourceVersion", rv);
 	return table;
 }
 
@@ -203,7 +202,8 @@ void mesh_call_object(struct mesh_call *call, int status, const json_t *obj)
 		json_t *items = json_array();
 
 		json_array_append(items, seen);
-		mesh_call_json(call, status, mesh_call_table(call, items, mesh_json_text(obj, "metadata.resourceVersion"), true));
+		mesh_call_json(call, status,
+			       mesh_call_table(call, items, mesh_js_text(obj, "metadata.resourceVersion"), true));
 	} else if (call->shape == MESH_SHAPE_PARTIAL) {
 		mesh_call_json(call, status, mesh_partial_metadata(seen));
 	} else {

@@ -22,8 +22,9 @@ static void subject_of(struct mesh_arena *arena, const json_t *spec, struct mesh
 	size_t i;
 	json_t *g;
 
-	*user = (struct mesh_identity){.name = mesh_json_str(spec, "user"), .uid = "", .groups = groups};
-	json_array_foreach ((json_t *)list, i, g) {
+	*user = (struct mesh_identity){.name = mesh_js_str(spec, "user"), .uid = "", .groups = groups};
+	json_array_foreach((json_t *)list, i, g)
+	{
 		groups[i] = json_string_value(g) ? json_string_value(g) : "";
 		user->master |= strcmp(groups[i], "system:masters") == 0;
 	}
@@ -31,38 +32,42 @@ static void subject_of(struct mesh_arena *arena, const json_t *spec, struct mesh
 
 static void access_review(struct mesh_call *call, json_t *body, const struct mesh_identity *user)
 {
-	const json_t *r = mesh_json_at(body, "spec.resourceAttributes"), *p = mesh_json_at(body, "spec.nonResourceAttributes");
-	struct mesh_access a = {.verb = mesh_json_str(r ? r : p, "verb"),
-				.group = mesh_json_str(r, "group"),
-				.resource = mesh_json_str(r, "resource"),
-				.sub = mesh_json_str(r, "subresource"),
-				.ns = mesh_json_str(r, "namespace"),
-				.name = mesh_json_str(r, "name"),
-				.path = r ? NULL : mesh_json_str(p, "path")};
+	const json_t *r = mesh_js_at(body, "spec.resourceAttributes"),
+		     *p = mesh_js_at(body, "spec.nonResourceAttributes");
+	struct mesh_access a = {.verb = mesh_js_str(r ? r : p, "verb"),
+				.group = mesh_js_str(r, "group"),
+				.resource = mesh_js_str(r, "resource"),
+				.sub = mesh_js_str(r, "subresource"),
+				.ns = mesh_js_str(r, "namespace"),
+				.name = mesh_js_str(r, "name"),
+				.path = r ? NULL : mesh_js_str(p, "path")};
 	bool allowed = mesh_access_allowed(call->store, user, &a);
 
-	json_object_set_new(body, "status", allowed ? json_pack("{s:b}", "allowed", 1) : json_pack("{s:b}", "allowed", 0));
+	json_object_set_new(body, "status",
+			    allowed ? json_pack("{s:b}", "allowed", 1) : json_pack("{s:b}", "allowed", 0));
 	mesh_call_json(call, 201, json_incref(body));
 }
 
 static void rules_review(struct mesh_call *call, json_t *body)
 {
-	json_t *rules = mesh_access_rules(call->store, &call->user, mesh_json_str(body, "spec.namespace"));
+	json_t *rules = mesh_access_rules(call->store, &call->user, mesh_js_str(body, "spec.namespace"));
 	json_t *resource = json_array(), *path = json_array(), *rule;
 	size_t i;
 
-	json_array_foreach (rules, i, rule)
+	json_array_foreach(rules, i, rule)
 		json_array_append(json_object_get(rule, "nonResourceURLs") ? path : resource, rule);
 	json_decref(rules);
-	json_object_set_new(body, "status", json_pack("{s:o,s:o,s:b}", "resourceRules", resource, "nonResourceRules", path,
-						      "incomplete", 0));
+	json_object_set_new(
+		body, "status",
+		json_pack("{s:o,s:o,s:b}", "resourceRules", resource, "nonResourceRules", path, "incomplete", 0));
 	mesh_call_json(call, 201, json_incref(body));
 }
 
 static void self_review(struct mesh_call *call, json_t *body)
 {
-	json_object_set_new(body, "status",
-			    json_pack("{s:{s:s,s:o}}", "userInfo", "username", call->user.name, "groups", groups_of(&call->user)));
+	json_object_set_new(
+		body, "status",
+		json_pack("{s:{s:s,s:o}}", "userInfo", "username", call->user.name, "groups", groups_of(&call->user)));
 	mesh_call_json(call, 201, json_incref(body));
 }
 
@@ -71,7 +76,7 @@ static void token_review(struct mesh_call *call, json_t *body)
 	const char *ns, *name, *uid;
 	json_t *status;
 
-	if (mesh_token_check(call->store, call->arena, mesh_json_str(body, "spec.token"), &ns, &name, &uid))
+	if (mesh_token_check(call->store, call->arena, mesh_js_str(body, "spec.token"), &ns, &name, &uid))
 		status = json_pack("{s:b,s:{s:o,s:s,s:[s,o,s]}}", "authenticated", 1, "user", "username",
 				   json_sprintf("system:serviceaccount:%s:%s", ns, name), "uid", uid, "groups",
 				   "system:serviceaccounts", json_sprintf("system:serviceaccounts:%s", ns),
@@ -94,13 +99,18 @@ static const struct {
 
 static bool may_review(struct mesh_call *call, size_t which)
 {
-	struct mesh_access a = {.verb = "create", .group = reviews[which].group, .resource = reviews[which].plural, .sub = "",
-				.ns = "", .name = ""};
+	struct mesh_access a = {.verb = "create",
+				.group = reviews[which].group,
+				.resource = reviews[which].plural,
+				.sub = "",
+				.ns = "",
+				.name = ""};
 
 	if (mesh_access_allowed(call->store, &call->user, &a))
 		return true;
 	mesh_call_status(call, 403, "Forbidden", json_object(),
-			 "%s.%s is forbidden: User \"%s\" cannot create resource \"%s\" in API group \"%s\" at the cluster scope",
+			 "%s.%s is forbidden: User \"%s\" cannot create resource \"%s\" in API group \"%s\" at the "
+			 "cluster scope",
 			 a.resource, a.group, call->user.name, a.resource, a.group);
 	return false;
 }
@@ -121,7 +131,7 @@ bool mesh_review_serve(struct mesh_call *call)
 		body = may_review(call, i) ? mesh_call_body(call) : NULL;
 		if (!body)
 			return true;
-		mesh_json_make(body, "metadata");
+		mesh_js_make(body, "metadata");
 		if (i == 0) {
 			access_review(call, body, &call->user);
 		} else if (i == 1) {

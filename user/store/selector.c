@@ -87,7 +87,8 @@ static const char *word(struct scan *s)
 
 static int bad(struct scan *s, const char *found, const char *expected)
 {
-	*s->error = mesh_arena_printf(s->arena, "unable to parse requirement: found '%s', expected: %s", found, expected);
+	*s->error =
+		mesh_arena_printf(s->arena, "unable to parse requirement: found '%s', expected: %s", found, expected);
 	return -EINVAL;
 }
 
@@ -142,7 +143,8 @@ static int operation(struct scan *s, struct mesh_requirement *q)
 
 static bool valid_key(const char *key)
 {
-	return key[0] && strlen(key) <= 317 && key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./")] == '\0';
+	return key[0] && strlen(key) <= 317 &&
+	       key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./")] == '\0';
 }
 
 int mesh_selector_parse_labels(struct mesh_arena *arena, const char *text, struct mesh_selector *ret,
@@ -212,8 +214,11 @@ int mesh_selector_parse_fields(struct mesh_arena *arena, const struct mesh_kind 
 		if (!field_allowed(kind, q->key)) {
 			*error = mesh_arena_printf(arena, "field label not supported: %s", q->key);
 			if (strcmp(kind->group, "") != 0 || strcmp(kind->plural, "pods") != 0)
-				*error = mesh_arena_printf(arena, "\"%s\" is not a known field selector: only \"metadata.name\", "
-								  "\"metadata.namespace\"", q->key);
+				*error = mesh_arena_printf(
+					arena,
+					"\"%s\" is not a known field selector: only \"metadata.name\", "
+					"\"metadata.namespace\"",
+					q->key);
 			return -EINVAL;
 		}
 		*last = q;
@@ -254,7 +259,7 @@ static bool satisfied(const struct mesh_requirement *q, const char *value)
 
 bool mesh_selector_labels(const struct mesh_selector *selector, const json_t *obj)
 {
-	const json_t *labels = mesh_json_at(obj, "metadata.labels");
+	const json_t *labels = mesh_js_at(obj, "metadata.labels");
 
 	for (const struct mesh_requirement *q = selector->first; q; q = q->next)
 		if (!satisfied(q, json_string_value(json_object_get(labels, q->key))))
@@ -265,7 +270,7 @@ bool mesh_selector_labels(const struct mesh_selector *selector, const json_t *ob
 bool mesh_selector_fields(const struct mesh_selector *selector, const json_t *obj)
 {
 	for (const struct mesh_requirement *q = selector->first; q; q = q->next) {
-		const json_t *v = mesh_json_at(obj, strcmp(q->key, "source") == 0 ? "source.component" : q->key);
+		const json_t *v = mesh_js_at(obj, strcmp(q->key, "source") == 0 ? "source.component" : q->key);
 		char number[32];
 		const char *text = "";
 

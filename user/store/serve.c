@@ -33,7 +33,7 @@ struct mesh_conn {
 	struct mesh_tls tls;
 	struct mesh_timer timer;
 	struct mesh_request *req; /* being handled */
-	struct mesh_buf body;	  /* of a chunked request, decoded so far */
+	struct mesh_buf body;     /* of a chunked request, decoded so far */
 	bool pumping, closing, dead, continued;
 };
 
@@ -227,9 +227,9 @@ static void peer_identity(struct mesh_request *req, SSL *ssl)
 		X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
 		int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
 		const ASN1_STRING *value = X509_NAME_ENTRY_get_data(entry);
-		const char *text = mesh_arena_slice(
-			&req->arena,
-			mesh_slice_of((const char *)ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value)));
+		const char *text =
+			mesh_arena_slice(&req->arena, mesh_slice_of((const char *)ASN1_STRING_get0_data(value),
+								    (size_t)ASN1_STRING_length(value)));
 
 		if (nid == NID_commonName)
 			req->cert_user = text;
@@ -301,7 +301,8 @@ static int take_request(struct mesh_conn *c)
 	}
 	if (head.chunked) {
 		mesh_buf_clear(&c->body);
-		status = mesh_head_unchunk(mesh_slice_of(in.ptr + used, in.len - used), MESH_SERVE_BODY_MAX, &c->body, &used);
+		status = mesh_head_unchunk(mesh_slice_of(in.ptr + used, in.len - used), MESH_SERVE_BODY_MAX, &c->body,
+					   &used);
 		if (status == 0) {
 			c->tls.in_limit = MESH_SERVE_HEAD_MAX + 2 * MESH_SERVE_BODY_MAX;
 			expect_continue(c, &head);

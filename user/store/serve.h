@@ -32,10 +32,10 @@ struct mesh_request {
 	struct mesh_pair *params, *headers;
 	size_t param_count, header_count;
 	struct mesh_slice body;
-	struct mesh_slice head;		 /* as received, up to and including the blank line */
-	const char *cert_user;		 /* CN of the client's certificate, or NULL */
-	const char **cert_groups;	 /* its Os, NULL-ended */
-	struct mesh_buf extra;		 /* header lines added to the answer */
+	struct mesh_slice head;          /* as received, up to and including the blank line */
+	const char *cert_user;           /* CN of the client's certificate, or NULL */
+	const char **cert_groups;        /* its Os, NULL-ended */
+	struct mesh_buf extra;           /* header lines added to the answer */
 	bool streaming, http10, upgrade; /* upgrade: the client asks for another protocol */
 	/* Called when the connection ends before the answer does; the request is freed after it. */
 	void (*closed)(struct mesh_request *req);
@@ -61,7 +61,8 @@ const char *mesh_request_param(const struct mesh_request *req, const char *name)
 void mesh_request_add(struct mesh_request *req, const char *name, const char *value); /* a header of the answer */
 /** Answers and ends the request: it is freed. */
 void mesh_request_answer(struct mesh_request *req, int status, const char *type, struct mesh_slice body);
-/** Begins a stream, adds to it, ends it (frees). A chunk is -EPIPE when the connection failed: then call mesh_request_drop(). */
+/** Begins a stream, adds to it, ends it (frees). A chunk is -EPIPE when the connection failed: then call
+ * mesh_request_drop(). */
 void mesh_request_stream(struct mesh_request *req, int status, const char *type);
 int mesh_request_chunk(struct mesh_request *req, struct mesh_slice bytes);
 void mesh_request_end(struct mesh_request *req);

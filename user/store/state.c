@@ -75,7 +75,8 @@ void mesh_state_free(struct mesh_state *state)
 struct mesh_resource *mesh_state_resource(struct mesh_state *state, const char *group, const char *plural)
 {
 	mesh_vec_each (res, &state->resources)
-		if (strcmp((*res)->kind->plural, plural) == 0 && strcmp((*res)->kind->group, group) == 0 && !(*res)->gone)
+		if (strcmp((*res)->kind->plural, plural) == 0 && strcmp((*res)->kind->group, group) == 0 &&
+		    !(*res)->gone)
 			return *res;
 	return NULL;
 }
@@ -133,8 +134,9 @@ static struct mesh_entry *insert(struct mesh_state *state, struct mesh_resource 
 	size_t at = mesh_state_seek(resource, ns, name);
 	struct mesh_entry *e = mesh_xcalloc(1, sizeof(*e));
 
-	*e = (struct mesh_entry){resource, mesh_xstrdup(ns), mesh_xstrdup(name),
-				 mesh_xstrdup(mesh_json_str(obj, "metadata.uid")), rv, obj};
+	*e = (struct mesh_entry){
+		resource, mesh_xstrdup(ns), mesh_xstrdup(name), mesh_xstrdup(mesh_js_str(obj, "metadata.uid")), rv,
+		obj};
 	mesh_vec_push(&resource->entries, NULL);
 	memmove(&resource->entries.items[at + 1], &resource->entries.items[at],
 		(resource->entries.count - 1 - at) * sizeof(e));
@@ -153,7 +155,7 @@ static int load_object(void *arg, const struct mesh_db_row *row)
 
 	if (!res) /* of a kind that this build does not know: left alone on disk */
 		return 0;
-	obj = mesh_json_parse(row->body, &error);
+	obj = mesh_js_load(row->body, &error);
 	if (!obj) {
 		mesh_error("store: %s %s/%s cannot be read: %s", res->id, row->ns, row->name, error);
 		return -EBADMSG;
@@ -169,7 +171,7 @@ static int load_definition(void *arg, const struct mesh_db_row *row)
 	struct mesh_state *state = arg;
 	struct mesh_resource *res = mesh_state_resource(state, row->group, row->plural);
 	mesh_auto_free char *error = NULL;
-	json_t *obj = mesh_json_parse(row->body, &error);
+	json_t *obj = mesh_js_load(row->body, &error);
 
 	if (obj && res && state->changed)
 		state->changed(state->changed_arg, MESH_CHANGE_ADDED, res, obj);
@@ -191,8 +193,8 @@ static int load_event(void *arg, const struct mesh_db_row *row)
 				 .resource = res,
 				 .ns = mesh_xstrdup(row->ns),
 				 .name = mesh_xstrdup(row->name),
-				 .obj = mesh_json_parse(row->body, &error),
-				 .before = row->before.len ? mesh_json_parse(row->before, &error2) : NULL,
+				 .obj = mesh_js_load(row->body, &error),
+				 .before = row->before.len ? mesh_js_load(row->before, &error2) : NULL,
 				 .size = row->body.len + row->before.len};
 	if (!ev.obj || error2) {
 		event_free(&ev);
@@ -263,9 +265,9 @@ static void record(struct mesh_state *state, enum mesh_change type, struct mesh_
 				.obj = json_incref(e->obj),
 				.before = json_incref(before)};
 
-	mesh_json_write(&body, e->obj);
+	mesh_js_write(&body, e->obj);
 	if (before)
-		mesh_json_write(&old, before);
+		mesh_js_write(&old, before);
 	row.body = mesh_buf_view(&body);
 	row.before = mesh_buf_view(&old);
 	note(state, type == MESH_CHANGE_DELETED ? mesh_db_remove(state->db, &row) : mesh_db_put(state->db, &row));
@@ -286,12 +288,12 @@ static void stamp(json_t *obj, uint64_t rv)
 	char text[24];
 
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)rv);
-	mesh_json_set(mesh_json_make(obj, "metadata"), "resourceVersion", text);
+	mesh_js_set(mesh_js_make(obj, "metadata"), "resourceVersion", text);
 }
 
 struct mesh_entry *mesh_state_put(struct mesh_state *state, struct mesh_resource *resource, json_t *obj)
 {
-	const char *ns = mesh_json_str(obj, "metadata.namespace"), *name = mesh_json_str(obj, "metadata.name");
+	const char *ns = mesh_js_str(obj, "metadata.namespace"), *name = mesh_js_str(obj, "metadata.name");
 	struct mesh_entry *e = mesh_state_get(resource, ns, name);
 	json_t *before = NULL;
 

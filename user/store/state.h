@@ -30,9 +30,9 @@ struct mesh_entry {
 /** The objects of one kind. */
 struct mesh_resource {
 	const struct mesh_kind *kind;
-	char *id;	/* "plural.group", or "plural" */
-	bool dynamic;	/* kind was made from a CustomResourceDefinition */
-	bool gone;	/* its definition was deleted: no longer served */
+	char *id;                              /* "plural.group", or "plural" */
+	bool dynamic;                          /* kind was made from a CustomResourceDefinition */
+	bool gone;                             /* its definition was deleted: no longer served */
 	MESH_VEC(struct mesh_entry *) entries; /* by namespace, then name */
 };
 
@@ -42,22 +42,22 @@ struct mesh_event {
 	uint64_t rv;
 	struct mesh_resource *resource;
 	char *ns, *name;
-	json_t *obj;	/* after it; of a deletion: its last state, with the deletion's resourceVersion */
+	json_t *obj;    /* after it; of a deletion: its last state, with the deletion's resourceVersion */
 	json_t *before; /* NULL for ADDED */
 	size_t size;
 };
 
 struct mesh_state {
 	struct mesh_db *db;
-	uint64_t rv;	    /* of the newest change */
+	uint64_t rv;        /* of the newest change */
 	uint64_t committed; /* of the newest change that is on disk */
 	uint64_t oldest;    /* changes after this one are in the log */
 	MESH_VEC(struct mesh_resource *) resources;
-	struct mesh_map by_uid;	     /* -> struct mesh_entry */
+	struct mesh_map by_uid;          /* -> struct mesh_entry */
 	MESH_VEC(struct mesh_event) log; /* oldest first */
 	size_t log_bytes;
 	size_t log_limit; /* in number; set by tests */
-	bool failed;	  /* a write failed: the commit will */
+	bool failed;      /* a write failed: the commit will */
 	/* Told of each row loaded at start and of each change; may be NULL. Makes dynamic kinds. */
 	void (*changed)(void *arg, enum mesh_change type, struct mesh_resource *resource, const json_t *obj);
 	void *changed_arg;

@@ -59,8 +59,13 @@ static int make_dir(const char *path, struct mesh_errs *errs)
 /* Everything that a client may call the server by. */
 static int open_pki(struct mesh_store *store, const struct mesh_store_opts *o, struct mesh_errs *errs)
 {
-	static const char *const always[] = {"kubernetes", "kubernetes.default", "kubernetes.default.svc",
-					     "kubernetes.default.svc.cluster.local", "localhost", "127.0.0.1", "::1"};
+	static const char *const always[] = {"kubernetes",
+					     "kubernetes.default",
+					     "kubernetes.default.svc",
+					     "kubernetes.default.svc.cluster.local",
+					     "localhost",
+					     "127.0.0.1",
+					     "::1"};
 	MESH_VEC(const char *) names = {0};
 	mesh_auto_free char *dir = mesh_xasprintf("%s/pki", o->data_dir);
 	char(*texts)[MESH_ADDR_TEXT] = mesh_xcalloc(o->listen_count + 1, MESH_ADDR_TEXT);
@@ -118,7 +123,8 @@ static int open_listeners(struct mesh_store *store, const struct mesh_store_opts
 		if (r < 0) {
 			char text[MESH_ADDR_TEXT];
 
-			mesh_errs_add(errs, "cannot listen on %s: %s", mesh_addr_text(&o->listen[i].addr, text), strerror(-r));
+			mesh_errs_add(errs, "cannot listen on %s: %s", mesh_addr_text(&o->listen[i].addr, text),
+				      strerror(-r));
 			break;
 		}
 		if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
@@ -128,7 +134,8 @@ static int open_listeners(struct mesh_store *store, const struct mesh_store_opts
 	return r;
 }
 
-int mesh_store_new(struct mesh_store **ret, struct mesh_loop *loop, const struct mesh_store_opts *o, struct mesh_errs *errs)
+int mesh_store_new(struct mesh_store **ret, struct mesh_loop *loop, const struct mesh_store_opts *o,
+		   struct mesh_errs *errs)
 {
 	struct mesh_store *store = mesh_xcalloc(1, sizeof(*store));
 	int r;

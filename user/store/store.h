@@ -16,7 +16,7 @@ struct mesh_store;
 
 struct mesh_store_listen {
 	struct mesh_addr addr; /* where to listen; port 0: any */
-	int fd;		       /* a listening socket to use instead (taken), or -1 */
+	int fd;                /* a listening socket to use instead (taken), or -1 */
 };
 
 /** Strings are copied. */
@@ -26,8 +26,8 @@ struct mesh_store_opts {
 	size_t listen_count;
 	const char *const *names; /* NULL-ended: more names and addresses that clients may use for us; may be NULL */
 	const char *service_cidr; /* NULL: 10.96.0.0/16. Its first address is Service default/kubernetes */
-	const char *route_host;	  /* .spec.host of Routes that name none; NULL: NAME-NAMESPACE.apps.local */
-	size_t watch_log;	  /* changes kept for watches to resume from; 0: 20000 */
+	const char *route_host;   /* .spec.host of Routes that name none; NULL: NAME-NAMESPACE.apps.local */
+	size_t watch_log;         /* changes kept for watches to resume from; 0: 20000 */
 };
 
 /** Returns 0; -errno with errs filled. The loop must outlive the store. */

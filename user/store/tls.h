@@ -23,7 +23,7 @@ struct mesh_tls {
 	struct mesh_buf in;  /* received, not yet consumed */
 	struct mesh_buf out; /* to send, from out_at */
 	size_t out_at;
-	size_t in_limit; /* no more is read while in.len is at or above it */
+	size_t in_limit;               /* no more is read while in.len is at or above it */
 	bool client, connecting, open; /* open: the handshake is done */
 	bool eof, failed;
 	bool read_wants_write, write_wants_read;

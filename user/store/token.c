@@ -46,7 +46,8 @@ static void sign(const struct mesh_store *store, struct mesh_slice text, unsigne
 {
 	unsigned n = MAC;
 
-	if (!HMAC(EVP_sha256(), store->pki->secret, MESH_PKI_SECRET, (const unsigned char *)text.ptr, text.len, mac, &n))
+	if (!HMAC(EVP_sha256(), store->pki->secret, MESH_PKI_SECRET, (const unsigned char *)text.ptr, text.len, mac,
+		  &n))
 		abort();
 }
 
@@ -54,23 +55,24 @@ char *mesh_token_new(struct mesh_store *store, const json_t *account, const json
 		     const json_t *pod)
 {
 	static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
-	const char *ns = mesh_json_str(account, "metadata.namespace"), *name = mesh_json_str(account, "metadata.name");
+	const char *ns = mesh_js_str(account, "metadata.namespace"), *name = mesh_js_str(account, "metadata.name");
 	mesh_auto_free char *subject = mesh_xasprintf("system:serviceaccount:%s:%s", ns, name);
 	mesh_auto_free char *head = base64url(header, sizeof(header) - 1), *body = NULL, *mac64 = NULL, *text = NULL;
 	json_t *own = json_pack("{s:s,s:{s:s,s:s}}", "namespace", ns, "serviceaccount", "name", name, "uid",
-				mesh_json_str(account, "metadata.uid"));
+				mesh_js_str(account, "metadata.uid"));
 	json_t *claims;
 	struct mesh_buf json = {0};
 	unsigned char mac[MAC];
 	char uuid[40];
 
 	if (pod)
-		json_object_set_new(own, "pod", json_pack("{s:s,s:s}", "name", mesh_json_str(pod, "metadata.name"), "uid",
-							  mesh_json_str(pod, "metadata.uid")));
+		json_object_set_new(own, "pod",
+				    json_pack("{s:s,s:s}", "name", mesh_js_str(pod, "metadata.name"), "uid",
+					      mesh_js_str(pod, "metadata.uid")));
 	claims = json_pack("{s:O,s:I,s:I,s:s,s:s,s:o,s:I,s:s}", "aud", (json_t *)audiences, "exp",
-			   (json_int_t)(time(NULL) + seconds), "iat", (json_int_t)time(NULL), "iss", ISSUER, "jti", mesh_uuid(uuid),
-			   "kubernetes.io", own, "nbf", (json_int_t)time(NULL), "sub", subject);
-	mesh_json_write(&json, claims);
+			   (json_int_t)(time(NULL) + seconds), "iat", (json_int_t)time(NULL), "iss", ISSUER, "jti",
+			   mesh_uuid(uuid), "kubernetes.io", own, "nbf", (json_int_t)time(NULL), "sub", subject);
+	mesh_js_write(&json, claims);
 	json_decref(claims);
 	body = base64url(json.data, json.len);
 	mesh_buf_free(&json);
@@ -96,8 +98,8 @@ static json_t *claims_of(struct mesh_store *store, struct mesh_arena *arena, con
 	if (!mac || len != MAC || CRYPTO_memcmp(mac, want, MAC) != 0)
 		return NULL;
 	body = unbase64url(arena, mesh_slice_of(first + 1, (size_t)(dot - first - 1)), &len);
-	claims = body ? mesh_json_parse(mesh_slice_of(body, len), &error) : NULL;
-	if (claims && mesh_json_int(claims, "exp", 0) <= (int64_t)time(NULL)) {
+	claims = body ? mesh_js_load(mesh_slice_of(body, len), &error) : NULL;
+	if (claims && mesh_js_int(claims, "exp", 0) <= (int64_t)time(NULL)) {
 		json_decref(claims);
 		return NULL;
 	}
@@ -113,13 +115,13 @@ bool mesh_token_check(struct mesh_store *store, struct mesh_arena *arena, const 
 	struct mesh_entry *e;
 	bool ok;
 
-	*ns = mesh_arena_strdup(arena, mesh_json_str(own, "namespace"));
-	*name = mesh_arena_strdup(arena, mesh_json_str(own, "serviceaccount.name"));
-	*uid = mesh_arena_strdup(arena, mesh_json_str(own, "serviceaccount.uid"));
+	*ns = mesh_arena_strdup(arena, mesh_js_str(own, "namespace"));
+	*name = mesh_arena_strdup(arena, mesh_js_str(own, "serviceaccount.name"));
+	*uid = mesh_arena_strdup(arena, mesh_js_str(own, "serviceaccount.uid"));
 	e = claims && accounts ? mesh_state_get(accounts, *ns, *name) : NULL;
 	ok = e && strcmp(e->uid, *uid) == 0; /* a token ends with its account, or with its pod */
-	if (ok && mesh_json_text(own, "pod.uid"))
-		ok = mesh_state_by_uid(store->state, mesh_json_text(own, "pod.uid"));
+	if (ok && mesh_js_text(own, "pod.uid"))
+		ok = mesh_state_by_uid(store->state, mesh_js_text(own, "pod.uid"));
 	json_decref(claims);
 	return ok;
 }

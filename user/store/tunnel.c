@@ -38,8 +38,8 @@ static void end(struct tunnel *t, const char *why)
 	req->closed = NULL;
 	req->tunnel = NULL;
 	if (tell)
-		mesh_call_status(&call, 500, "InternalError", json_object(), "Internal error occurred: kubelet at %s: %s",
-				 mesh_addr_text(&addr, text), why);
+		mesh_call_status(&call, 500, "InternalError", json_object(),
+				 "Internal error occurred: kubelet at %s: %s", mesh_addr_text(&addr, text), why);
 	else
 		mesh_request_drop(req);
 }
@@ -108,46 +108,45 @@ static const json_t *named(const json_t *list, const char *name)
 	size_t i;
 	json_t *item;
 
-	json_array_foreach ((json_t *)list, i, item)
-		if (strcmp(mesh_json_str(item, "name"), name) == 0)
-			return item;
+	json_array_foreach((json_t *)list, i, item) if (strcmp(mesh_js_str(item, "name"), name) == 0) return item;
 	return NULL;
 }
 
 /* The container that is meant; NULL after having replied. */
 static const char *container_of(struct mesh_call *call, const json_t *pod)
 {
-	const json_t *list = mesh_json_at(pod, "spec.containers");
+	const json_t *list = mesh_js_at(pod, "spec.containers");
 	const char *name = mesh_request_param(call->req, "container"), *names = "";
 	size_t i;
 	json_t *c;
 
 	if (!name || !name[0]) {
-		json_t *annotations = mesh_json_at(pod, "metadata.annotations");
+		json_t *annotations = mesh_js_at(pod, "metadata.annotations");
 
 		name = json_string_value(json_object_get(annotations, "kubectl.kubernetes.io/default-container"));
 	}
 	if (name && name[0]) {
-		if (named(list, name) || named(mesh_json_at(pod, "spec.initContainers"), name))
+		if (named(list, name) || named(mesh_js_at(pod, "spec.initContainers"), name))
 			return name;
 		mesh_call_bad_request(call, "container %s is not valid for pod %s", name, call->name);
 		return NULL;
 	}
 	if (json_array_size(list) == 1)
-		return mesh_json_str(json_array_get(list, 0), "name");
-	json_array_foreach ((json_t *)list, i, c)
-		names = mesh_arena_printf(call->arena, "%s%s%s", names, i ? " " : "", mesh_json_str(c, "name"));
-	mesh_call_bad_request(call, "a container name must be specified for pod %s, choose one of: [%s]", call->name, names);
+		return mesh_js_str(json_array_get(list, 0), "name");
+	json_array_foreach((json_t *)list, i, c) names =
+		mesh_arena_printf(call->arena, "%s%s%s", names, i ? " " : "", mesh_js_str(c, "name"));
+	mesh_call_bad_request(call, "a container name must be specified for pod %s, choose one of: [%s]", call->name,
+			      names);
 	return NULL;
 }
 
 /* Where the kubelet of the pod's node listens. Returns false after having replied. */
 static bool kubelet_of(struct mesh_call *call, const json_t *pod, struct mesh_addr *ret)
 {
-	const char *node = mesh_json_str(pod, "spec.nodeName");
+	const char *node = mesh_js_str(pod, "spec.nodeName");
 	struct mesh_resource *nodes = mesh_state_resource(call->store->state, "", "nodes");
 	struct mesh_entry *e = nodes && node[0] ? mesh_state_get(nodes, "", node) : NULL;
-	int64_t port = mesh_json_int(e ? e->obj : NULL, "status.daemonEndpoints.kubeletEndpoint.Port", KUBELET_PORT);
+	int64_t port = mesh_js_int(e ? e->obj : NULL, "status.daemonEndpoints.kubeletEndpoint.Port", KUBELET_PORT);
 	size_t i;
 	json_t *a;
 
@@ -155,11 +154,12 @@ static bool kubelet_of(struct mesh_call *call, const json_t *pod, struct mesh_ad
 		mesh_call_bad_request(call, "pod %s does not have a host assigned", call->name);
 		return false;
 	}
-	json_array_foreach (mesh_json_at(e ? e->obj : NULL, "status.addresses"), i, a)
-		if (strcmp(mesh_json_str(a, "type"), "InternalIP") == 0 &&
-		    mesh_addr_parse(mesh_slice_str(mesh_json_str(a, "address")), (uint16_t)port, ret) == 0)
-			return true;
-	mesh_call_status(call, 500, "InternalError", json_object(), "Internal error occurred: node %s has no InternalIP", node);
+	json_array_foreach(mesh_js_at(e ? e->obj : NULL, "status.addresses"), i,
+			   a) if (strcmp(mesh_js_str(a, "type"), "InternalIP") == 0 &&
+				  mesh_addr_parse(mesh_slice_str(mesh_js_str(a, "address")), (uint16_t)port, ret) ==
+					  0) return true;
+	mesh_call_status(call, 500, "InternalError", json_object(),
+			 "Internal error occurred: node %s has no InternalIP", node);
 	return false;
 }
 
@@ -196,13 +196,20 @@ static const char *as_kubelet(const char *name, const char *value)
 
 static void write_head(struct mesh_call *call, const char *container, struct mesh_buf *out)
 {
-	static const char *const passed[] = {"Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
-					     "Sec-WebSocket-Extensions", "Origin"};
+	static const char *const passed[] = {"Upgrade",
+					     "Sec-WebSocket-Key",
+					     "Sec-WebSocket-Version",
+					     "Sec-WebSocket-Protocol",
+					     "Sec-WebSocket-Extensions",
+					     "Origin"};
 	bool log = strcmp(call->sub, "log") == 0, forward = strcmp(call->sub, "portforward") == 0;
 	const struct mesh_request *req = call->req;
 
-	mesh_buf_printf(out, "%s /%s/%s/%s", req->method, log ? "containerLogs" : forward ? "portForward" : call->sub, call->ns,
-			call->name);
+	mesh_buf_printf(out, "%s /%s/%s/%s", req->method,
+			log       ? "containerLogs"
+			: forward ? "portForward"
+				  : call->sub,
+			call->ns, call->name);
 	if (!forward)
 		mesh_buf_printf(out, "/%s", container);
 	for (size_t i = 0, n = 0; i < req->param_count; i++) {
@@ -236,8 +243,9 @@ static void start(struct mesh_call *call, const char *container, const struct me
 		char text[MESH_ADDR_TEXT];
 
 		free(t);
-		mesh_call_status(call, 500, "InternalError", json_object(), "Internal error occurred: kubelet at %s: %s",
-				 mesh_addr_text(addr, text), strerror(-r));
+		mesh_call_status(call, 500, "InternalError", json_object(),
+				 "Internal error occurred: kubelet at %s: %s", mesh_addr_text(addr, text),
+				 strerror(-r));
 		return;
 	}
 	write_head(call, container, &t->kubelet.out);
@@ -257,7 +265,8 @@ static bool acceptable(struct mesh_call *call)
 		return true;
 	if (upgrade && strncasecmp(upgrade, "SPDY", 4) == 0) {
 		mesh_call_bad_request(call,
-				      "SPDY is not served by the embedded API of Sockmesh: use a kubectl from 1.31 on (WebSocket), or `meshctl %s`",
+				      "SPDY is not served by the embedded API of Sockmesh: use a kubectl from 1.31 on "
+				      "(WebSocket), or `meshctl %s`",
 				      strcmp(call->sub, "portforward") == 0 ? "exec POD -- curl" : "exec");
 		return false;
 	}

@@ -57,7 +57,7 @@ static bool send_event(struct mesh_watcher *w, const char *type, json_t *obj)
 	int r;
 
 	mesh_buf_printf(&out, "{\"type\":\"%s\",\"object\":", type);
-	mesh_json_write(&out, obj);
+	mesh_js_write(&out, obj);
 	mesh_buf_str(&out, "}\n");
 	json_decref(obj);
 	r = mesh_request_chunk(w->call.req, mesh_buf_view(&out));
@@ -79,7 +79,7 @@ static json_t *shaped(struct mesh_watcher *w, const json_t *obj)
 	}
 	items = json_array();
 	json_array_append_new(items, seen);
-	items = mesh_call_table(&w->call, items, mesh_json_text(obj, "metadata.resourceVersion"), !w->columns_sent);
+	items = mesh_call_table(&w->call, items, mesh_js_text(obj, "metadata.resourceVersion"), !w->columns_sent);
 	w->columns_sent = true;
 	return items;
 }
@@ -108,7 +108,7 @@ static bool tell(struct mesh_watcher *w, const struct mesh_event *ev)
 	json_t *last = json_copy(ev->before), *meta = json_copy(json_object_get(ev->before, "metadata"));
 	bool ok;
 
-	json_object_set(meta, "resourceVersion", mesh_json_at(ev->obj, "metadata.resourceVersion"));
+	json_object_set(meta, "resourceVersion", mesh_js_at(ev->obj, "metadata.resourceVersion"));
 	json_object_set_new(last, "metadata", meta);
 	ok = send_event(w, "DELETED", shaped(w, last));
 	json_decref(last);
@@ -138,7 +138,7 @@ static bool send_bookmark(struct mesh_watcher *w, bool initial)
 	char rv[24];
 
 	snprintf(rv, sizeof(rv), "%llu", (unsigned long long)w->rv);
-	mesh_json_set(meta, "resourceVersion", rv);
+	mesh_js_set(meta, "resourceVersion", rv);
 	if (initial)
 		json_object_set_new(meta, "annotations", json_pack("{s:s}", "k8s.io/initial-events-end", "true"));
 	obj = json_pack("{s:s,s:s,s:o}", "kind", w->call.kind->kind, "apiVersion",
@@ -262,9 +262,10 @@ void mesh_call_watch(struct mesh_call *call)
 	if (!mesh_call_list_opts(call, &w->opts))
 		return;
 	if (initial && !(w->opts.match && strcmp(w->opts.match, "NotOlderThan") == 0)) {
-		mesh_call_status(call, 422, "Invalid", NULL,
-				 "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents "
-				 "requires setting resourceVersionMatch to NotOlderThan");
+		mesh_call_status(
+			call, 422, "Invalid", NULL,
+			"ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents "
+			"requires setting resourceVersionMatch to NotOlderThan");
 		return;
 	}
 	w->call = *call;
@@ -272,8 +273,9 @@ void mesh_call_watch(struct mesh_call *call)
 	w->bookmarks = bookmarks && (strcmp(bookmarks, "true") == 0 || strcmp(bookmarks, "1") == 0);
 	w->allowance = QUEUE_MAX;
 	call->req->data = w;
-	mesh_request_stream(call->req, 200, call->shape == MESH_SHAPE_OBJECT ? "application/json;stream=watch"
-									     : "application/json;stream=watch");
+	mesh_request_stream(call->req, 200,
+			    call->shape == MESH_SHAPE_OBJECT ? "application/json;stream=watch"
+							     : "application/json;stream=watch");
 	w->next = call->store->watchers;
 	if (w->next)
 		w->next->prev = w;

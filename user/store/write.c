@@ -39,7 +39,6 @@ static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 	struct mesh_errs errs = {0}, warnings = {0}, unknown = {0};
 	bool ok;
 
-	mesh_meta_unknown(obj, &unknown);
 	mesh_object_check(call->kind, obj, old, &errs, &warnings, &unknown);
 	mesh_vec_each (e, &unknown.list) { /* whatever its checker called it */
 		free(e->text);
@@ -47,16 +46,9 @@ static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 	}
 	ok = report_unknown(call, &unknown);
 	if (ok) {
-		struct mesh_errs all = {0};
-
-		mesh_meta_check(call->kind, obj, &all);
-		mesh_vec_each (e, &errs.list)
-			mesh_vec_push(&all.list, *e);
-		mesh_vec_free(&errs.list);
-		errs = all;
 		ok = errs.list.count == 0;
 		if (!ok)
-			mesh_call_invalid(call, mesh_json_str(obj, "metadata.name"), &errs);
+			mesh_call_invalid(call, mesh_js_str(obj, "metadata.name"), &errs);
 	}
 	if (ok) {
 		mesh_vec_each (e, &warnings.list) {
@@ -77,19 +69,23 @@ static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 /* Is this object of the kind, and for the place, that the URL says? Returns false after having replied. */
 static bool fits_url(struct mesh_call *call, json_t *obj)
 {
-	const char *want = call->group[0] ? mesh_arena_printf(call->arena, "%s/%s", call->group, call->version) : call->version;
-	const char *version = mesh_json_str(obj, "apiVersion"), *kind = mesh_json_str(obj, "kind");
-	const char *ns = mesh_json_str(obj, "metadata.namespace"), *name = mesh_json_str(obj, "metadata.name");
+	const char *want =
+		call->group[0] ? mesh_arena_printf(call->arena, "%s/%s", call->group, call->version) : call->version;
+	const char *version = mesh_js_str(obj, "apiVersion"), *kind = mesh_js_str(obj, "kind");
+	const char *ns = mesh_js_str(obj, "metadata.namespace"), *name = mesh_js_str(obj, "metadata.name");
 	json_t *meta = json_object_get(obj, "metadata");
 
 	if (meta && !json_is_object(meta) && !json_is_null(meta)) {
-		mesh_call_bad_request(call, "%s in version \"%s\" cannot be handled as a %s: json: cannot unmarshal into Go struct field ObjectMeta.metadata",
+		mesh_call_bad_request(call,
+				      "%s in version \"%s\" cannot be handled as a %s: json: cannot unmarshal into Go "
+				      "struct field ObjectMeta.metadata",
 				      call->kind->kind, call->version, call->kind->kind);
 		return false;
 	}
 	if (version[0] && strcmp(version, want) != 0) {
-		mesh_call_bad_request(call, "the API version in the data (%s) does not match the expected API version (%s)", version,
-				      want);
+		mesh_call_bad_request(call,
+				      "the API version in the data (%s) does not match the expected API version (%s)",
+				      version, want);
 		return false;
 	}
 	if (kind[0] && strcmp(kind, call->kind->kind) != 0) {
@@ -98,18 +94,20 @@ static bool fits_url(struct mesh_call *call, json_t *obj)
 		return false;
 	}
 	if ((call->kind->flags & MESH_KIND_NAMESPACED) && ns[0] && strcmp(ns, call->ns) != 0) {
-		mesh_call_bad_request(call, "the namespace of the provided object does not match the namespace sent on the request");
+		mesh_call_bad_request(
+			call, "the namespace of the provided object does not match the namespace sent on the request");
 		return false;
 	}
 	if (call->name && name[0] && strcmp(name, call->name) != 0) {
-		mesh_call_bad_request(call, "the name of the object (%s) does not match the name on the URL (%s)", name, call->name);
+		mesh_call_bad_request(call, "the name of the object (%s) does not match the name on the URL (%s)", name,
+				      call->name);
 		return false;
 	}
-	meta = mesh_json_make(obj, "metadata");
-	mesh_json_set(obj, "apiVersion", want);
-	mesh_json_set(obj, "kind", call->kind->kind);
+	meta = mesh_js_make(obj, "metadata");
+	mesh_js_set(obj, "apiVersion", want);
+	mesh_js_set(obj, "kind", call->kind->kind);
 	if (call->kind->flags & MESH_KIND_NAMESPACED)
-		mesh_json_set(meta, "namespace", call->ns);
+		mesh_js_set(meta, "namespace", call->ns);
 	else
 		json_object_del(meta, "namespace");
 	return true;
@@ -121,8 +119,8 @@ static void to_storage(const struct mesh_kind *kind, json_t *obj)
 	mesh_auto_free char *version = kind->group[0] ? mesh_xasprintf("%s/%s", kind->group, kind->storage_version)
 						      : mesh_xstrdup(kind->storage_version);
 
-	mesh_json_set(obj, "apiVersion", version);
-	mesh_json_set(obj, "kind", kind->kind);
+	mesh_js_set(obj, "apiVersion", version);
+	mesh_js_set(obj, "kind", kind->kind);
 }
 
 /* --- create --- */
@@ -141,15 +139,16 @@ static bool namespace_ready(struct mesh_call *call)
 				 "namespaces \"%s\" not found", call->ns);
 		return false;
 	}
-	if (!mesh_json_text(ns->obj, "metadata.deletionTimestamp"))
+	if (!mesh_js_text(ns->obj, "metadata.deletionTimestamp"))
 		return true;
 	details = mesh_call_details(call, mesh_request_param(call->req, "name"));
 	json_object_set_new(details, "causes",
-			    json_pack("[{s:s,s:s+,s:s}]", "reason", "NamespaceTerminating", "message", "namespace ", call->ns,
-				      "field", "metadata.namespace"));
-	mesh_call_status(call, 403, "Forbidden", details,
-			 "%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
-			 mesh_call_id(call), mesh_json_str(NULL, "name"), call->ns);
+			    json_pack("[{s:s,s:s+,s:s}]", "reason", "NamespaceTerminating", "message", "namespace ",
+				      call->ns, "field", "metadata.namespace"));
+	mesh_call_status(
+		call, 403, "Forbidden", details,
+		"%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
+		mesh_call_id(call), mesh_js_str(NULL, "name"), call->ns);
 	return false;
 }
 
@@ -163,7 +162,7 @@ static bool complete_new(struct mesh_call *call, json_t *obj)
 	if (call->res->kind->fill)
 		call->res->kind->fill(call->res->kind, obj, NULL);
 	if (errs.list.count) {
-		mesh_call_invalid(call, mesh_json_str(obj, "metadata.name"), &errs);
+		mesh_call_invalid(call, mesh_js_str(obj, "metadata.name"), &errs);
 		mesh_errs_free(&errs);
 		return false;
 	}
@@ -176,17 +175,17 @@ static void create(struct mesh_call *call, json_t *obj)
 
 	if (!fits_url(call, obj) || !namespace_ready(call))
 		return;
-	if (mesh_json_str(obj, "metadata.resourceVersion")[0]) {
+	if (mesh_js_str(obj, "metadata.resourceVersion")[0]) {
 		mesh_call_bad_request(call, "resourceVersion should not be set on objects to be created");
 		return;
 	}
 	mesh_meta_generate_name(obj);
-	name = mesh_json_str(obj, "metadata.name");
+	name = mesh_js_str(obj, "metadata.name");
 	if (name[0] && mesh_state_get(call->res, call->ns, name)) {
 		/* What is wrong with the object is said first. */
 		if (check(call, obj, NULL))
-			mesh_call_status(call, 409, "AlreadyExists", mesh_call_details(call, name), "%s \"%s\" already exists",
-					 mesh_call_id(call), name);
+			mesh_call_status(call, 409, "AlreadyExists", mesh_call_details(call, name),
+					 "%s \"%s\" already exists", mesh_call_id(call), name);
 		return;
 	}
 	if (!check(call, obj, NULL))
@@ -218,9 +217,9 @@ void mesh_call_create(struct mesh_call *call)
 struct mesh_entry *mesh_write_new(struct mesh_store *store, const char *group, const char *plural, json_t *obj)
 {
 	struct mesh_resource *res = mesh_state_resource(store->state, group, plural);
-	struct mesh_entry *e = res ? mesh_state_get(res, mesh_json_str(obj, "metadata.namespace"),
-						    mesh_json_str(obj, "metadata.name"))
-				   : NULL;
+	struct mesh_entry *e =
+		res ? mesh_state_get(res, mesh_js_str(obj, "metadata.namespace"), mesh_js_str(obj, "metadata.name"))
+		    : NULL;
 
 	if (e || !res) {
 		json_decref(obj);
@@ -240,17 +239,20 @@ struct mesh_entry *mesh_write_new(struct mesh_store *store, const char *group, c
 
 static bool versions_agree(struct mesh_call *call, const struct mesh_entry *e, const json_t *obj)
 {
-	const char *rv = mesh_json_str(obj, "metadata.resourceVersion"), *uid = mesh_json_str(obj, "metadata.uid");
+	const char *rv = mesh_js_str(obj, "metadata.resourceVersion"), *uid = mesh_js_str(obj, "metadata.uid");
 
-	if (rv[0] && strcmp(rv, mesh_json_str(e->obj, "metadata.resourceVersion")) != 0) {
+	if (rv[0] && strcmp(rv, mesh_js_str(e->obj, "metadata.resourceVersion")) != 0) {
 		mesh_call_conflict(call, e->name);
 		return false;
 	}
 	if (uid[0] && strcmp(uid, e->uid) != 0) {
 		mesh_call_status(call, 409, "Conflict", mesh_call_details(call, e->name),
-				 "Operation cannot be fulfilled on %s \"%s\": StorageError: invalid object, Code: 4, Key: /registry/%s/%s%s%s, "
-				 "ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s",
-				 mesh_call_id(call), e->name, mesh_call_id(call), e->ns, e->ns[0] ? "/" : "", e->name, uid, e->uid);
+				 "Operation cannot be fulfilled on %s \"%s\": StorageError: invalid object, Code: 4, "
+				 "Key: /registry/%s/%s%s%s, "
+				 "ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: "
+				 "%s, UID in object meta: %s",
+				 mesh_call_id(call), e->name, mesh_call_id(call), e->ns, e->ns[0] ? "/" : "", e->name,
+				 uid, e->uid);
 		return false;
 	}
 	return true;
@@ -314,28 +316,31 @@ static void update(struct mesh_call *call, struct mesh_entry *e, json_t *obj)
 /* A Scale written: only its replicas count. */
 static json_t *from_scale(struct mesh_call *call, const struct mesh_entry *e, const json_t *scale)
 {
-	json_t *obj, *replicas = mesh_json_at(scale, "spec.replicas");
-	const char *rv = mesh_json_text(scale, "metadata.resourceVersion");
+	json_t *obj, *replicas = mesh_js_at(scale, "spec.replicas");
+	const char *rv = mesh_js_text(scale, "metadata.resourceVersion");
 
 	if (replicas && !json_is_integer(replicas)) {
-		mesh_call_bad_request(call, "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go "
-					    "struct field ScaleSpec.spec.replicas of type int32");
+		mesh_call_bad_request(
+			call, "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go "
+			      "struct field ScaleSpec.spec.replicas of type int32");
 		return NULL;
 	}
 	if (json_integer_value(replicas) < 0) {
 		mesh_call_status(call, 422, "Invalid",
-				 json_pack("{s:s,s:s,s:s,s:[{s:s,s:s,s:s}]}", "name", e->name, "group", "autoscaling", "kind", "Scale",
-					   "causes", "reason", "FieldValueInvalid", "message",
-					   "Invalid value: -1: must be greater than or equal to 0", "field", "spec.replicas"),
-				 "Scale.autoscaling \"%s\" is invalid: spec.replicas: Invalid value: %lld: must be greater than or equal to 0",
+				 json_pack("{s:s,s:s,s:s,s:[{s:s,s:s,s:s}]}", "name", e->name, "group", "autoscaling",
+					   "kind", "Scale", "causes", "reason", "FieldValueInvalid", "message",
+					   "Invalid value: -1: must be greater than or equal to 0", "field",
+					   "spec.replicas"),
+				 "Scale.autoscaling \"%s\" is invalid: spec.replicas: Invalid value: %lld: must be "
+				 "greater than or equal to 0",
 				 e->name, (long long)json_integer_value(replicas));
 		return NULL;
 	}
 	obj = json_deep_copy(e->obj);
 	json_object_del(json_object_get(obj, "metadata"), "resourceVersion");
 	if (rv && rv[0])
-		mesh_json_set(json_object_get(obj, "metadata"), "resourceVersion", rv);
-	json_object_set_new(mesh_json_make(obj, "spec"), "replicas", json_integer(json_integer_value(replicas)));
+		mesh_js_set(json_object_get(obj, "metadata"), "resourceVersion", rv);
+	json_object_set_new(mesh_js_make(obj, "spec"), "replicas", json_integer(json_integer_value(replicas)));
 	return obj;
 }
 
@@ -376,7 +381,7 @@ void mesh_call_update(struct mesh_call *call)
 	} else if (fits_url(call, obj)) {
 		struct mesh_errs errs = {0};
 
-		if (!(call->kind->flags & MESH_KIND_BUILTIN) && !mesh_json_str(obj, "metadata.resourceVersion")[0]) {
+		if (!(call->kind->flags & MESH_KIND_BUILTIN) && !mesh_js_str(obj, "metadata.resourceVersion")[0]) {
 			mesh_errs_add(&errs, "Invalid value: 0: must be specified for an update")->path =
 				mesh_xstrdup("metadata.resourceVersion");
 			mesh_call_invalid(call, call->name, &errs);
@@ -420,7 +425,9 @@ static int apply(struct mesh_call *call, const char *type, json_t **doc, const j
 	while (text.len && text.data[text.len - 1] == '\n')
 		text.data[--text.len] = '\0';
 	if (strcmp(type, "application/json-patch+json") == 0)
-		mesh_call_status(call, 422, "Invalid", mesh_call_details(call, call->name), "the server rejected our request due to an error in our request: %s", text.len ? text.data : "");
+		mesh_call_status(call, 422, "Invalid", mesh_call_details(call, call->name),
+				 "the server rejected our request due to an error in our request: %s",
+				 text.len ? text.data : "");
 	else
 		mesh_call_bad_request(call, "%s", text.len ? text.data : "the patch cannot be applied");
 	mesh_errs_free(&errs);
@@ -442,7 +449,8 @@ static const char *patch_type(struct mesh_call *call)
 		return mesh_arena_slice(call->arena, type);
 	if (mesh_slice_eq(type, MESH_SLICE("application/apply-patch+yaml")))
 		mesh_call_status(call, 415, "UnsupportedMediaType", json_object(),
-				 "server-side apply (application/apply-patch+yaml) is not served by the embedded API of Sockmesh: use "
+				 "server-side apply (application/apply-patch+yaml) is not served by the embedded API "
+				 "of Sockmesh: use "
 				 "client-side apply (kubectl apply --server-side=false)");
 	else
 		mesh_call_status(call, 415, "UnsupportedMediaType", json_object(),
@@ -478,7 +486,7 @@ void mesh_call_patch(struct mesh_call *call)
 
 	if (!type)
 		return;
-	patch = mesh_json_parse(call->req->body, &error);
+	patch = mesh_js_load(call->req->body, &error);
 	if (!patch) {
 		mesh_call_bad_request(call, "error decoding patch: %s", error);
 		return;

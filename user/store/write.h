@@ -20,11 +20,13 @@ struct mesh_delete_opts {
 	bool dry_run;
 };
 
-/** Creates obj (taken; apiVersion and kind set) unless it is there. Returns the entry, new or old; NULL: unknown kind. */
+/** Creates obj (taken; apiVersion and kind set) unless it is there. Returns the entry, new or old; NULL: unknown kind.
+ */
 struct mesh_entry *mesh_write_new(struct mesh_store *store, const char *group, const char *plural, json_t *obj);
 /** Replaces an entry's object by obj (taken), which keeps its metadata's identity. */
 struct mesh_entry *mesh_write_replace(struct mesh_store *store, struct mesh_entry *entry, json_t *obj);
-/** Deletes as DELETE would. Returns a new reference to what is left or was, and in *gone whether it is gone (entry freed). */
+/** Deletes as DELETE would. Returns a new reference to what is left or was, and in *gone whether it is gone (entry
+ * freed). */
 json_t *mesh_write_delete(struct mesh_store *store, struct mesh_entry *entry, const struct mesh_delete_opts *opts,
 			  bool *gone);
 /** Removes the entry if it is being deleted and nothing holds it any more. Returns true if it is gone. */
