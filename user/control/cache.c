@@ -55,22 +55,22 @@ static const char *meta_text(const json_t *obj, const char *key)
 	return s ? s : "";
 }
 
-const char *mesh_object_name(const json_t *obj)
+const char *mesh_control_name(const json_t *obj)
 {
 	return meta_text(obj, "name");
 }
 
-const char *mesh_object_ns(const json_t *obj)
+const char *mesh_control_ns(const json_t *obj)
 {
 	return meta_text(obj, "namespace");
 }
 
-const char *mesh_object_uid(const json_t *obj)
+const char *mesh_control_uid(const json_t *obj)
 {
 	return meta_text(obj, "uid");
 }
 
-json_int_t mesh_object_generation(const json_t *obj)
+json_int_t mesh_control_generation(const json_t *obj)
 {
 	return json_integer_value(json_object_get(json_object_get(obj, "metadata"), "generation"));
 }
@@ -157,11 +157,11 @@ static unsigned long long version_of(const json_t *obj)
 static void put_object(struct cache_kind *k, const json_t *obj)
 {
 	char buf[600];
-	struct mesh_slice key = object_key(buf, sizeof(buf), mesh_object_ns(obj), mesh_object_name(obj));
+	struct mesh_slice key = object_key(buf, sizeof(buf), mesh_control_ns(obj), mesh_control_name(obj));
 	json_t *old = mesh_map_get(&k->objects, key);
 
 	/* An answer to our own write may come before the watch tells of an older one. */
-	if (old && version_of(old) > version_of(obj) && strcmp(mesh_object_uid(old), mesh_object_uid(obj)) == 0)
+	if (old && version_of(old) > version_of(obj) && strcmp(mesh_control_uid(old), mesh_control_uid(obj)) == 0)
 		return;
 	mesh_map_put(&k->objects, key, json_incref((json_t *)(uintptr_t)obj));
 	json_decref(old);
@@ -176,8 +176,8 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 	if (event == MESH_KUBE_SET)
 		put_object(k, obj);
 	else if (event == MESH_KUBE_DELETE)
-		json_decref(mesh_map_remove(&k->objects,
-					    object_key(buf, sizeof(buf), mesh_object_ns(obj), mesh_object_name(obj))));
+		json_decref(mesh_map_remove(
+			&k->objects, object_key(buf, sizeof(buf), mesh_control_ns(obj), mesh_control_name(obj))));
 	else if (!k->synced) {
 		k->synced = true;
 		k->cache->synced++;
@@ -322,7 +322,7 @@ static struct cache_write *write_new(struct mesh_cache *cache, enum mesh_control
 
 bool mesh_cache_ensure(struct mesh_cache *cache, enum mesh_control_kind kind, json_t *want)
 {
-	const char *ns = mesh_object_ns(want), *name = mesh_object_name(want);
+	const char *ns = mesh_control_ns(want), *name = mesh_control_name(want);
 	const json_t *have = mesh_cache_get(cache, kind, ns, name);
 	mesh_auto_free char *path = object_path(kind, ns, name), *list = object_path(kind, ns, "");
 	json_t *meta = json_object_get(want, "metadata"), *labels = json_object_get(meta, "labels");
@@ -352,7 +352,7 @@ bool mesh_cache_ensure(struct mesh_cache *cache, enum mesh_control_kind kind, js
 
 bool mesh_cache_status(struct mesh_cache *cache, enum mesh_control_kind kind, const json_t *obj, json_t *status)
 {
-	mesh_auto_free char *path = object_path(kind, mesh_object_ns(obj), mesh_object_name(obj));
+	mesh_auto_free char *path = object_path(kind, mesh_control_ns(obj), mesh_control_name(obj));
 	mesh_auto_free char *status_path = mesh_xasprintf("%s/status", path);
 	struct cache_write *w;
 	json_t *body;
@@ -371,9 +371,9 @@ bool mesh_cache_status(struct mesh_cache *cache, enum mesh_control_kind kind, co
 
 void mesh_cache_delete(struct mesh_cache *cache, enum mesh_control_kind kind, const json_t *obj)
 {
-	mesh_auto_free char *path = object_path(kind, mesh_object_ns(obj), mesh_object_name(obj));
+	mesh_auto_free char *path = object_path(kind, mesh_control_ns(obj), mesh_control_name(obj));
 	json_t *body = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions", "preconditions",
-				 "uid", mesh_object_uid(obj));
+				 "uid", mesh_control_uid(obj));
 	struct cache_write *w = write_new(cache, kind, path);
 
 	if (w)

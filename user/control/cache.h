@@ -69,10 +69,10 @@ bool mesh_cache_status(struct mesh_cache *cache, enum mesh_control_kind kind, co
 void mesh_cache_delete(struct mesh_cache *cache, enum mesh_control_kind kind, const json_t *obj);
 
 /* Of any object; "" or 0 when it has none. */
-const char *mesh_object_name(const json_t *obj);
-const char *mesh_object_ns(const json_t *obj);
-const char *mesh_object_uid(const json_t *obj);
-json_int_t mesh_object_generation(const json_t *obj);
+const char *mesh_control_name(const json_t *obj);
+const char *mesh_control_ns(const json_t *obj);
+const char *mesh_control_uid(const json_t *obj);
+json_int_t mesh_control_generation(const json_t *obj);
 /** Whether have has all of want: objects by member, arrays item by item, null as absence. */
 bool mesh_json_covers(const json_t *have, const json_t *want);
 /** JSON text with printf's conversions; what goes in must need no escaping. Aborts if it is no JSON: a programmer's

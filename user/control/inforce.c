@@ -103,7 +103,7 @@ static unsigned long long lowest(struct mesh_cache *cache, const char *resource,
 			continue;
 		if (v < low) {
 			low = v;
-			*who = mesh_object_name(e->value);
+			*who = mesh_control_name(e->value);
 		}
 	}
 	return low;
@@ -136,7 +136,7 @@ static bool is_done(const json_t *obj)
 	json_t *observed = json_object_get(json_object_get(obj, "status"), "observedGeneration");
 	const char *status = json_string_value(json_object_get(mesh_control_condition_get(obj, "InForce"), "status"));
 
-	return json_integer_value(observed) == mesh_object_generation(obj) && status && strcmp(status, "True") == 0;
+	return json_integer_value(observed) == mesh_control_generation(obj) && status && strcmp(status, "True") == 0;
 }
 
 static void write_status(struct mesh_cache *cache, const struct force_row *row, const json_t *obj, bool in_force,
@@ -145,13 +145,13 @@ static void write_status(struct mesh_cache *cache, const struct force_row *row, 
 	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
 	json_t *messages = messages_of(row->name, obj, &text), *force, *status;
 	bool stale = json_integer_value(json_object_get(json_object_get(obj, "status"), "observedGeneration")) !=
-		     mesh_object_generation(obj);
+		     mesh_control_generation(obj);
 
 	force = mesh_control_condition(obj, "InForce", in_force, reason, message);
 	if (stale) /* a new generation is in force since now, not since the first one was */
 		json_object_set_new(force, "lastTransitionTime", mesh_json_time_now());
 	status = json_pack(
-		"{s:I, s:o, s:[o, o]}", "observedGeneration", mesh_object_generation(obj), "validationMessages",
+		"{s:I, s:o, s:[o, o]}", "observedGeneration", mesh_control_generation(obj), "validationMessages",
 		messages, "conditions",
 		mesh_control_condition(obj, "Reconciled", row->resource != NULL,
 				       row->resource ? (text.len ? "PartlySupported" : "Reconciled") : "NotSupported",
@@ -163,17 +163,17 @@ static void write_status(struct mesh_cache *cache, const struct force_row *row, 
 
 static struct force_entry *entry_of(struct mesh_control_force *force, const struct force_row *row, const json_t *obj)
 {
-	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", row->name, mesh_object_ns(obj), mesh_object_name(obj));
+	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", row->name, mesh_control_ns(obj), mesh_control_name(obj));
 	struct force_entry *e = mesh_map_get_str(&force->entries, key);
 	const char *version;
 
-	if (e && e->generation == mesh_object_generation(obj) && strcmp(e->uid, mesh_object_uid(obj)) == 0)
+	if (e && e->generation == mesh_control_generation(obj) && strcmp(e->uid, mesh_control_uid(obj)) == 0)
 		return e;
 	entry_free(e);
 	version = json_string_value(json_object_get(json_object_get(obj, "metadata"), "resourceVersion"));
 	e = mesh_xcalloc(1, sizeof(*e));
-	*e = (struct force_entry){.uid = mesh_xstrdup(mesh_object_uid(obj)),
-				  .generation = mesh_object_generation(obj),
+	*e = (struct force_entry){.uid = mesh_xstrdup(mesh_control_uid(obj)),
+				  .generation = mesh_control_generation(obj),
 				  .version = version ? strtoull(version, NULL, 10) : 0,
 				  .since_ns = mesh_now_ns()};
 	mesh_map_put_str(&force->entries, key, e);
@@ -182,7 +182,7 @@ static struct force_entry *entry_of(struct mesh_control_force *force, const stru
 
 static void forget(struct mesh_control_force *force, const struct force_row *row, const json_t *obj)
 {
-	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", row->name, mesh_object_ns(obj), mesh_object_name(obj));
+	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", row->name, mesh_control_ns(obj), mesh_control_name(obj));
 
 	entry_free(mesh_map_remove_str(&force->entries, key));
 }

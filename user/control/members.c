@@ -44,15 +44,15 @@ static void wanted_members(struct mesh_cache *cache, const json_t *roll, struct 
 
 	json_array_foreach(list, i, name) if (json_is_string(name)) mesh_vec_push(&ret->names, json_string_value(name));
 	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMM))
-		if (strcmp(text_at(e->value, "spec", "controlPlaneRef", "namespace"), mesh_object_ns(roll)) == 0)
-			mesh_vec_push(&ret->names, mesh_object_ns(e->value));
+		if (strcmp(text_at(e->value, "spec", "controlPlaneRef", "namespace"), mesh_control_ns(roll)) == 0)
+			mesh_vec_push(&ret->names, mesh_control_ns(e->value));
 	members_sort(ret);
 }
 
 static const json_t *plane_of(struct mesh_cache *cache, const char *ns)
 {
 	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMCP))
-		if (strcmp(mesh_object_ns(e->value), ns) == 0)
+		if (strcmp(mesh_control_ns(e->value), ns) == 0)
 			return e->value;
 	return NULL;
 }
@@ -101,7 +101,7 @@ static json_t *roll_condition(const json_t *roll, const json_t *plane, size_t pe
 
 static void reconcile_roll(struct mesh_cache *cache, const json_t *roll, struct mesh_map *member_of)
 {
-	const json_t *plane = plane_of(cache, mesh_object_ns(roll));
+	const json_t *plane = plane_of(cache, mesh_control_ns(roll));
 	json_t *all = json_array(), *configured = json_array(), *pending = json_array(), *statuses = json_array();
 	struct members m = {0};
 	json_t *status;
@@ -115,15 +115,16 @@ static void reconcile_roll(struct mesh_cache *cache, const json_t *roll, struct 
 		json_array_append_new(ok ? configured : pending, json_string(*name));
 		json_array_append_new(statuses, member_status(roll, *name, ok));
 		if (ok)
-			mesh_map_put_str(member_of, *name, (void *)(uintptr_t)mesh_object_ns(roll));
+			mesh_map_put_str(member_of, *name, (void *)(uintptr_t)mesh_control_ns(roll));
 	}
 	done = json_array_size(configured);
-	status = json_pack("{s:I, s:I, s:s, s:{s:o}, s:o, s:o, s:o, s:o, s:[o]}", "observedGeneration",
-			   mesh_object_generation(roll), "meshGeneration",
-			   plane ? mesh_object_generation(plane) : (json_int_t)0, "meshReconciledVersion", MESH_VERSION,
-			   "annotations", "configuredMemberCount", json_sprintf("%zu/%zu", done, m.names.count),
-			   "members", all, "configuredMembers", configured, "pendingMembers", pending, "memberStatuses",
-			   statuses, "conditions", roll_condition(roll, plane, json_array_size(pending)));
+	status =
+		json_pack("{s:I, s:I, s:s, s:{s:o}, s:o, s:o, s:o, s:o, s:[o]}", "observedGeneration",
+			  mesh_control_generation(roll), "meshGeneration",
+			  plane ? mesh_control_generation(plane) : (json_int_t)0, "meshReconciledVersion", MESH_VERSION,
+			  "annotations", "configuredMemberCount", json_sprintf("%zu/%zu", done, m.names.count),
+			  "members", all, "configuredMembers", configured, "pendingMembers", pending, "memberStatuses",
+			  statuses, "conditions", roll_condition(roll, plane, json_array_size(pending)));
 	mesh_cache_status(cache, MESH_CONTROL_SMMR, roll, status);
 	mesh_vec_free(&m.names);
 }
@@ -142,7 +143,7 @@ static void reconcile_member(struct mesh_cache *cache, const json_t *smm)
 						   ns));
 	mesh_cache_status(
 		cache, MESH_CONTROL_SMM, smm,
-		json_pack("{s:I, s:{s:s+++}, s:[o, o]}", "observedGeneration", mesh_object_generation(smm),
+		json_pack("{s:I, s:{s:s+++}, s:[o, o]}", "observedGeneration", mesh_control_generation(smm),
 			  "annotations", "controlPlaneRef", ns, "/", name, "", "conditions",
 			  mesh_control_condition(smm, "Reconciled", plane, plane ? "Reconciled" : "ReconcileError",
 						 plane ? "The namespace is on the member roll"
@@ -156,7 +157,7 @@ static void reconcile_member(struct mesh_cache *cache, const json_t *smm)
 static void label_namespaces(struct mesh_cache *cache, const struct mesh_map *member_of)
 {
 	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_NAMESPACE)) {
-		const char *name = mesh_object_name(e->value), *owner = mesh_map_get_str(member_of, name);
+		const char *name = mesh_control_name(e->value), *owner = mesh_map_get_str(member_of, name);
 		const char *has = text_at(e->value, "metadata", "labels", MEMBER_OF);
 
 		if (strcmp(has, owner ? owner : "") == 0)

@@ -72,20 +72,20 @@ static json_t *owned(json_t *obj, const json_t *smcp)
 {
 	json_t *meta = json_object_get(obj, "metadata"), *labels = json_object_get(meta, "labels");
 
-	json_object_set_new(meta, "namespace", json_string(mesh_object_ns(smcp)));
+	json_object_set_new(meta, "namespace", json_string(mesh_control_ns(smcp)));
 	if (!labels)
 		json_object_set_new(meta, "labels", labels = json_object());
-	json_object_set_new(labels, "maistra.io/owner", json_string(mesh_object_ns(smcp)));
+	json_object_set_new(labels, "maistra.io/owner", json_string(mesh_control_ns(smcp)));
 	json_object_set_new(meta, "ownerReferences",
 			    json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b}]", "apiVersion", "maistra.io/v1", "kind",
-				      "ServiceMeshControlPlane", "name", mesh_object_name(smcp), "uid",
-				      mesh_object_uid(smcp), "controller", 1, "blockOwnerDeletion", 1));
+				      "ServiceMeshControlPlane", "name", mesh_control_name(smcp), "uid",
+				      mesh_control_uid(smcp), "controller", 1, "blockOwnerDeletion", 1));
 	return obj;
 }
 
 static void ensure_rbac(struct mesh_cache *cache, const json_t *smcp, const struct gateway_row *row)
 {
-	const char *ns = mesh_object_ns(smcp);
+	const char *ns = mesh_control_ns(smcp);
 
 	mesh_cache_ensure(
 		cache, MESH_CONTROL_SERVICE_ACCOUNT,
@@ -177,7 +177,7 @@ static void ensure_deployment(struct mesh_cache *cache, const json_t *smcp, cons
 	json_t *want = owned(gateway_deployment(row, opts), smcp);
 
 	/* How many is set once: who scales a gateway keeps what they chose. */
-	if (!mesh_cache_get(cache, MESH_CONTROL_DEPLOYMENT, mesh_object_ns(smcp), row->name))
+	if (!mesh_cache_get(cache, MESH_CONTROL_DEPLOYMENT, mesh_control_ns(smcp), row->name))
 		json_object_set_new(json_object_get(want, "spec"), "replicas", json_integer(1));
 	mesh_cache_ensure(cache, MESH_CONTROL_DEPLOYMENT, want);
 }
@@ -188,7 +188,7 @@ static bool deployment_ready(const json_t *deployment)
 	json_int_t want = json_integer_value(json_object_get(spec, "replicas"));
 
 	return status && json_integer_value(json_object_get(status, "readyReplicas")) >= want &&
-	       json_integer_value(json_object_get(status, "observedGeneration")) >= mesh_object_generation(deployment);
+	       json_integer_value(json_object_get(status, "observedGeneration")) >= mesh_control_generation(deployment);
 }
 
 /* What the original's users set and what changes nothing here: told, not hidden. */
@@ -243,7 +243,7 @@ static void plane_status(struct mesh_cache *cache, const json_t *smcp, size_t wa
 	if (!json_object_get(applied, "version"))
 		json_object_set_new(applied, "version", json_string("v1.1"));
 	status = json_pack("{s:I, s:s, s:o, s:{s:o}, s:o, s:[o, o, o]}", "observedGeneration",
-			   mesh_object_generation(smcp), "reconciledVersion", MESH_VERSION, "lastAppliedConfiguration",
+			   mesh_control_generation(smcp), "reconciledVersion", MESH_VERSION, "lastAppliedConfiguration",
 			   applied, "annotations", "readyComponentCount", json_sprintf("%zu/%zu", ready, want),
 			   "components", components, "conditions",
 			   mesh_control_condition(smcp, "Installed", true, "InstallSuccessful",
@@ -272,7 +272,7 @@ static void reconcile_plane(struct mesh_cache *cache, const json_t *smcp, const 
 		ensure_deployment(cache, smcp, row, opts);
 		if (row->route)
 			mesh_cache_ensure(cache, MESH_CONTROL_ROUTE, owned(gateway_route(row, opts), smcp));
-		deployment = mesh_cache_get(cache, MESH_CONTROL_DEPLOYMENT, mesh_object_ns(smcp), row->name);
+		deployment = mesh_cache_get(cache, MESH_CONTROL_DEPLOYMENT, mesh_control_ns(smcp), row->name);
 		ok = deployment && deployment_ready(deployment);
 		want++;
 		ready += ok;
@@ -291,11 +291,11 @@ static bool still_wanted(struct mesh_cache *cache, const json_t *obj)
 
 	if (!uid || !name)
 		return true;
-	smcp = mesh_cache_get(cache, MESH_CONTROL_SMCP, mesh_object_ns(obj), name);
-	if (!smcp || strcmp(mesh_object_uid(smcp), uid) != 0)
+	smcp = mesh_cache_get(cache, MESH_CONTROL_SMCP, mesh_control_ns(obj), name);
+	if (!smcp || strcmp(mesh_control_uid(smcp), uid) != 0)
 		return false;
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(gateways); i++)
-		if (strncmp(mesh_object_name(obj), gateways[i].name, strlen(gateways[i].name)) == 0)
+		if (strncmp(mesh_control_name(obj), gateways[i].name, strlen(gateways[i].name)) == 0)
 			return gateway_enabled(smcp, gateways[i].name);
 	return true;
 }
