@@ -236,6 +236,16 @@ static enum mesh_feed_change apply_delete(struct feed_watch *w, struct mesh_slic
 	return MESH_FEED_CONTENT;
 }
 
+/* A roll takes effect by the status that control writes: until then its change is not in force here. */
+static bool awaits_control(const struct feed_watch *w, enum mesh_kube_event event, const json_t *obj)
+{
+	json_t *observed = json_object_get(json_object_get(obj, "status"), "observedGeneration");
+	json_t *generation = json_object_get(json_object_get(obj, "metadata"), "generation");
+
+	return event == MESH_KUBE_SET && w->kind->set == set_roll &&
+	       json_integer_value(observed) < json_integer_value(generation);
+}
+
 static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, const char *rv)
 {
 	struct feed_watch *w = arg;
@@ -244,7 +254,7 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 	char buf[MESH_SNAPSHOT_KEY];
 	struct mesh_slice key = {0};
 
-	if (rv && *rv) {
+	if (rv && *rv && !awaits_control(w, event, obj)) {
 		free(w->version);
 		w->version = mesh_xstrdup(rv);
 	}
