@@ -240,7 +240,7 @@ static void send_request(struct mesh_request *r)
 
 	r->tries++;
 	r->up_head_sent = 0;
-	r->up_eof = false;
+	r->up_eof = r->up_shut = false;
 	mesh_pipe_rewind(&r->down->in);
 	e = mesh_up_get(r);
 	if (e < 0)
@@ -342,7 +342,10 @@ void mesh_request_lost(struct mesh_request *r, const char *why, bool connect)
 	mesh_response_reply(r, 503, text);
 }
 
-/* One write of what is left of the head and of what of the body is here. Returns false when the connection failed. */
+/*
+ * One write of what is left of the head and of what of the body is here. Returns false when the connection takes no
+ * more; there may be a response on it still, and what becomes of the request is decided by reading.
+ */
 static bool write_up(struct mesh_request *r)
 {
 	struct mesh_pipe *in = &r->down->in;
@@ -355,7 +358,8 @@ static bool write_up(struct mesh_request *r)
 		return true;
 	n = sendmsg(r->up->io.fd, &msg, MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		mesh_request_lost(r, strerror(errno), false);
+		r->up_shut = true;
+		mesh_response_read(r);
 		return false;
 	}
 	n = n < 0 ? 0 : n;
@@ -403,7 +407,7 @@ void mesh_request_pump(struct mesh_request *r)
 		mesh_request_abort(r); /* a body that will never be complete */
 		return;
 	}
-	if (!r->up || r->up->connecting || r->up->blocked)
+	if (!r->up || r->up->connecting || r->up->blocked || r->up_shut)
 		return;
 	if (!write_up(r))
 		return;

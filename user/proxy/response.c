@@ -131,7 +131,7 @@ static enum heads read_heads(struct mesh_request *r)
 /* Whether another request may follow on the upstream connection. */
 static bool up_reusable(const struct mesh_request *r)
 {
-	return r->answer.keep_alive && !r->tunnel && !r->up_eof && r->phase == MESH_PHASE_DONE &&
+	return r->answer.keep_alive && !r->tunnel && !r->up_eof && !r->up_shut && r->phase == MESH_PHASE_DONE &&
 	       r->up_head_sent == r->up_head.len && mesh_pipe_pending(&r->down->in) == 0 &&
 	       r->answer_phase == MESH_PHASE_DONE && mesh_pipe_unread(&r->out) == 0;
 }
