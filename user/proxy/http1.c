@@ -10,8 +10,9 @@
 enum {
 	METHOD_MAX = 64,
 	HEAD_BYTES = 60 * 1024,
-	LINE_SPARE = 8 * 1024,
 };
+
+static const size_t LINE_SPARE = 8 * 1024;
 
 const uint8_t mesh_http1_chars[256] = {
 	0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
@@ -141,8 +142,7 @@ void mesh_http1_head_init(struct mesh_http1_head *head, enum mesh_http1_kind kin
 	if (!head->limits.head_bytes)
 		head->limits.head_bytes = HEAD_BYTES;
 	if (!head->limits.line_bytes)
-		head->limits.line_bytes =
-			head->limits.head_bytes > LINE_SPARE ? head->limits.head_bytes - LINE_SPARE : 1;
+		head->limits.line_bytes = head->limits.head_bytes - MESH_MIN(head->limits.head_bytes / 2, LINE_SPARE);
 }
 
 /* The first line as far as it is there: the same verdict however it is cut. */

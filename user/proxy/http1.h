@@ -102,7 +102,7 @@ struct mesh_http1_field {
 };
 
 struct mesh_http1_limits {
-	size_t line_bytes;   /* request line; 0: 8 KiB less than head_bytes, at least 1 */
+	size_t line_bytes;   /* request line; 0: 8 KiB less than head_bytes, or half of it */
 	size_t head_bytes;   /* whole head; 0: 60 KiB */
 	uint64_t body_bytes; /* 0: unlimited */
 };

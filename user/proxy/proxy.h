@@ -37,7 +37,7 @@ struct mesh_proxy_opts {
 	uint64_t connect_timeout_ns; /* 0: 10 s, Istio's default */
 	uint64_t head_timeout_ns;    /* from a request's first byte to its complete head (408); 0: 60 s */
 	uint64_t stream_timeout_ns;  /* a request or tunnel in flight without any progress (408, 504); 0: 1 h */
-	size_t max_request_line;     /* 0: 8 KiB less than max_header_bytes */
+	size_t max_request_line;     /* 0: 8 KiB less than max_header_bytes, or half of it */
 	uint64_t max_body_bytes;     /* of a request (413); 0: unlimited */
 	const char *server_name;     /* "server:" of answers the mesh makes or passes without one; NULL: "sockmesh" */
 };
