@@ -248,7 +248,7 @@ WORLD(refused_endpoint_is_not_an_error_while_there_is_another, .workers = 1)
 	CHECK_INT(lab_stats(&px).flags_uf, 0);
 }
 
-WORLD(pool_of_an_endpoint_that_left, .workers = 2)
+WORLD(pool_of_an_endpoint_that_left, .workers = 1)
 {
 	mesh_auto_fd int fd = -1;
 
