@@ -3,6 +3,7 @@
 #include "store/call.h"
 
 #include "core/mem.h"
+#include "store/proto.h"
 
 static json_t *from_yaml(struct mesh_call *call)
 {
@@ -30,25 +31,34 @@ json_t *mesh_call_body(struct mesh_call *call)
 	const char *header = mesh_request_header(call->req, "Content-Type");
 	struct mesh_slice rest = mesh_slice_str(header ? header : ""), type;
 	mesh_auto_free char *error = NULL;
+	struct mesh_errs errs = {0};
 	json_t *obj;
 
 	mesh_slice_split(&rest, ';', &type);
 	type = mesh_slice_trim(type);
 	if (mesh_slice_eq(type, MESH_SLICE("application/yaml")))
 		return from_yaml(call);
+	if (mesh_slice_eq(type, MESH_SLICE("application/vnd.kubernetes.protobuf"))) {
+		obj = mesh_proto_decode(call->req->body, &error);
+		if (!obj)
+			mesh_call_bad_request(call, "%s", error);
+		return obj;
+	}
 	if (type.len && !mesh_slice_eq(type, MESH_SLICE("application/json"))) {
 		mesh_call_status(call, 415, "UnsupportedMediaType", json_object(),
 				 "the body of the request was in an unknown format - accepted media types include: "
-				 "application/json, application/yaml");
+				 "application/json, application/yaml, application/vnd.kubernetes.protobuf");
 		return NULL;
 	}
-	obj = mesh_js_load(call->req->body, &error);
-	if (!obj)
-		mesh_call_bad_request(call, "couldn't get version/kind; json parse error: %s", error);
-	else if (!json_is_object(obj)) {
+	if (mesh_json_parse(call->req->body, &obj, &errs, call->duplicates) < 0) {
+		mesh_call_bad_request(call, "couldn't get version/kind; json parse error: %s",
+				      errs.list.count ? errs.list.items[0].text : "");
+		obj = NULL;
+	} else if (!json_is_object(obj)) {
 		json_decref(obj);
 		obj = NULL;
-		mesh_call_bad_request(call, "couldn't get version/kind; json parse error: the body is not an object");
+		mesh_call_bad_request(call, "couldn't get version/kind; json parse error: json: cannot unmarshal %s into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }", "value");
 	}
+	mesh_errs_free(&errs);
 	return obj;
 }

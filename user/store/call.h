@@ -77,6 +77,7 @@ struct mesh_call {
 	enum mesh_shape shape;
 	const char *include_object;
 	bool dry_run;
+	struct mesh_errs *duplicates; /* keys that the body has twice; NULL: not asked for */
 };
 
 /* --- replies: each ends the call --- */
@@ -111,7 +112,7 @@ json_t *mesh_scale_of(struct mesh_call *call, const json_t *obj);
 json_t *mesh_partial_metadata(const json_t *obj);
 /** A Table of items (array, taken). */
 json_t *mesh_call_table(struct mesh_call *call, json_t *items, const char *rv, bool columns);
-/** The body as an object, or NULL after having replied. */
+/** The body as an object, or NULL after having replied. Keys that are there twice go to call->duplicates. */
 json_t *mesh_call_body(struct mesh_call *call);
 
 /* --- handlers --- */

@@ -37,13 +37,23 @@ static bool report_unknown(struct mesh_call *call, const struct mesh_errs *unkno
 static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 {
 	struct mesh_errs errs = {0}, warnings = {0}, unknown = {0};
+	struct mesh_buf why = {0};
 	bool ok;
 
+	if (mesh_object_decodable(call->kind, obj, &why) < 0) {
+		mesh_call_bad_request(call, "%s in version \"%s\" cannot be handled as a %s: %s", call->kind->kind, call->version,
+				      call->kind->kind, why.data);
+		mesh_buf_free(&why);
+		return false;
+	}
 	mesh_object_check(call->kind, obj, old, &errs, &warnings, &unknown);
 	mesh_vec_each (e, &unknown.list) { /* whatever its checker called it */
 		free(e->text);
 		e->text = mesh_xstrdup("unknown field");
 	}
+	if (call->duplicates)
+		mesh_vec_each (e, &call->duplicates->list)
+			mesh_errs_add(&unknown, "duplicate field")->path = mesh_xstrdup(e->path);
 	ok = report_unknown(call, &unknown);
 	if (ok) {
 		ok = errs.list.count == 0;
@@ -201,17 +211,19 @@ static void create(struct mesh_call *call, json_t *obj)
 
 void mesh_call_create(struct mesh_call *call)
 {
+	struct mesh_errs duplicates = {0};
 	json_t *obj;
 
 	if (strcmp(call->plural, "projectrequests") == 0) {
 		mesh_project_request(call);
 		return;
 	}
+	call->duplicates = &duplicates;
 	obj = mesh_call_body(call);
-	if (!obj)
-		return;
-	create(call, obj);
+	if (obj)
+		create(call, obj);
 	json_decref(obj);
+	mesh_errs_free(&duplicates);
 }
 
 struct mesh_entry *mesh_write_new(struct mesh_store *store, const char *group, const char *plural, json_t *obj)
@@ -366,31 +378,36 @@ static void update_scale(struct mesh_call *call, struct mesh_entry *e, const jso
 	json_decref(obj);
 }
 
+/* A custom resource is never overwritten blindly. */
+static bool has_version(struct mesh_call *call, const json_t *obj)
+{
+	struct mesh_errs errs = {0};
+
+	if ((call->kind->flags & MESH_KIND_BUILTIN) || mesh_js_str(obj, "metadata.resourceVersion")[0])
+		return true;
+	mesh_errs_add(&errs, "Invalid value: 0: must be specified for an update")->path =
+		mesh_xstrdup("metadata.resourceVersion");
+	mesh_call_invalid(call, call->name, &errs);
+	mesh_errs_free(&errs);
+	return false;
+}
+
 void mesh_call_update(struct mesh_call *call)
 {
-	json_t *obj = mesh_call_body(call);
-	struct mesh_entry *e;
+	struct mesh_errs duplicates = {0};
+	struct mesh_entry *e = mesh_state_get(call->res, call->ns, call->name);
+	json_t *obj;
 
-	if (!obj)
-		return;
-	e = mesh_state_get(call->res, call->ns, call->name);
-	if (!e) {
+	call->duplicates = &duplicates;
+	obj = mesh_call_body(call);
+	if (obj && !e)
 		mesh_call_not_found(call, call->name);
-	} else if (is_scale(call)) {
+	else if (obj && is_scale(call))
 		update_scale(call, e, obj);
-	} else if (fits_url(call, obj)) {
-		struct mesh_errs errs = {0};
-
-		if (!(call->kind->flags & MESH_KIND_BUILTIN) && !mesh_js_str(obj, "metadata.resourceVersion")[0]) {
-			mesh_errs_add(&errs, "Invalid value: 0: must be specified for an update")->path =
-				mesh_xstrdup("metadata.resourceVersion");
-			mesh_call_invalid(call, call->name, &errs);
-			mesh_errs_free(&errs);
-		} else {
-			update(call, e, obj);
-		}
-	}
+	else if (obj && fits_url(call, obj) && has_version(call, obj))
+		update(call, e, obj);
 	json_decref(obj);
+	mesh_errs_free(&duplicates);
 }
 
 struct mesh_entry *mesh_write_replace(struct mesh_store *store, struct mesh_entry *entry, json_t *obj)
