@@ -21,7 +21,7 @@ enum {
 	MESH_NAME_LEN = 48,       /* names for people, with the NUL; cut if longer */
 	MESH_DEST_MAX = 256,      /* weighted groups of a service: what the draw can search in */
 	MESH_DRAW_STEPS = 9,      /* halvings that reach one of MESH_DEST_MAX */
-	MESH_READ_TRIES = 4,      /* reads of a service entry that is being replaced */
+	MESH_READ_TRIES = 3,      /* reads of a service entry that is being replaced */
 };
 
 /* Map node: one entry; what holds for all pods. */
