@@ -19,7 +19,7 @@ class Api:
 
         server = field("server")
         self.host, self.port = re.match(r"https://\[?([^\]/]+?)\]?:(\d+)", server).groups()
-        self.context = ssl.create_default_context()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         with tempfile.TemporaryDirectory() as d:
             for key in ("certificate-authority", "client-certificate", "client-key"):
                 data, path = field(key + "-data"), os.path.join(d, key)
