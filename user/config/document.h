@@ -69,7 +69,9 @@ json_t *mesh_kind_crd(const struct mesh_kind *kind);             /* apiextension
 json_t *mesh_openapi_v3_index(void);                             /* GET /openapi/v3 */
 json_t *mesh_openapi_v3(const char *group, const char *version); /* NULL if not served */
 json_t *mesh_openapi_v2(void);
-void mesh_openapi_v2_protobuf(struct mesh_buf *out); /* gnostic openapi.v2.Document */
+/* gnostic openapi.v2.Document. Content-Type of the answer: application/com.github.proto-openapi.spec.v2.v1.0+protobuf
+ * (with the "@" that clients write in Accept, they cannot parse it). */
+void mesh_openapi_v2_protobuf(struct mesh_buf *out);
 /** meta.k8s.io/v1 Table of a kind for items (an array of objects). include_object: "Metadata", "Object" or "None". */
 json_t *mesh_table(const struct mesh_kind *kind, const json_t *items, const char *include_object, bool with_columns);
 

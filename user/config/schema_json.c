@@ -118,8 +118,9 @@ static json_t *field_json(enum mesh_dialect dialect, const struct mesh_field *f,
 	json_t *o = type_json(dialect, f->type, f, refs);
 
 	/* Beside a reference nothing else may stand in v3. */
-	if (json_object_get(o, "$ref") && dialect == MESH_DIALECT_V3)
-		o = f->help ? json_pack("{s:[o]}", "allOf", o) : o;
+	if (json_object_get(o, "$ref") && dialect == MESH_DIALECT_V3 &&
+	    (f->help || f->merge_key || (f->flags & MESH_FIELD_RETAIN_KEYS)))
+		o = json_pack("{s:[o]}", "allOf", o);
 	if (f->help)
 		set(o, "description", json_string(f->help));
 	if (json_object_get(o, "$ref"))
