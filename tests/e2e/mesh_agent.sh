@@ -8,7 +8,6 @@ PATH=$BUILD/apps:$PATH
 W=sma$$
 CG=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)/$W
 PIN=/sys/fs/bpf/sockmesh/$W
-API=127.90.$((RANDOM % 250 + 1)).$((RANDOM % 250 + 1)):6443
 NET=10.$((200 + RANDOM % 50)).$((RANDOM % 250))
 PIDS=()
 
@@ -29,15 +28,16 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 143' INT TERM HUP
 
-k() { kubectl --kubeconfig "$T/kubeconfig" "$@"; }
+k() { nsenter --net="/run/netns/$W-node" kubectl --kubeconfig "$T/kubeconfig" "$@"; }
+NS=coolapp
 put() { k apply --validate=false -f - > "$T/out" 2>&1 || fail "apply" "$(cat "$T/out")"; }
 in_pod() { # in_pod NAME COMMAND...
 	local pod=$1
 	shift
-	bash -c 'echo $$ > "$0/cgroup.procs" && exec ip netns exec "$@"' "$CG/pods/$pod" "$W-$pod" "$@"
+	bash -c 'echo $$ > "$0/cgroup.procs" && exec nsenter "$@"' "$CG/pods/$pod" --net="/run/netns/$W-$pod" "$@"
 }
 agent_start() {
-	bash -c 'echo $$ > "$0/cgroup.procs" && exec meshd agent "$@"' "$CG/agent" --node node-1 \
+	bash -c 'echo $$ > "$0/cgroup.procs" && exec nsenter "$@"' "$CG/agent" --net="/run/netns/$W-node" meshd agent --node node-1 \
 		--kubeconfig "$T/kubeconfig" --cgroup-root "$CG/pods" --pin-dir "$PIN" --socket "$T/agent.sock" \
 		>> "$T/agent.log" 2>&1 &
 	AGENT=$!
@@ -73,13 +73,13 @@ pod() {
 	put <<- EOF
 	apiVersion: v1
 	kind: Pod
-	metadata: {name: $name, namespace: coolapp, labels: {app: $app, version: $version}}
+	metadata: {name: $name, namespace: $NS, labels: {app: $app, version: $version, istio: ${app#istio-}}}
 	spec: {nodeName: node-1, containers: [{name: c, image: x}]}
 	EOF
 	pod_status "$n" "$name" "$ready"
 }
 pod_status() { # N NAME READY
-	k -n coolapp patch pod "$2" --subresource=status --type=merge -p "{\"status\": {\"phase\": \"Running\", \"podIP\":
+	k -n "$NS" patch pod "$2" --subresource=status --type=merge -p "{\"status\": {\"phase\": \"Running\", \"podIP\":
 		\"$NET.$1\", \"podIPs\": [{\"ip\": \"$NET.$1\"}], \"conditions\": [{\"type\": \"Ready\", \"status\": \"$3\"}]}}" \
 		> "$T/out" 2>&1 || fail "pod status" "$(cat "$T/out")"
 }
@@ -128,7 +128,7 @@ ip -n "$W-node" link add br0 type bridge
 ip -n "$W-node" addr add "$NET.254/24" dev br0
 ip -n "$W-node" link set br0 up
 ip -n "$W-node" link set lo up
-meshd control --embedded --data "$T/data" --listen "$API" --kubeconfig-out "$T/kubeconfig" > "$T/control.log" 2>&1 &
+nsenter --net="/run/netns/$W-node" meshd control --embedded --data "$T/data" --listen "$NET.254:6443" --kubeconfig-out "$T/kubeconfig" > "$T/control.log" 2>&1 &
 PIDS+=($!)
 eventually 10 test -s "$T/kubeconfig"
 eventually 10 k get ns istio-system
@@ -236,6 +236,31 @@ same "a subset without ready pods: 503" "$(get -w '%{http_code}' "http://$VIP:80
 pod_status 2 catalog-1 True
 eventually 5 in_force pods catalog-1
 
+# The edge of the mesh: a gateway in a pod of its own.
+eventually 5 k -n istio-system get svc istio-ingressgateway
+NS=istio-system
+POD_NAME=gw POD_NAMESPACE=istio-system pod 5 gw istio-ingressgateway v1 True meshd gateway --kubeconfig "$T/kubeconfig"
+NS=coolapp
+put <<- EOF
+apiVersion: networking.istio.io/v1beta1
+kind: Gateway
+metadata: {name: ingress-gateway, namespace: coolapp}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1beta1
+kind: VirtualService
+metadata: {name: ingress-gateway, namespace: coolapp}
+spec:
+  hosts: ['*']
+  gateways: [ingress-gateway]
+  http: [{match: [{uri: {exact: /}}], route: [{destination: {host: catalog, port: {number: 8080}}}]}]
+EOF
+outside() { nsenter --net="/run/netns/$W-node" curl -s -m 5 "$@"; }
+check "a gateway becomes ready" eventually 5 outside -f "http://$NET.5:15021/healthz/ready"
+check "and listens on the container port of its Service" eventually 5 outside -f "http://$NET.5:8080/"
+same "what matches is routed" "$(outside "http://$NET.5:8080/" | grep -o 'catalog v[12]' | head -1 | cut -c1-7)" catalog
+same "what does not is 404" "$(outside -o /dev/null -w '%{http_code}' "http://$NET.5:8080/other")" 404
+
 # Out of the roll and in again, running pods all the while.
 k -n istio-system patch smmr default --type=merge -p '{"spec": {"members": []}}' > /dev/null
 check "leaving the roll releases running pods" eventually 5 released 1
@@ -267,6 +292,6 @@ wait $FLOW
 same "an L4 flow went on all the while" "$(tail -1 "$T/flow")" "all 200"
 
 eventually 5 k -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type=="InForce")].status}'
-same "status says when it is in force" "$(eventually 5 sh -c "kubectl --kubeconfig $T/kubeconfig -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type==\"InForce\")].status}' | grep True"; echo "$OUT")" True
+same "status says when it is in force" "$(eventually 5 sh -c "nsenter --net=/run/netns/$W-node kubectl --kubeconfig $T/kubeconfig -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type==\"InForce\")].status}' | grep True"; echo "$OUT")" True
 [ $failed -eq 0 ] || sed 's/^/    agent: /' "$T/agent.log" | tail -30
 exit $failed
