@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pod's life on its node: sandbox, address into the API, the agent's word, init containers, containers, and
+ * the way back. Each step looks at what is and does the next thing; nothing waits.
+ */
+#include "lab/node.h"
+
+#include "core/log.h"
+#include "core/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+enum {
+	SANDBOX_RETRY_S = 1,
+	AGENT_TIMEOUT_MS = 2500,
+	REMOVE_RETRY_MS = 10,
+	FIRST_HOST = 2,
+	LAST_HOST = 254,
+};
+
+static void pod_due(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	(void)loop;
+	mesh_pod_step(mesh_container_of(timer, struct mesh_pod, timer));
+}
+
+static void step_in(struct mesh_pod *pod, uint64_t delay_ns)
+{
+	mesh_timer_set(pod->node->loop, &pod->timer, delay_ns);
+}
+
+bool mesh_pod_stopping(const struct mesh_pod *pod)
+{
+	return pod->forgotten || mesh_lab_deleting(pod->obj);
+}
+
+struct mesh_pod *mesh_pod_find(const struct mesh_node *node, const char *ns, const char *name)
+{
+	mesh_map_each (e, &node->by_uid) {
+		struct mesh_pod *pod = e->value;
+
+		if (strcmp(pod->ns, ns) == 0 && strcmp(pod->name, name) == 0)
+			return pod;
+	}
+	return NULL;
+}
+
+static char *state_file(const struct mesh_pod *pod)
+{
+	return mesh_lab_path(&pod->node->lab, "node-%u/pods/%s.json", pod->node->number, pod->uid);
+}
+
+static char *pod_cgroup(const struct mesh_pod *pod)
+{
+	return mesh_lab_cgroup_path(&pod->node->lab, "node-%u/pods/%s", pod->node->number, pod->uid);
+}
+
+static json_t *pid_json(const struct mesh_lab_pid *p)
+{
+	return json_pack("{s:i, s:I}", "pid", (int)p->pid, "start", (json_int_t)p->start);
+}
+
+static json_t *container_json(const struct mesh_container *c)
+{
+	mesh_auto_free char *cgroup = mesh_container_cgroup(c);
+	json_t *o = json_pack("{s:s, s:b, s:b, s:i, s:s, s:s, s:o, s:o, s:i, s:I, s:I, s:i, s:i, s:s, s:b}", "name",
+			      c->name, "init", c->init, "sidecar", c->sidecar, "state", (int)c->state, "reason",
+			      c->reason, "id", c->id, "shim", pid_json(&c->shim), "process", pid_json(&c->process),
+			      "restarts", (int)c->restarts, "startedAt", (json_int_t)c->started_at, "finishedAt",
+			      (json_int_t)c->finished_at, "exitCode", c->exit_code, "backoff", (int)c->backoff_s,
+			      "cgroup", cgroup, "ready", c->ready);
+
+	if (c->env)
+		json_object_set(o, "env", c->env);
+	if (c->last_state)
+		json_object_set(o, "lastState", c->last_state);
+	return o;
+}
+
+void mesh_pod_save(const struct mesh_pod *pod)
+{
+	mesh_auto_free char *file = state_file(pod), *text = NULL;
+	json_t *containers = json_array(), *o;
+
+	for (size_t i = 0; i < pod->count; i++)
+		json_array_append_new(containers, container_json(&pod->containers[i]));
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:s, s:o}", "namespace", pod->ns, "name",
+		      pod->name, "uid", pod->uid, "ip", pod->sandbox.ip, "ip6", pod->sandbox.ip6, "netns",
+		      pod->sandbox.netns, "veth", pod->sandbox.veth, "host", (int)pod->sandbox.host, "pause",
+		      (int)pod->sandbox.pause.pid, "pauseProcess", pid_json(&pod->sandbox.pause), "startTime",
+		      pod->start_time, "containers", containers);
+	text = json_dumps(o, JSON_INDENT(1));
+	json_decref(o);
+	if (text && mesh_file_write(file, mesh_slice_str(text), 0600) < 0)
+		mesh_error("%s: cannot be written", file);
+}
+
+static void add_containers(struct mesh_pod *pod)
+{
+	const json_t *lists[2] = {mesh_lab_at(pod->obj, "spec.initContainers"),
+				  mesh_lab_at(pod->obj, "spec.containers")};
+	size_t at = 0, i;
+	json_t *spec;
+
+	pod->count = json_array_size(lists[0]) + json_array_size(lists[1]);
+	pod->containers = mesh_xcalloc(pod->count + 1, sizeof(*pod->containers));
+	for (int k = 0; k < 2; k++) {
+		json_array_foreach(lists[k], i, spec)
+		{
+			struct mesh_container *c = &pod->containers[at++];
+
+			c->pod = pod;
+			c->name = mesh_xstrdup(mesh_lab_text(spec, "name"));
+			c->init = k == 0;
+			c->sidecar = c->init && mesh_lab_is(spec, "restartPolicy", "Always");
+			snprintf(c->reason, sizeof(c->reason), "%s",
+				 c->init || json_array_size(lists[0]) == 0 ? "ContainerCreating" : "PodInitializing");
+		}
+	}
+}
+
+static void container_due(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	(void)loop;
+	mesh_container_start(mesh_container_of(timer, struct mesh_container, timer));
+}
+
+static struct mesh_pod *pod_new(struct mesh_node *node, json_t *obj)
+{
+	struct mesh_pod *pod = mesh_xcalloc(1, sizeof(*pod));
+
+	pod->node = node;
+	pod->obj = json_incref(obj);
+	pod->uid = mesh_xstrdup(mesh_lab_text(obj, "metadata.uid"));
+	pod->ns = mesh_xstrdup(mesh_lab_text(obj, "metadata.namespace"));
+	pod->name = mesh_xstrdup(mesh_lab_text(obj, "metadata.name"));
+	pod->timer.fn = pod_due;
+	pod->agent.fd = -1;
+	mesh_lab_time(time(NULL), pod->start_time);
+	add_containers(pod);
+	for (size_t i = 0; i < pod->count; i++)
+		pod->containers[i].timer.fn = container_due;
+	mesh_map_put_str(&node->by_uid, pod->uid, pod);
+	return pod;
+}
+
+static void pod_free(struct mesh_pod *pod)
+{
+	struct mesh_node *node = pod->node;
+
+	mesh_map_remove_str(&node->by_uid, pod->uid);
+	if (pod->sandbox.host)
+		node->hosts[pod->sandbox.host] = false;
+	for (size_t i = 0; i < pod->count; i++)
+		mesh_container_clear(&pod->containers[i]);
+	mesh_timer_remove(node->loop, &pod->timer);
+	mesh_timer_remove(node->loop, &pod->agent_timer);
+	mesh_timer_remove(node->loop, &pod->token_timer);
+	mesh_io_remove(node->loop, &pod->agent);
+	mesh_cleanup_fd(&pod->agent.fd);
+	json_decref(pod->obj);
+	json_decref(pod->conditions);
+	json_decref(pod->reported);
+	free(pod->containers);
+	free(pod->uid);
+	free(pod->ns);
+	free(pod->name);
+	free(pod);
+}
+
+static unsigned take_host(struct mesh_node *node)
+{
+	for (unsigned n = FIRST_HOST; n <= LAST_HOST; n++) {
+		unsigned host =
+			node->next_host < FIRST_HOST || node->next_host > LAST_HOST ? FIRST_HOST : node->next_host;
+
+		node->next_host = host + 1;
+		if (!node->hosts[host]) {
+			node->hosts[host] = true;
+			return host;
+		}
+	}
+	return 0;
+}
+
+static int make_sandbox(struct mesh_pod *pod)
+{
+	struct mesh_node *node = pod->node;
+	mesh_auto_free char *cgroup = pod_cgroup(pod), *dir = mesh_pod_dir(pod);
+	mesh_auto_free char *resolv = mesh_xasprintf("%s/resolv.conf", dir), *hosts = mesh_xasprintf("%s/hosts", dir),
+			    *account = mesh_xasprintf("%s/serviceaccount", dir);
+	const char *hostname = mesh_lab_text(pod->obj, "spec.hostname");
+	struct mesh_lab_sandbox_spec spec = {
+		.uid = pod->uid, .cgroup = cgroup, .resolv_conf = resolv, .hosts = hosts, .service_account = account};
+	int r;
+
+	spec.hostname = *hostname ? hostname : pod->name;
+	pod->sandbox.node = node->number;
+	pod->sandbox.host = take_host(node);
+	if (!pod->sandbox.host)
+		return -EADDRNOTAVAIL;
+	mesh_lab_pod_ip(&node->lab, node->number, pod->sandbox.host, pod->sandbox.ip);
+	r = mesh_pod_files(pod);
+	if (r == 0)
+		r = mesh_lab_sandbox_make(&node->lab, &spec, node->netns, &pod->sandbox);
+	if (r < 0) {
+		node->hosts[pod->sandbox.host] = false;
+		memset(&pod->sandbox, 0, sizeof(pod->sandbox));
+	}
+	return r;
+}
+
+static void step_new(struct mesh_pod *pod)
+{
+	int r = make_sandbox(pod);
+
+	if (r < 0) {
+		mesh_node_event(pod, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s",
+				strerror(-r));
+		step_in(pod, MESH_SEC(SANDBOX_RETRY_S));
+		return;
+	}
+	pod->stage = MESH_POD_ADDRESSED;
+	mesh_pod_save(pod);
+	mesh_pod_token(pod);
+	mesh_pod_report(pod);
+}
+
+static void agent_answered(struct mesh_pod *pod)
+{
+	mesh_timer_remove(pod->node->loop, &pod->agent_timer);
+	mesh_io_remove(pod->node->loop, &pod->agent);
+	mesh_cleanup_fd(&pod->agent.fd);
+	if (pod->stage != MESH_POD_GUARDED)
+		return;
+	pod->stage = MESH_POD_STARTED;
+	mesh_pod_step(pod);
+}
+
+static void agent_ready(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
+{
+	struct mesh_pod *pod = mesh_container_of(io, struct mesh_pod, agent);
+	char text[1024];
+	ssize_t n = recv(io->fd, text, sizeof(text), 0);
+
+	(void)loop;
+	(void)events;
+	if (n < 0 && errno == EAGAIN)
+		return;
+	agent_answered(pod);
+}
+
+static void agent_slow(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	struct mesh_pod *pod = mesh_container_of(timer, struct mesh_pod, agent_timer);
+
+	(void)loop;
+	mesh_warn("%s/%s: the agent did not answer in time", pod->ns, pod->name);
+	agent_answered(pod);
+}
+
+/* Asks the agent to decide about the pod before its containers run. No agent: no waiting. */
+static void ask_agent(struct mesh_pod *pod)
+{
+	mesh_auto_free char *path = mesh_lab_path(&pod->node->lab, "node-%u.sock", pod->node->number);
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	char text[160];
+	int len = snprintf(text, sizeof(text), "{\"cmd\":\"wait-pod\",\"ip\":\"%s\",\"timeoutMs\":2000}\n",
+			   pod->sandbox.ip);
+
+	pod->stage = MESH_POD_GUARDED;
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	pod->agent.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	pod->agent.fn = agent_ready;
+	pod->agent_timer.fn = agent_slow;
+	if (pod->agent.fd < 0 || connect(pod->agent.fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    send(pod->agent.fd, text, (size_t)len, MSG_NOSIGNAL) != len ||
+	    mesh_io_set(pod->node->loop, &pod->agent, EPOLLIN) < 0) {
+		agent_answered(pod);
+		return;
+	}
+	mesh_timer_set(pod->node->loop, &pod->agent_timer, MESH_MS(AGENT_TIMEOUT_MS));
+}
+
+/* The next init container that has not done its work; NULL when all have. */
+static struct mesh_container *next_init(struct mesh_pod *pod)
+{
+	for (size_t i = 0; i < pod->count; i++) {
+		struct mesh_container *c = &pod->containers[i];
+
+		if (!c->init)
+			return NULL;
+		if (c->sidecar ? c->state != MESH_CONTAINER_RUNNING || !c->started
+			       : c->state != MESH_CONTAINER_TERMINATED || c->exit_code != 0)
+			return c;
+	}
+	return NULL;
+}
+
+static bool untouched(const struct mesh_container *c)
+{
+	return c->state == MESH_CONTAINER_WAITING && c->timer.heap_at == 0 && !c->id[0];
+}
+
+static void step_started(struct mesh_pod *pod)
+{
+	struct mesh_container *init = next_init(pod);
+
+	if (init) {
+		if (untouched(init))
+			mesh_container_start(init);
+		return;
+	}
+	for (size_t i = 0; i < pod->count; i++)
+		if (!pod->containers[i].init && untouched(&pod->containers[i]))
+			mesh_container_start(&pod->containers[i]);
+}
+
+/* All that runs is told to end. Returns false when nothing runs any more. */
+static bool stop_containers(struct mesh_pod *pod)
+{
+	unsigned grace = (unsigned)mesh_lab_int(pod->obj, "metadata.deletionGracePeriodSeconds", 30);
+	bool running = false;
+
+	if (pod->forgotten)
+		grace = 0;
+	for (size_t i = 0; i < pod->count; i++) {
+		struct mesh_container *c = &pod->containers[i];
+		mesh_auto_free char *why = mesh_xasprintf("Stopping container %s", c->name);
+
+		mesh_timer_remove(pod->node->loop, &c->timer);
+		if (c->state != MESH_CONTAINER_RUNNING)
+			continue;
+		running = true;
+		mesh_container_stop(c, grace, why);
+	}
+	return running;
+}
+
+static bool remove_sandbox(struct mesh_pod *pod)
+{
+	mesh_auto_free char *cgroup = pod_cgroup(pod), *dir = mesh_pod_dir(pod), *file = state_file(pod);
+
+	mesh_lab_sandbox_remove(&pod->sandbox, cgroup, pod->node->netns);
+	waitpid(pod->sandbox.pause.pid > 0 ? pod->sandbox.pause.pid : -2, NULL, WNOHANG);
+	if (mesh_lab_cgroup_try_remove(cgroup) < 0)
+		return false;
+	mesh_lab_rmtree(dir);
+	unlink(file);
+	return true;
+}
+
+static void deleted(void *arg, const struct mesh_kube_response *r)
+{
+	struct mesh_node *node = ((void **)arg)[0];
+	struct mesh_pod *pod = mesh_map_get_str(&node->by_uid, ((char **)arg)[1]);
+
+	free(((char **)arg)[1]);
+	free(arg);
+	if (!pod)
+		return;
+	if (r->status == 200 || r->status == 404 || r->status == 409)
+		pod_free(pod);
+	else
+		step_in(pod, MESH_SEC(1));
+}
+
+static void delete_in_api(struct mesh_pod *pod)
+{
+	mesh_auto_free char *path = mesh_xasprintf("/api/v1/namespaces/%s/pods/%s", pod->ns, pod->name);
+	json_t *body = json_pack("{s:s, s:s, s:i, s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions",
+				 "gracePeriodSeconds", 0, "preconditions", "uid", pod->uid);
+	void **arg = mesh_xcalloc(2, sizeof(void *));
+
+	arg[0] = pod->node;
+	arg[1] = mesh_xstrdup(pod->uid);
+	mesh_kube_send(pod->node->kube, "DELETE", path, body, NULL, NULL, deleted, arg);
+	json_decref(body);
+}
+
+static void step_stopping(struct mesh_pod *pod)
+{
+	if (pod->stage < MESH_POD_STOPPING) {
+		pod->stage = MESH_POD_STOPPING;
+		mesh_io_remove(pod->node->loop, &pod->agent);
+		mesh_timer_remove(pod->node->loop, &pod->agent_timer);
+	}
+	if (pod->stage == MESH_POD_STOPPING) {
+		if (stop_containers(pod))
+			return;
+		pod->stage = MESH_POD_REPORTED;
+		if (!pod->forgotten)
+			mesh_pod_report(pod);
+	}
+	if (pod->stage == MESH_POD_REPORTED) {
+		if (!pod->forgotten && (pod->report_busy || pod->report_dirty))
+			return;
+		if (!remove_sandbox(pod)) {
+			step_in(pod, MESH_MS(REMOVE_RETRY_MS));
+			return;
+		}
+		pod->stage = MESH_POD_GONE;
+	}
+	if (pod->forgotten)
+		pod_free(pod);
+	else
+		delete_in_api(pod);
+}
+
+void mesh_pod_step(struct mesh_pod *pod)
+{
+	const char *phase = mesh_lab_text(pod->obj, "status.phase");
+
+	if (mesh_pod_stopping(pod)) {
+		step_stopping(pod);
+		return;
+	}
+	if (pod->stage == MESH_POD_NEW) {
+		if (strcmp(phase, "Succeeded") != 0 && strcmp(phase, "Failed") != 0)
+			step_new(pod);
+		return;
+	}
+	if (pod->stage == MESH_POD_ADDRESSED && !pod->report_busy && !pod->report_dirty && !pod->token_asked)
+		ask_agent(pod);
+	if (pod->stage == MESH_POD_STARTED)
+		step_started(pod);
+}
+
+void mesh_pod_container_gone(struct mesh_container *c)
+{
+	struct mesh_pod *pod = c->pod;
+	const char *policy = mesh_lab_text(pod->obj, "spec.restartPolicy");
+	bool again = strcmp(policy, "Never") != 0 && !(strcmp(policy, "OnFailure") == 0 && c->exit_code == 0);
+	unsigned ran = (unsigned)(c->finished_at - c->started_at);
+
+	if (c->init && !c->sidecar)
+		again = c->exit_code != 0 && strcmp(policy, "Never") != 0;
+	if (c->sidecar)
+		again = true;
+	mesh_pod_save(pod);
+	mesh_pod_report(pod);
+	if (mesh_pod_stopping(pod) || !again) {
+		mesh_pod_step(pod);
+		return;
+	}
+	c->backoff_s = mesh_container_backoff(c->restarts, c->backoff_s, ran);
+	c->restarts++;
+	if (c->backoff_s) {
+		/* The state stays terminated in lastState; what is seen is the waiting. */
+		char message[512];
+		int code = c->exit_code;
+
+		snprintf(message, sizeof(message), "back-off %us restarting failed container=%s pod=%s_%s(%s)",
+			 c->backoff_s, c->name, pod->name, pod->ns, pod->uid);
+		mesh_node_event(pod, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)",
+				c->name, pod->name, pod->ns, pod->uid);
+		mesh_container_wait(c, "CrashLoopBackOff", message);
+		c->exit_code = code;
+	}
+	mesh_timer_set(pod->node->loop, &c->timer, c->backoff_s ? MESH_SEC(c->backoff_s) : MESH_MS(20));
+}
+
+void mesh_pod_seen(struct mesh_node *node, json_t *obj)
+{
+	struct mesh_pod *pod = mesh_map_get_str(&node->by_uid, mesh_lab_text(obj, "metadata.uid"));
+
+	if (!pod) {
+		struct mesh_pod *old = mesh_pod_find(node, mesh_lab_text(obj, "metadata.namespace"),
+						     mesh_lab_text(obj, "metadata.name"));
+
+		if (old && !old->forgotten) { /* deleted and made again while we did not look */
+			old->forgotten = true;
+			mesh_pod_step(old);
+		}
+		pod = pod_new(node, obj);
+	} else {
+		json_t *old = pod->obj;
+
+		pod->obj = json_incref(obj);
+		json_decref(old);
+	}
+	if (pod->stage == MESH_POD_NEW || mesh_lab_deleting(obj))
+		mesh_pod_step(pod);
+}
+
+void mesh_pod_unseen(struct mesh_node *node, json_t *obj)
+{
+	struct mesh_pod *pod = mesh_map_get_str(&node->by_uid, mesh_lab_text(obj, "metadata.uid"));
+
+	if (!pod)
+		return;
+	pod->forgotten = true;
+	if (pod->stage != MESH_POD_GONE)
+		mesh_pod_step(pod);
+	else
+		pod_free(pod);
+}
+
+static void pid_from(const json_t *o, struct mesh_lab_pid *ret)
+{
+	ret->pid = (pid_t)mesh_lab_int(o, "pid", 0);
+	ret->start = (uint64_t)mesh_lab_int(o, "start", 0);
+}
+
+static void restore_container(struct mesh_container *c, const json_t *o)
+{
+	c->init = json_is_true(json_object_get(o, "init"));
+	c->sidecar = json_is_true(json_object_get(o, "sidecar"));
+	c->state = (enum mesh_container_state)mesh_lab_int(o, "state", 0);
+	snprintf(c->reason, sizeof(c->reason), "%s", mesh_lab_text(o, "reason"));
+	snprintf(c->id, sizeof(c->id), "%s", mesh_lab_text(o, "id"));
+	pid_from(json_object_get(o, "shim"), &c->shim);
+	pid_from(json_object_get(o, "process"), &c->process);
+	c->restarts = (unsigned)mesh_lab_int(o, "restarts", 0);
+	c->backoff_s = (unsigned)mesh_lab_int(o, "backoff", 0);
+	c->started_at = mesh_lab_int(o, "startedAt", 0);
+	c->finished_at = mesh_lab_int(o, "finishedAt", 0);
+	c->exit_code = (int)mesh_lab_int(o, "exitCode", 0);
+	c->ready = c->started = json_is_true(json_object_get(o, "ready"));
+	c->env = json_incref(json_object_get(o, "env"));
+	c->last_state = json_incref(json_object_get(o, "lastState"));
+	if (c->state == MESH_CONTAINER_WAITING)
+		c->id[0] = 0; /* so that it is started */
+}
+
+/* A stand-in for the object until the API gives it. */
+static json_t *minimal_object(const json_t *o)
+{
+	return json_pack("{s:{s:s, s:s, s:s}}", "metadata", "namespace", mesh_lab_text(o, "namespace"), "name",
+			 mesh_lab_text(o, "name"), "uid", mesh_lab_text(o, "uid"));
+}
+
+static void restore_pod(struct mesh_node *node, const json_t *o)
+{
+	json_t *obj = minimal_object(o), *list = json_object_get(o, "containers");
+	struct mesh_pod *pod = pod_new(node, obj);
+
+	json_decref(obj);
+	pod->sandbox.node = node->number;
+	pod->sandbox.host = (unsigned)mesh_lab_int(o, "host", 0) & 255;
+	node->hosts[pod->sandbox.host] = true;
+	snprintf(pod->sandbox.netns, sizeof(pod->sandbox.netns), "%s", mesh_lab_text(o, "netns"));
+	snprintf(pod->sandbox.ip, sizeof(pod->sandbox.ip), "%s", mesh_lab_text(o, "ip"));
+	snprintf(pod->sandbox.ip6, sizeof(pod->sandbox.ip6), "%s", mesh_lab_text(o, "ip6"));
+	snprintf(pod->sandbox.veth, sizeof(pod->sandbox.veth), "%s", mesh_lab_text(o, "veth"));
+	snprintf(pod->start_time, sizeof(pod->start_time), "%s", mesh_lab_text(o, "startTime"));
+	pid_from(json_object_get(o, "pauseProcess"), &pod->sandbox.pause);
+	pod->count = json_array_size(list);
+	free(pod->containers);
+	pod->containers = mesh_xcalloc(pod->count + 1, sizeof(*pod->containers));
+	for (size_t i = 0; i < pod->count; i++) {
+		const json_t *item = json_array_get(list, i);
+
+		pod->containers[i].pod = pod;
+		pod->containers[i].timer.fn = container_due;
+		pod->containers[i].name = mesh_xstrdup(mesh_lab_text(item, "name"));
+		restore_container(&pod->containers[i], item);
+	}
+	pod->stage = MESH_POD_STARTED;
+}
+
+void mesh_pods_restore(struct mesh_node *node)
+{
+	mesh_auto_free char *dir = mesh_lab_path(&node->lab, "node-%u/pods", node->number);
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		mesh_auto_free char *path = mesh_xasprintf("%s/%s", dir, e->d_name);
+		size_t len = strlen(e->d_name);
+		json_t *o = len > 5 && strcmp(e->d_name + len - 5, ".json") == 0 ? json_load_file(path, 0, NULL) : NULL;
+
+		if (o && *mesh_lab_text(o, "uid"))
+			restore_pod(node, o);
+		json_decref(o);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* A pod that was running before: its containers are followed, those that ended meanwhile are dealt with. */
+static void resume(struct mesh_pod *pod)
+{
+	if (!mesh_lab_pid_alive(&pod->sandbox.pause)) {
+		mesh_warn("%s/%s: its sandbox is gone; all of it starts again", pod->ns, pod->name);
+		mesh_pod_new_sandbox(pod);
+		return;
+	}
+	for (size_t i = 0; i < pod->count; i++)
+		mesh_container_adopt(&pod->containers[i]);
+	mesh_pod_token(pod);
+	mesh_pod_report(pod);
+	mesh_pod_step(pod);
+}
+
+void mesh_pods_listed(struct mesh_node *node)
+{
+	MESH_VEC(struct mesh_pod *) all = {0};
+
+	mesh_map_each (e, &node->by_uid)
+		mesh_vec_push(&all, e->value);
+	mesh_vec_each (item, &all) {
+		struct mesh_pod *pod = *item;
+
+		if (pod->stage == MESH_POD_NEW || pod->listed)
+			continue;
+		pod->listed = true;
+		if (!mesh_lab_at(pod->obj, "spec"))
+			pod->forgotten = true;
+		if (pod->forgotten || mesh_lab_deleting(pod->obj)) {
+			for (size_t i = 0; i < pod->count; i++)
+				mesh_container_adopt(&pod->containers[i]);
+			mesh_pod_step(pod);
+		} else {
+			resume(pod);
+		}
+	}
+	mesh_vec_free(&all);
+}
+
+void mesh_pod_new_sandbox(struct mesh_pod *pod)
+{
+	mesh_auto_free char *cgroup = pod_cgroup(pod);
+
+	mesh_lab_sandbox_remove(&pod->sandbox, cgroup, pod->node->netns);
+	pod->node->hosts[pod->sandbox.host] = false;
+	memset(&pod->sandbox, 0, sizeof(pod->sandbox));
+	for (size_t i = 0; i < pod->count; i++) {
+		struct mesh_container *c = &pod->containers[i];
+
+		c->restarts += c->state == MESH_CONTAINER_RUNNING;
+		mesh_container_wait(c, "ContainerCreating", "");
+		c->id[0] = 0;
+		c->shim.pid = c->process.pid = 0;
+	}
+	pod->stage = MESH_POD_NEW;
+	mesh_pod_step(pod);
+}
