@@ -134,7 +134,7 @@ char *mesh_node_rules(const struct mesh_lab_cache *services, const struct mesh_l
 	mesh_buf_str(&out,
 		     "\tchain pods {\n\t\ttype nat hook prerouting priority dstnat;\n"
 		     "\t\tip daddr . meta l4proto . th dport vmap @services\n\t}\n"
-		     "\tchain node {\n\t\ttype nat hook output priority dstnat;\n"
+		     "\tchain node {\n\t\ttype nat hook output priority -100;\n"
 		     "\t\tip daddr . meta l4proto . th dport vmap @services\n\t}\n"
 		     "\tchain self {\n\t\ttype nat hook postrouting priority srcnat;\n"
 		     "\t\tip saddr . ip daddr @hairpin masquerade\n\t}\n"
