@@ -29,7 +29,8 @@ static __always_inline int is_live(struct sock_common *skc)
 
 static __always_inline int is_to_endpoint(struct sock_common *skc)
 {
-	struct addr to = {.port = bpf_ntohs(skc->skc_dport)};
+	/* Port 0 asks for all of an address's. */
+	struct addr to = {.port = endpoint_port ? bpf_ntohs(skc->skc_dport) : 0};
 
 	if (skc->skc_family == AF_INET) {
 		set_v4(to.ip, skc->skc_daddr);

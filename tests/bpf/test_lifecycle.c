@@ -329,6 +329,9 @@ static void check_end_flows(bool netlink)
 	CHECK_INT(pod_echo(&w.pods[0], c[1].fd), 0);
 	CHECK_INT(pod_echo(&w.pods[0], c[2].fd), 1);
 	CHECK_INT(pod_echo(&w.pods[0], c[3].fd), 1);
+	a = w.pods[2].ip4; /* port 0: all */
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, w.pods[0].cookie, &a), 1);
+	CHECK_INT(pod_echo(&w.pods[0], c[2].fd), 0);
 	world_free(&w);
 }
 
