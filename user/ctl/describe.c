@@ -10,6 +10,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+struct said {
+	size_t all, since_gap; /* objects; those since an empty line was printed for another reason */
+};
+
 static json_t *items_at(struct mesh_ctl *ctl, const char *path)
 {
 	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
@@ -93,7 +97,7 @@ static void describe_kind(struct mesh_ctl *ctl, struct mesh_tabs *t, const char 
 	json_decref(more);
 }
 
-static void describe_one(struct mesh_ctl *ctl, const json_t *obj, size_t *printed)
+static void describe_one(struct mesh_ctl *ctl, const json_t *obj, struct said *said)
 {
 	struct mesh_tabs t = {.padding = 2};
 	mesh_auto(mesh_buf_free) struct mesh_buf out = {0};
@@ -108,13 +112,14 @@ static void describe_one(struct mesh_ctl *ctl, const json_t *obj, size_t *printe
 	}
 	mesh_tabs_flush(&t, &out);
 	mesh_tabs_free(&t);
-	if ((*printed)++)
+	said->all++;
+	if (said->since_gap++)
 		fputs("\n\n", stdout);
 	fwrite(out.data ? out.data : "", 1, out.len, stdout);
 }
 
 /* No object has that very name: those that begin with it are meant. */
-static bool describe_prefix(struct mesh_ctl *ctl, const struct mesh_target *t, const char *ns, size_t *printed)
+static bool describe_prefix(struct mesh_ctl *ctl, const struct mesh_target *t, const char *ns, struct said *said)
 {
 	struct mesh_target all = {t->resource, NULL};
 	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
@@ -128,30 +133,30 @@ static bool describe_prefix(struct mesh_ctl *ctl, const struct mesh_target *t, c
 	{
 		if (strncmp(mesh_meta(item, "name"), t->name, strlen(t->name)) != 0)
 			continue;
-		describe_one(ctl, item, printed);
-		*printed = 0;
+		describe_one(ctl, item, said);
+		said->since_gap = 0;
 		putchar('\n');
 		any = true;
 	}
 	return any;
 }
 
-static void describe_target(struct mesh_ctl *ctl, const struct mesh_target *t, const char *ns, size_t *printed)
+static void describe_target(struct mesh_ctl *ctl, const struct mesh_target *t, const char *ns, struct said *said)
 {
 	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
 	const json_t *item;
 	size_t i;
 
 	if (mesh_fetch(ctl, t, ns, false, &a) < 0) {
-		if (a.status == 404 && t->name && describe_prefix(ctl, t, ns, printed))
+		if (a.status == 404 && t->name && describe_prefix(ctl, t, ns, said))
 			return;
 		mesh_ctl_fail(ctl, &a, NULL);
 		return;
 	}
 	if (t->name)
-		describe_one(ctl, a.body, printed);
+		describe_one(ctl, a.body, said);
 	else
-		json_array_foreach(json_object_get(a.body, "items"), i, item) describe_one(ctl, item, printed);
+		json_array_foreach(json_object_get(a.body, "items"), i, item) describe_one(ctl, item, said);
 }
 
 int mesh_ctl_run_describe(struct mesh_ctl *ctl, const struct mesh_flags *f)
@@ -159,22 +164,22 @@ int mesh_ctl_run_describe(struct mesh_ctl *ctl, const struct mesh_flags *f)
 	mesh_auto(mesh_targets_free) struct mesh_targets t = {0};
 	mesh_auto(mesh_inputs_free) struct mesh_inputs in = {0};
 	const char *ns = f->all_namespaces ? NULL : ctl->namespace;
-	size_t printed = 0;
+	struct said said = {0};
 
 	if (f->files.list.count) {
 		mesh_inputs_read(ctl, "describe", false, &in);
 		mesh_vec_each (i, &in.list) {
 			struct mesh_target one = {i->resource, mesh_meta(i->obj, "name")};
 
-			describe_target(ctl, &one, mesh_namespace_of(i->obj), &printed);
+			describe_target(ctl, &one, mesh_namespace_of(i->obj), &said);
 		}
 		return ctl->failed;
 	}
 	if (mesh_targets_parse(ctl, f->args.list.items, f->args.list.count, false, &t) < 0)
 		return 1;
 	mesh_vec_each (one, &t.list)
-		describe_target(ctl, one, ns, &printed);
-	if (printed == 0 && !ctl->failed) {
+		describe_target(ctl, one, ns, &said);
+	if (said.all == 0 && !ctl->failed) {
 		if (f->all_namespaces || !t.list.items[0].resource->namespaced)
 			fputs("No resources found\n", stderr);
 		else

@@ -81,7 +81,7 @@ static void service_port(struct mesh_tabs *t, const json_t *p, const json_t *sli
 	mesh_describe_line(t, 0, "TargetPort:\t%s/%s", target.data, protocol);
 	if (mesh_at_number(p, "nodePort"))
 		mesh_describe_line(t, 0, "NodePort:\t%s\t%ld/%s", shown, mesh_at_number(p, "nodePort"), protocol);
-	mesh_describe_line(t, 0, "Endpoints:\t%s", list);
+	mesh_describe_line(t, 0, "Endpoints:\t%s", list[0] ? list : "<none>");
 }
 
 static void load_balancer(struct mesh_tabs *t, const json_t *service)
