@@ -2,9 +2,7 @@
 /* meshctl: the command line of the people who run the mesh. */
 #include "core/mem.h"
 #include "ctl/ctl.h"
-#if __has_include("lab/lab.h")
 #include "lab/lab.h"
-#endif
 
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +14,7 @@ struct mesh_command {
 };
 
 static const struct mesh_command commands[] = {
-#if __has_include("lab/lab.h")
 	{"lab", "a cluster of nodes and pods on this machine", mesh_lab_main},
-#endif
 	{NULL, NULL, NULL},
 };
 
