@@ -68,11 +68,11 @@ int mesh_ctl_run_exec(struct mesh_ctl *ctl, const struct mesh_flags *f)
 			ctl, "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead");
 	if (!f->command || !f->command[0])
 		return mesh_ctl_error(ctl, "you must specify at least one command for the container");
-	pod = mesh_pod_find(ctl, f->args.list.items[0]);
+	pod = mesh_ctl_pod_find(ctl, f->args.list.items[0]);
 	if (!pod)
 		return 1;
 	phase = json_string_value(json_object_get(json_object_get(pod, "status"), "phase"));
-	container = mesh_pod_container(ctl, pod);
+	container = mesh_ctl_pod_container(ctl, pod);
 	if (container && phase && (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0))
 		mesh_ctl_error(ctl, "cannot exec into a container in a completed pod; current phase is %s", phase);
 	else if (container)

@@ -108,7 +108,7 @@ static void open_pod(struct mesh_ctl *ctl, struct streams *all, const json_t *po
 	size_t i;
 
 	if (!ctl->flags->all_containers) {
-		name = mesh_pod_container(ctl, pod);
+		name = mesh_ctl_pod_container(ctl, pod);
 		if (name)
 			open_log(ctl, all, pod, name, tail);
 		return;
@@ -134,7 +134,7 @@ int mesh_ctl_run_logs(struct mesh_ctl *ctl, const struct mesh_flags *f)
 	size_t i;
 
 	if (f->selector) {
-		pods = mesh_pods_select(ctl, f->selector);
+		pods = mesh_ctl_pods_select(ctl, f->selector);
 		if (pods && json_array_size(pods) == 0)
 			fprintf(stderr, "No resources found in %s namespace.\n", ctl->namespace);
 		json_array_foreach(pods, i, pod) open_pod(ctl, &all, pod, f->tail >= 0 ? f->tail : 10);
@@ -149,7 +149,7 @@ int mesh_ctl_run_logs(struct mesh_ctl *ctl, const struct mesh_flags *f)
 			with.container = f->args.list.items[1];
 			ctl->flags = &with;
 		}
-		pods = mesh_pod_find(ctl, f->args.list.items[0]);
+		pods = mesh_ctl_pod_find(ctl, f->args.list.items[0]);
 		if (pods)
 			open_pod(ctl, &all, pods, f->tail);
 		mesh_vec_each (one, &all.list)

@@ -10,7 +10,7 @@ static const json_t *at(const json_t *obj, const char *a, const char *b)
 	return json_object_get(json_object_get(obj, a), b);
 }
 
-bool mesh_pod_ready(const json_t *pod)
+bool mesh_ctl_pod_ready(const json_t *pod)
 {
 	const json_t *c;
 	size_t i;
@@ -37,7 +37,7 @@ char *mesh_selector_text(const json_t *labels)
 	return mesh_buf_steal(&b);
 }
 
-json_t *mesh_pods_select(struct mesh_ctl *ctl, const char *query)
+json_t *mesh_ctl_pods_select(struct mesh_ctl *ctl, const char *query)
 {
 	mesh_auto_free char *ns = mesh_kube_escape(ctl->namespace), *selector = mesh_kube_escape(query);
 	mesh_auto_free char *path = mesh_xasprintf("/api/v1/namespaces/%s/pods?labelSelector=%s", ns, selector);
@@ -55,7 +55,7 @@ static json_t *choose(const json_t *pods)
 	json_t *pod;
 	size_t i;
 
-	json_array_foreach(pods, i, pod) if (mesh_pod_ready(pod)) return pod;
+	json_array_foreach(pods, i, pod) if (mesh_ctl_pod_ready(pod)) return pod;
 	return json_array_get(pods, 0);
 }
 
@@ -70,7 +70,7 @@ static json_t *pod_of_owner(struct mesh_ctl *ctl, const struct mesh_resource *re
 		mesh_ctl_error(ctl, "cannot attach to *%s: it selects no pods", res->kind);
 		return NULL;
 	}
-	pods = mesh_pods_select(ctl, query);
+	pods = mesh_ctl_pods_select(ctl, query);
 	if (!pods)
 		return NULL;
 	pod = json_incref(choose(pods));
@@ -82,7 +82,7 @@ static json_t *pod_of_owner(struct mesh_ctl *ctl, const struct mesh_resource *re
 	return pod;
 }
 
-json_t *mesh_pod_find(struct mesh_ctl *ctl, const char *word)
+json_t *mesh_ctl_pod_find(struct mesh_ctl *ctl, const char *word)
 {
 	const char *slash = strchr(word, '/');
 	mesh_auto_free char *type = slash ? mesh_xstrndup(word, (size_t)(slash - word)) : mesh_xstrdup("pods");
@@ -107,7 +107,7 @@ json_t *mesh_pod_find(struct mesh_ctl *ctl, const char *word)
 	return pod_of_owner(ctl, res, a.body);
 }
 
-const char *mesh_pod_container(struct mesh_ctl *ctl, const json_t *pod)
+const char *mesh_ctl_pod_container(struct mesh_ctl *ctl, const json_t *pod)
 {
 	const json_t *containers = at(pod, "spec", "containers"), *c;
 	const char *first = json_string_value(json_object_get(json_array_get(containers, 0), "name"));

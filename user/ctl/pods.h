@@ -6,13 +6,13 @@
 #include "ctl/resource.h"
 
 /** The pod (new reference); prints an error and returns NULL if there is none. word: as on the command line. */
-json_t *mesh_pod_find(struct mesh_ctl *ctl, const char *word);
+json_t *mesh_ctl_pod_find(struct mesh_ctl *ctl, const char *word);
 /** Pods that carry the labels of a query (new array), or NULL after printing an error. */
-json_t *mesh_pods_select(struct mesh_ctl *ctl, const char *query);
+json_t *mesh_ctl_pods_select(struct mesh_ctl *ctl, const char *query);
 /** "a=b,c=d" of a label selector's matchLabels (or of a Service's selector). Caller frees. */
 char *mesh_selector_text(const json_t *labels);
 /** --container, else the pod's first (saying so on stderr if there are several). NULL after an error. Borrowed. */
-const char *mesh_pod_container(struct mesh_ctl *ctl, const json_t *pod);
-bool mesh_pod_ready(const json_t *pod);
+const char *mesh_ctl_pod_container(struct mesh_ctl *ctl, const json_t *pod);
+bool mesh_ctl_pod_ready(const json_t *pod);
 
 #endif
