@@ -16,6 +16,31 @@
 /* Of every kind: names, labels, annotations. */
 MESH_CHECK(metadata);
 
+/* Of kinds with a spec. */
+MESH_CHECK(virtual_service);
+MESH_CHECK(destination_rule);
+MESH_CHECK(gateway);
+MESH_CHECK(service_entry);
+MESH_CHECK(workload_entry);
+MESH_CHECK(workload_group);
+MESH_CHECK(sidecar);
+MESH_CHECK(proxy_config);
+MESH_CHECK(envoy_filter);
+MESH_CHECK(authorization_policy);
+MESH_CHECK(peer_authentication);
+MESH_CHECK(request_authentication);
+MESH_CHECK(telemetry);
+MESH_CHECK(wasm_plugin);
+MESH_CHECK(traffic_extension);
+MESH_CHECK(control_plane);
+MESH_CHECK(member_roll);
+MESH_CHECK(member);
+
+struct mesh_at;
+/** Calls fn with the object's spec (an empty one if it has none) and the path "spec". */
+void mesh_check_spec(const json_t *obj, struct mesh_errs *errs, struct mesh_errs *warnings,
+		     void (*fn)(struct mesh_at *at, const json_t *spec, void *arg));
+
 MESH_FILL(namespace);
 MESH_FILL(pod);
 MESH_FILL(service);

@@ -75,6 +75,9 @@ static struct mesh_string_match string_match(struct mesh_arena *a, const json_t 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(types); i++) {
 		const char *s = mesh_json_text(v, types[i].key);
 
+		/* "*" as an expression asks for presence, as in Istio. */
+		if (s && types[i].type == MESH_MATCH_REGEX && strcmp(s, "*") == 0)
+			break;
 		if (s)
 			return (struct mesh_string_match){types[i].type, mesh_arena_strdup(a, s)};
 	}

@@ -116,7 +116,7 @@ static void check_number(struct walk *w, const struct mesh_field *f, enum mesh_t
 		at_path(w, mesh_errs_add(w->errs, "%" PRId64 " does not fit 32 bits", n));
 		return;
 	}
-	if (!(f->flags & MESH_FIELD_RANGE) || (n >= f->min && n <= f->max))
+	if (type != f->type || !(f->flags & MESH_FIELD_RANGE) || (n >= f->min && n <= f->max))
 		return;
 	if (f->max == INT64_MAX)
 		at_path(w, mesh_errs_add(w->errs, "%" PRId64 " is less than %" PRId64, n, f->min));
@@ -273,7 +273,7 @@ static void walk_value(struct walk *w, const struct mesh_field *f, enum mesh_typ
 		walk_members(w, f, v);
 	else if (type == MESH_TYPE_INT32 || type == MESH_TYPE_INT64)
 		check_number(w, f, type, v);
-	else if (type == MESH_TYPE_NUMBER && (f->flags & MESH_FIELD_RANGE) &&
+	else if (type == MESH_TYPE_NUMBER && f->type == type && (f->flags & MESH_FIELD_RANGE) &&
 		 (json_number_value(v) < (double)f->min || json_number_value(v) > (double)f->max))
 		at_path(w, mesh_errs_add(w->errs, "%g is out of range %" PRId64 "..%" PRId64, json_number_value(v),
 					 f->min, f->max));
