@@ -68,9 +68,10 @@ int main(int argc, char **argv)
 	struct epoll_event events[256];
 	int listener;
 
-	if (argc != 3 || mesh_addr_parse_port(mesh_slice_str(argv[1]), &local) < 0 ||
+	local = mesh_addr_from_v4(0, (uint16_t)(argc == 3 ? atoi(argv[1]) : 0));
+	if (argc != 3 || (strchr(argv[1], ':') && mesh_addr_parse_port(mesh_slice_str(argv[1]), &local) < 0) ||
 	    mesh_addr_parse_port(mesh_slice_str(argv[2]), &upstream) < 0) {
-		fprintf(stderr, "usage: forwarder LISTEN-IP:PORT UPSTREAM-IP:PORT\n");
+		fprintf(stderr, "usage: forwarder [LISTEN-IP:]PORT UPSTREAM-IP:PORT\n");
 		return 2;
 	}
 	ep = epoll_create1(0);

@@ -9,7 +9,7 @@ FUZZ_SAN     ?= ,address,undefined
 FUZZ_LEN     ?= 256
 FUZZ         ?= $(FUZZ_ALL)
 
-FUZZ_SRC_http1          := user/proxy/http1.c user/proxy/http1_body.c user/core/slice.c user/core/mem.c
+FUZZ_SRC_http1          := user/proxy/http1.c user/proxy/http1_body.c user/proxy/http1_tables.c user/core/slice.c user/core/mem.c
 FUZZ_SRC_http1_diff     := $(FUZZ_SRC_http1)
 FUZZ_LIBS_http1_diff    := -lhttp_parser
 FUZZ_CORPUS_http1_diff  := tests/fuzz/corpus/http1

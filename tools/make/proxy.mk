@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Programs that measure the proxy by itself: the engine as one hop, and a bare forwarder as the floor of any hop.
-BENCH_SRC := $(wildcard tools/bench/*.c)
-BENCH     := $(BENCH_SRC:tools/bench/%.c=$(B)/bench/%)
+PROXY_BENCH := $(B)/bench/hop $(B)/bench/forwarder
 
-.PHONY: bench-programs
-bench-programs: $(BENCH)
+bench-programs: $(PROXY_BENCH)
 
-$(BENCH): $(B)/bench/%: $(B)/obj/tools/bench/%.o $(B)/libmesh.a
+$(PROXY_BENCH): $(B)/bench/%: $(B)/obj/tools/bench/%.o $(B)/libmesh.a
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(SANFLAGS) -o $@ $^ $(ALL_LDLIBS)
