@@ -78,8 +78,8 @@ static void write_port(struct writer *w, const json_t *svc, const json_t *port)
 	if (b.list.count == 0) {
 		mesh_buf_printf(&w->none, "%s%s . %s . %d", w->none.len ? ", " : "", ip, udp ? "udp" : "tcp", number);
 	} else {
-		mesh_buf_printf(&w->chains, "\tchain s%u {\n\t\tdnat to numgen random mod %zu map { ", w->count,
-				b.list.count);
+		mesh_buf_printf(&w->chains, "\tchain s%u {\n\t\tmeta l4proto %s dnat to numgen random mod %zu map { ",
+				w->count, udp ? "udp" : "tcp", b.list.count);
 		for (size_t i = 0; i < b.list.count; i++)
 			mesh_buf_printf(&w->chains, "%s%zu : %s . %d", i ? ", " : "", i, b.list.items[i].ip,
 					b.list.items[i].port);

@@ -24,7 +24,11 @@ static bool tolerates_all(const json_t *pod, const json_t *node)
 
 	json_array_foreach(mesh_lab_at(node, "spec.taints"), i, taint)
 	{
-		bool ok = mesh_lab_is(taint, "effect", "PreferNoSchedule");
+		/* Whether a node is ready is seen from its conditions and lease; nobody takes these taints away here.
+		 */
+		bool ok = mesh_lab_is(taint, "effect", "PreferNoSchedule") ||
+			  mesh_lab_is(taint, "key", "node.kubernetes.io/not-ready") ||
+			  mesh_lab_is(taint, "key", "node.kubernetes.io/unreachable");
 
 		json_array_foreach(mesh_lab_at(pod, "spec.tolerations"), k, t)
 		{
