@@ -58,7 +58,8 @@ static void server_run(const struct server *s, int fd)
 /* Starts (again) on the same port and directory. */
 static void server_start(struct server *s)
 {
-	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(s->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in sa = {
+		.sin_family = AF_INET, .sin_port = htons(s->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(sa);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
 
@@ -133,7 +134,8 @@ static void add_header(struct curl_slist **list, const char *name, const char *v
 static struct answer request_send(struct server *s, const struct request *r)
 {
 	mesh_auto_free char *url = mesh_xasprintf("https://127.0.0.1:%u%s", s->port, r->path);
-	mesh_auto_free char *ca = mesh_xasprintf("%s/pki/ca.crt", s->dir), *crt = mesh_xasprintf("%s/pki/admin.crt", s->dir);
+	mesh_auto_free char *ca = mesh_xasprintf("%s/pki/ca.crt", s->dir),
+			    *crt = mesh_xasprintf("%s/pki/admin.crt", s->dir);
 	mesh_auto_free char *key = mesh_xasprintf("%s/pki/admin.key", s->dir), *error = NULL;
 	struct curl_slist *headers = NULL;
 	struct answer a = {0};
@@ -195,7 +197,7 @@ static inline long status_of(struct server *s, const char *method, const char *p
 #define CHECK_STATUS(s, method, path, body, want) CHECK_INT(status_of(s, method, path, body), want)
 
 /* Sends, checks the status, and checks the text at a path of the answer. */
-#define CHECK_TEXT(s, method, path, sent, want, at, expected)                                                              \
+#define CHECK_TEXT(s, method, path, sent, want, at, expected)                                                          \
 	do {                                                                                                           \
 		struct answer _a = call(s, method, path, sent);                                                        \
 		mesh_auto_free char *_t = mesh_xstrdup(mesh_js_str(_a.body, at));                                      \

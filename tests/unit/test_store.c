@@ -7,13 +7,14 @@ static struct server srv;
 #define CM "/api/v1/namespaces/default/configmaps"
 #define VS "/apis/networking.istio.io/v1beta1/namespaces/default/virtualservices"
 #define VS_BODY(name, weight)                                                                                          \
-	"{\"apiVersion\":\"networking.istio.io/v1beta1\",\"kind\":\"VirtualService\",\"metadata\":{\"name\":\"" name       \
-	"\"},\"spec\":{\"hosts\":[\"a\"],\"http\":[{\"route\":[{\"destination\":{\"host\":\"a\"},\"weight\":" weight           \
+	"{\"apiVersion\":\"networking.istio.io/v1beta1\",\"kind\":\"VirtualService\",\"metadata\":{\"name\":\"" name   \
+	"\"},\"spec\":{\"hosts\":[\"a\"],\"http\":[{\"route\":[{\"destination\":{\"host\":\"a\"},\"weight\":" weight   \
 	"}]}]}}"
 
 static char *cm(const char *name, const char *extra)
 {
-	return mesh_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\"%s}}", name, extra);
+	return mesh_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"%s\"%s}}", name,
+			      extra);
 }
 
 static long make_cm(const char *name, const char *extra)
@@ -64,7 +65,8 @@ TEST(names_are_checked)
 		   "the namespace of the provided object does not match the namespace sent on the request");
 	CHECK_TEXT(&srv, "POST", CM, none, 422, "message",
 		   "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required");
-	CHECK_TEXT(&srv, "POST", "/api/v1/namespaces/nowhere/configmaps", bad, 404, "message", "namespaces \"nowhere\" not found");
+	CHECK_TEXT(&srv, "POST", "/api/v1/namespaces/nowhere/configmaps", bad, 404, "message",
+		   "namespaces \"nowhere\" not found");
 }
 
 TEST(generated_names)
@@ -86,10 +88,12 @@ TEST(stale_update_conflicts)
 	a = call(&srv, "GET", CM "/stale", NULL);
 	first = mesh_xstrdup(mesh_js_str(a.body, "metadata.resourceVersion"));
 	answer_free(&a);
-	body = mesh_xasprintf("{\"metadata\":{\"name\":\"stale\",\"resourceVersion\":\"%s\"},\"data\":{\"a\":\"1\"}}", first);
+	body = mesh_xasprintf("{\"metadata\":{\"name\":\"stale\",\"resourceVersion\":\"%s\"},\"data\":{\"a\":\"1\"}}",
+			      first);
 	CHECK_STATUS(&srv, "PUT", CM "/stale", body, 200);
 	CHECK_TEXT(&srv, "PUT", CM "/stale", body, 409, "message",
-		   "Operation cannot be fulfilled on configmaps \"stale\": the object has been modified; please apply your changes "
+		   "Operation cannot be fulfilled on configmaps \"stale\": the object has been modified; please apply "
+		   "your changes "
 		   "to the latest version and try again");
 	CHECK_TEXT(&srv, "PUT", CM "/other", body, 404, "reason", "NotFound");
 }
@@ -137,9 +141,10 @@ TEST(versions_of_one_object)
 	CHECK_TEXT(&srv, "POST", VS, VS_BODY("versions", "1"), 201, "kind", "VirtualService");
 	CHECK_TEXT(&srv, "GET", "/apis/networking.istio.io/v1/namespaces/default/virtualservices/versions", NULL, 200,
 		   "apiVersion", "networking.istio.io/v1");
-	CHECK_TEXT(&srv, "GET", "/apis/networking.istio.io/v1alpha3/namespaces/default/virtualservices/versions", NULL, 200,
-		   "apiVersion", "networking.istio.io/v1alpha3");
-	CHECK_STATUS(&srv, "GET", "/apis/networking.istio.io/v9/namespaces/default/virtualservices/versions", NULL, 404);
+	CHECK_TEXT(&srv, "GET", "/apis/networking.istio.io/v1alpha3/namespaces/default/virtualservices/versions", NULL,
+		   200, "apiVersion", "networking.istio.io/v1alpha3");
+	CHECK_STATUS(&srv, "GET", "/apis/networking.istio.io/v9/namespaces/default/virtualservices/versions", NULL,
+		     404);
 }
 
 TEST(custom_resource_needs_a_version_to_be_replaced)
@@ -150,22 +155,25 @@ TEST(custom_resource_needs_a_version_to_be_replaced)
 
 TEST(strict_decoding)
 {
-	static const char body[] = "{\"apiVersion\":\"networking.istio.io/v1beta1\",\"kind\":\"VirtualService\",\"metadata\":"
-				   "{\"name\":\"strict\"},\"spec\":{\"hosts\":[\"a\"],\"foo\":1}}";
+	static const char body[] =
+		"{\"apiVersion\":\"networking.istio.io/v1beta1\",\"kind\":\"VirtualService\",\"metadata\":"
+		"{\"name\":\"strict\"},\"spec\":{\"hosts\":[\"a\"],\"foo\":1}}";
 	struct answer a;
 
 	CHECK_TEXT(&srv, "POST", VS "?fieldValidation=Strict", body, 400, "message",
-		   "VirtualService in version \"v1beta1\" cannot be handled as a VirtualService: strict decoding error: unknown "
+		   "VirtualService in version \"v1beta1\" cannot be handled as a VirtualService: strict decoding "
+		   "error: unknown "
 		   "field \"spec.foo\"");
 	a = call(&srv, "POST", VS "?fieldValidation=Warn", body);
 	CHECK_INT(a.status, 201);
 	CHECK(strstr(a.headers.data, "Warning: 299 - \"unknown field \\\"spec.foo\\\"\""));
 	CHECK(mesh_js_at(a.body, "spec.foo") == NULL);
 	answer_free(&a);
-	CHECK_TEXT(&srv, "POST", CM "?fieldValidation=Strict",
-		   "{\"metadata\":{\"name\":\"dup\"},\"data\":{\"a\":\"1\",\"a\":\"2\"}}", 400, "message",
-		   "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field "
-		   "\"data.a\"");
+	CHECK_TEXT(
+		&srv, "POST", CM "?fieldValidation=Strict",
+		"{\"metadata\":{\"name\":\"dup\"},\"data\":{\"a\":\"1\",\"a\":\"2\"}}", 400, "message",
+		"ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field "
+		"\"data.a\"");
 }
 
 TEST(dry_run_changes_nothing)
@@ -311,8 +319,9 @@ TEST(tables_and_metadata)
 TEST(discovery)
 {
 	struct answer a = request_send(
-		&srv, &(struct request){.path = "/apis",
-					.accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"});
+		&srv,
+		&(struct request){.path = "/apis",
+				  .accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"});
 
 	CHECK_STR(mesh_js_str(a.body, "apiVersion"), "apidiscovery.k8s.io/v2");
 	CHECK(strstr(a.headers.data, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"));
@@ -320,7 +329,8 @@ TEST(discovery)
 	CHECK_TEXT(&srv, "GET", "/apis", NULL, 200, "kind", "APIGroupList");
 	CHECK_TEXT(&srv, "GET", "/api", NULL, 200, "kind", "APIVersions");
 	CHECK_TEXT(&srv, "GET", "/apis/networking.istio.io", NULL, 200, "preferredVersion.version", "v1");
-	CHECK_TEXT(&srv, "GET", "/apis/networking.istio.io/v1beta1", NULL, 200, "groupVersion", "networking.istio.io/v1beta1");
+	CHECK_TEXT(&srv, "GET", "/apis/networking.istio.io/v1beta1", NULL, 200, "groupVersion",
+		   "networking.istio.io/v1beta1");
 	CHECK_TEXT(&srv, "GET", "/version", NULL, 200, "major", "1");
 }
 
@@ -330,18 +340,21 @@ TEST(namespaces_come_with_content_and_end_with_it)
 
 	CHECK_STATUS(&srv, "POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"team\"}}", 201);
 	CHECK_TEXT(&srv, "GET", "/api/v1/namespaces/team", NULL, 200, "status.phase", "Active");
-	for (int i = 0; i < 100 && status_of(&srv, "GET", "/api/v1/namespaces/team/serviceaccounts/default", NULL) != 200; i++)
+	for (int i = 0;
+	     i < 100 && status_of(&srv, "GET", "/api/v1/namespaces/team/serviceaccounts/default", NULL) != 200; i++)
 		usleep(10000);
 	CHECK_STATUS(&srv, "GET", "/api/v1/namespaces/team/serviceaccounts/default", NULL, 200);
 	CHECK_STATUS(&srv, "GET", "/api/v1/namespaces/team/configmaps/kube-root-ca.crt", NULL, 200);
 	a = call(&srv, "GET", "/api/v1/namespaces/team", NULL);
-	CHECK_STR(json_string_value(json_object_get(mesh_js_at(a.body, "metadata.labels"), "kubernetes.io/metadata.name")), "team");
+	CHECK_STR(json_string_value(
+			  json_object_get(mesh_js_at(a.body, "metadata.labels"), "kubernetes.io/metadata.name")),
+		  "team");
 	answer_free(&a);
 	CHECK_STATUS(&srv, "POST", "/api/v1/namespaces/team/configmaps",
 		     "{\"metadata\":{\"name\":\"held\",\"finalizers\":[\"example.com/hold\"]}}", 201);
 	CHECK_TEXT(&srv, "DELETE", "/api/v1/namespaces/team", NULL, 200, "status.phase", "Terminating");
-	CHECK_TEXT(&srv, "POST", "/api/v1/namespaces/team/configmaps", "{\"metadata\":{\"name\":\"late\"}}", 403, "reason",
-		   "Forbidden");
+	CHECK_TEXT(&srv, "POST", "/api/v1/namespaces/team/configmaps", "{\"metadata\":{\"name\":\"late\"}}", 403,
+		   "reason", "Forbidden");
 	usleep(50000);
 	CHECK_STATUS(&srv, "GET", "/api/v1/namespaces/team/serviceaccounts/default", NULL, 404);
 	CHECK_STATUS(&srv, "GET", "/api/v1/namespaces/team", NULL, 200);
@@ -359,9 +372,9 @@ TEST(namespaces_come_with_content_and_end_with_it)
 static char *make_owned(const char *owner, const char *name)
 {
 	struct answer a = call(&srv, "GET", owner, NULL);
-	mesh_auto_free char *extra =
-		mesh_xasprintf(",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":\"o\",\"uid\":\"%s\"}]",
-			       mesh_js_str(a.body, "metadata.uid"));
+	mesh_auto_free char *extra = mesh_xasprintf(
+		",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":\"o\",\"uid\":\"%s\"}]",
+		mesh_js_str(a.body, "metadata.uid"));
 
 	answer_free(&a);
 	make_cm(name, extra);
@@ -414,8 +427,9 @@ TEST(finalizers_hold_an_object)
 
 TEST(pods_end_gracefully)
 {
-	static const char pod[] = "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"nodeName\":\"n1\",\"containers\":[{\"name\":\"c\","
-				  "\"image\":\"i\"}]}}";
+	static const char pod[] =
+		"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"nodeName\":\"n1\",\"containers\":[{\"name\":\"c\","
+		"\"image\":\"i\"}]}}";
 	struct answer a;
 
 	CHECK_TEXT(&srv, "POST", "/api/v1/namespaces/default/pods", pod, 201, "status.phase", "Pending");
@@ -479,13 +493,16 @@ TEST(services_get_addresses)
 TEST(scale_subresource)
 {
 	static const char deploy[] =
-		"{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\"},\"spec\":{\"replicas\":2,\"selector\":"
-		"{\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":"
+		"{\"apiVersion\":\"apps/"
+		"v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\"},\"spec\":{\"replicas\":2,\"selector\":"
+		"{\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{"
+		"\"containers\":[{\"name\":"
 		"\"c\",\"image\":\"i\"}]}}}}";
 	struct answer a;
 
 	CHECK_STATUS(&srv, "POST", "/apis/apps/v1/namespaces/default/deployments", deploy, 201);
-	CHECK_TEXT(&srv, "GET", "/apis/apps/v1/namespaces/default/deployments/d/scale", NULL, 200, "status.selector", "a=b");
+	CHECK_TEXT(&srv, "GET", "/apis/apps/v1/namespaces/default/deployments/d/scale", NULL, 200, "status.selector",
+		   "a=b");
 	a = request_send(&srv, &(struct request){.method = "PATCH",
 						 .path = "/apis/apps/v1/namespaces/default/deployments/d/scale",
 						 .type = "application/merge-patch+json",
@@ -502,7 +519,8 @@ TEST(projects_are_namespaces)
 {
 	CHECK_TEXT(&srv, "POST", "/apis/project.openshift.io/v1/projectrequests",
 		   "{\"metadata\":{\"name\":\"coolapp\"},\"displayName\":\"Cool\"}", 201, "kind", "Project");
-	CHECK_STATUS(&srv, "POST", "/apis/project.openshift.io/v1/projectrequests", "{\"metadata\":{\"name\":\"coolapp\"}}", 409);
+	CHECK_STATUS(&srv, "POST", "/apis/project.openshift.io/v1/projectrequests",
+		     "{\"metadata\":{\"name\":\"coolapp\"}}", 409);
 	CHECK_TEXT(&srv, "GET", "/apis/project.openshift.io/v1/projects/coolapp", NULL, 200, "apiVersion",
 		   "project.openshift.io/v1");
 	CHECK_TEXT(&srv, "GET", "/api/v1/namespaces/coolapp", NULL, 200, "kind", "Namespace");
@@ -515,7 +533,8 @@ TEST(tokens_and_roles)
 	struct request r = {.path = CM};
 	mesh_auto_free char *token = NULL, *wrong = NULL;
 
-	CHECK_STATUS(&srv, "POST", "/api/v1/namespaces/default/serviceaccounts", "{\"metadata\":{\"name\":\"robot\"}}", 201);
+	CHECK_STATUS(&srv, "POST", "/api/v1/namespaces/default/serviceaccounts", "{\"metadata\":{\"name\":\"robot\"}}",
+		     201);
 	a = call(&srv, "POST", sub, "{\"spec\":{\"expirationSeconds\":3600}}");
 	CHECK_INT(a.status, 201);
 	token = mesh_xstrdup(mesh_js_str(a.body, "status.token"));
@@ -524,12 +543,15 @@ TEST(tokens_and_roles)
 	a = request_send(&srv, &r);
 	CHECK_INT(a.status, 403);
 	CHECK_STR(mesh_js_str(a.body, "message"),
-		  "configmaps is forbidden: User \"system:serviceaccount:default:robot\" cannot list resource \"configmaps\" in API "
+		  "configmaps is forbidden: User \"system:serviceaccount:default:robot\" cannot list resource "
+		  "\"configmaps\" in API "
 		  "group \"\" in the namespace \"default\"");
 	answer_free(&a);
 	CHECK_STATUS(&srv, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
-		     "{\"metadata\":{\"name\":\"rb\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\","
-		     "\"name\":\"view\"},\"subjects\":[{\"kind\":\"ServiceAccount\",\"name\":\"robot\",\"namespace\":\"default\"}]}",
+		     "{\"metadata\":{\"name\":\"rb\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+		     "\"ClusterRole\","
+		     "\"name\":\"view\"},\"subjects\":[{\"kind\":\"ServiceAccount\",\"name\":\"robot\",\"namespace\":"
+		     "\"default\"}]}",
 		     201);
 	a = request_send(&srv, &r);
 	CHECK_INT(a.status, 200);
@@ -567,16 +589,21 @@ TEST(access_reviews)
 
 TEST(definitions_make_kinds)
 {
-	static const char crd[] =
-		"{\"metadata\":{\"name\":\"widgets.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Namespaced\",\"names\":{"
-		"\"plural\":\"widgets\",\"singular\":\"widget\",\"kind\":\"Widget\"},\"versions\":[{\"name\":\"v1\",\"served\":true,"
-		"\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"x-kubernetes-preserve-unknown-fields\":true}}}]}}";
+	static const char crd[] = "{\"metadata\":{\"name\":\"widgets.example.com\"},\"spec\":{\"group\":\"example."
+				  "com\",\"scope\":\"Namespaced\",\"names\":{"
+				  "\"plural\":\"widgets\",\"singular\":\"widget\",\"kind\":\"Widget\"},\"versions\":[{"
+				  "\"name\":\"v1\",\"served\":true,"
+				  "\"storage\":true,\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"x-"
+				  "kubernetes-preserve-unknown-fields\":true}}}]}}";
 
 	CHECK_STATUS(&srv, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd, 201);
 	CHECK_STATUS(&srv, "POST", "/apis/example.com/v1/namespaces/default/widgets",
-		     "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\"},\"spec\":{\"size\":0.1}}", 201);
+		     "{\"apiVersion\":\"example.com/"
+		     "v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\"},\"spec\":{\"size\":0.1}}",
+		     201);
 	CHECK_TEXT(&srv, "GET", "/apis/example.com/v1/namespaces/default/widgets/w", NULL, 200, "kind", "Widget");
-	CHECK_STATUS(&srv, "DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com", NULL, 200);
+	CHECK_STATUS(&srv, "DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com",
+		     NULL, 200);
 	CHECK_STATUS(&srv, "GET", "/apis/example.com/v1/namespaces/default/widgets/w", NULL, 404);
 }
 

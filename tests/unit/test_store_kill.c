@@ -52,11 +52,11 @@ static void *kill_later(void *arg)
 /* One write; returns false when the server is gone. What it meant to do is then unknown, and no longer checked. */
 static bool write_one(struct server *s, unsigned n)
 {
-	mesh_auto_free char *path =
-		mesh_xasprintf("/api/v1/namespaces/default/configmaps/kill-%u", n % TARGETS);
-	mesh_auto_free char *body = mesh_xasprintf(
-		"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"kill-%u\"},\"data\":{\"n\":\"%u\",\"\\u00e9\":\"x\\ny\"}}",
-		n % TARGETS, n);
+	mesh_auto_free char *path = mesh_xasprintf("/api/v1/namespaces/default/configmaps/kill-%u", n % TARGETS);
+	mesh_auto_free char *body =
+		mesh_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"kill-%u\"},"
+			       "\"data\":{\"n\":\"%u\",\"\\u00e9\":\"x\\ny\"}}",
+			       n % TARGETS, n);
 	unsigned what = (unsigned)rand() % 8;
 	struct answer a = what == 0 ? call(s, "DELETE", path, NULL) : call(s, "PUT", path, body);
 
@@ -82,7 +82,8 @@ static bool all_there(struct server *s)
 		bool good = k->text ? a.status == 200 && strcmp(a.text.data, k->text) == 0 : a.status == 404;
 
 		if (!good)
-			printf("  %s: %ld\n    %s    wanted %s", k->path, a.status, a.text.data, k->text ? k->text : "404\n");
+			printf("  %s: %ld\n    %s    wanted %s", k->path, a.status, a.text.data,
+			       k->text ? k->text : "404\n");
 		answer_free(&a);
 		if (!good)
 			return false;

@@ -57,7 +57,11 @@ json_t *mesh_call_body(struct mesh_call *call)
 	} else if (!json_is_object(obj)) {
 		json_decref(obj);
 		obj = NULL;
-		mesh_call_bad_request(call, "couldn't get version/kind; json parse error: json: cannot unmarshal %s into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }", "value");
+		mesh_call_bad_request(call,
+				      "couldn't get version/kind; json parse error: json: cannot unmarshal %s into Go "
+				      "value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
+				      "Kind string \"json:\\\"kind,omitempty\\\"\" }",
+				      "value");
 	}
 	mesh_errs_free(&errs);
 	return obj;

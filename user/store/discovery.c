@@ -5,11 +5,6 @@
 #include "core/mem.h"
 #include "store/auth.h"
 
-#pragma weak mesh_openapi_v2
-#pragma weak mesh_openapi_v3
-#pragma weak mesh_openapi_v3_index
-#pragma weak mesh_openapi_v2_protobuf
-
 /* Every resource that is served: those of the store, and the views of them that OpenShift has. */
 struct served {
 	MESH_VEC(const struct mesh_kind *) kinds;
@@ -307,10 +302,6 @@ static void serve_openapi(struct mesh_call *call)
 	const char *accept = mesh_request_header(call->req, "Accept"), *path = call->req->path;
 	json_t *doc = NULL;
 
-	if (!mesh_openapi_v2) {
-		mesh_call_text(call, 404, "text/plain; charset=utf-8", MESH_SLICE("404 page not found\n"));
-		return;
-	}
 	if (strcmp(path, "/openapi/v2") == 0 && accept && strstr(accept, "proto-openapi.spec.v2@v1.0+protobuf")) {
 		struct mesh_buf out = {0};
 

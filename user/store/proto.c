@@ -13,8 +13,8 @@ enum { DEPTH_MAX = 32, VARINT_MAX = 10 };
 /* --- messages that are no kind's --- */
 
 static const struct mesh_field preconditions_fields[] = {{.name = "uid", .type = MESH_TYPE_STRING},
-							  {.name = "resourceVersion", .type = MESH_TYPE_STRING},
-							  {.name = NULL}};
+							 {.name = "resourceVersion", .type = MESH_TYPE_STRING},
+							 {.name = NULL}};
 static const struct mesh_schema preconditions = {.name = "io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions",
 						 .fields = preconditions_fields};
 static const struct mesh_field delete_options_fields[] = {
@@ -25,15 +25,14 @@ static const struct mesh_field delete_options_fields[] = {
 	{.name = "dryRun", .type = MESH_TYPE_ARRAY, .item = MESH_TYPE_STRING},
 	{.name = NULL}};
 static const struct mesh_field resource_attributes_fields[] = {
-	{.name = "namespace", .type = MESH_TYPE_STRING},   {.name = "verb", .type = MESH_TYPE_STRING},
-	{.name = "group", .type = MESH_TYPE_STRING},	   {.name = "version", .type = MESH_TYPE_STRING},
-	{.name = "resource", .type = MESH_TYPE_STRING},	   {.name = "subresource", .type = MESH_TYPE_STRING},
-	{.name = "name", .type = MESH_TYPE_STRING},	   {.name = NULL}};
+	{.name = "namespace", .type = MESH_TYPE_STRING}, {.name = "verb", .type = MESH_TYPE_STRING},
+	{.name = "group", .type = MESH_TYPE_STRING},     {.name = "version", .type = MESH_TYPE_STRING},
+	{.name = "resource", .type = MESH_TYPE_STRING},  {.name = "subresource", .type = MESH_TYPE_STRING},
+	{.name = "name", .type = MESH_TYPE_STRING},      {.name = NULL}};
 static const struct mesh_schema resource_attributes = {.name = "io.k8s.api.authorization.v1.ResourceAttributes",
-							.fields = resource_attributes_fields};
-static const struct mesh_field path_attributes_fields[] = {{.name = "path", .type = MESH_TYPE_STRING},
-							    {.name = "verb", .type = MESH_TYPE_STRING},
-							    {.name = NULL}};
+						       .fields = resource_attributes_fields};
+static const struct mesh_field path_attributes_fields[] = {
+	{.name = "path", .type = MESH_TYPE_STRING}, {.name = "verb", .type = MESH_TYPE_STRING}, {.name = NULL}};
 static const struct mesh_schema path_attributes = {.name = "io.k8s.api.authorization.v1.NonResourceAttributes",
 						   .fields = path_attributes_fields};
 static const struct mesh_field access_spec_fields[] = {
@@ -42,19 +41,20 @@ static const struct mesh_field access_spec_fields[] = {
 	{.name = NULL}};
 static const struct mesh_schema access_spec = {.name = "io.k8s.api.authorization.v1.SelfSubjectAccessReviewSpec",
 					       .fields = access_spec_fields};
-static const struct mesh_field access_review_fields[] = {
-	{.name = "spec", .type = MESH_TYPE_OBJECT, .of = &access_spec}, {.name = NULL}};
+static const struct mesh_field access_review_fields[] = {{.name = "spec", .type = MESH_TYPE_OBJECT, .of = &access_spec},
+							 {.name = NULL}};
 static const struct mesh_field rules_spec_fields[] = {{.name = "namespace", .type = MESH_TYPE_STRING}, {.name = NULL}};
 static const struct mesh_schema rules_spec = {.name = "io.k8s.api.authorization.v1.SelfSubjectRulesReviewSpec",
 					      .fields = rules_spec_fields};
-static const struct mesh_field rules_review_fields[] = {
-	{.name = "spec", .type = MESH_TYPE_OBJECT, .of = &rules_spec}, {.name = NULL}};
+static const struct mesh_field rules_review_fields[] = {{.name = "spec", .type = MESH_TYPE_OBJECT, .of = &rules_spec},
+							{.name = NULL}};
 static const struct mesh_field bound_fields[] = {{.name = "kind", .type = MESH_TYPE_STRING},
-						  {.name = "apiVersion", .type = MESH_TYPE_STRING},
-						  {.name = "name", .type = MESH_TYPE_STRING},
-						  {.name = "uid", .type = MESH_TYPE_STRING},
-						  {.name = NULL}};
-static const struct mesh_schema bound = {.name = "io.k8s.api.authentication.v1.BoundObjectReference", .fields = bound_fields};
+						 {.name = "apiVersion", .type = MESH_TYPE_STRING},
+						 {.name = "name", .type = MESH_TYPE_STRING},
+						 {.name = "uid", .type = MESH_TYPE_STRING},
+						 {.name = NULL}};
+static const struct mesh_schema bound = {.name = "io.k8s.api.authentication.v1.BoundObjectReference",
+					 .fields = bound_fields};
 static const struct mesh_field token_spec_fields[] = {
 	{.name = "audiences", .type = MESH_TYPE_ARRAY, .item = MESH_TYPE_STRING},
 	{.name = "boundObjectRef", .type = MESH_TYPE_OBJECT, .of = &bound},
@@ -62,22 +62,27 @@ static const struct mesh_field token_spec_fields[] = {
 	{.name = NULL}};
 static const struct mesh_schema token_spec = {.name = "io.k8s.api.authentication.v1.TokenRequestSpec",
 					      .fields = token_spec_fields};
-static const struct mesh_field token_fields[] = {{.name = "spec", .type = MESH_TYPE_OBJECT, .of = &token_spec}, {.name = NULL}};
+static const struct mesh_field token_fields[] = {{.name = "spec", .type = MESH_TYPE_OBJECT, .of = &token_spec},
+						 {.name = NULL}};
 static const struct mesh_field binding_fields[] = {
 	{.name = "target", .type = MESH_TYPE_OBJECT, .of = &mesh_schema_object_reference}, {.name = NULL}};
 static const struct mesh_field scale_spec_fields[] = {{.name = "replicas", .type = MESH_TYPE_INT32}, {.name = NULL}};
-static const struct mesh_schema scale_spec = {.name = "io.k8s.api.autoscaling.v1.ScaleSpec", .fields = scale_spec_fields};
-static const struct mesh_field scale_fields[] = {{.name = "spec", .type = MESH_TYPE_OBJECT, .of = &scale_spec}, {.name = NULL}};
+static const struct mesh_schema scale_spec = {.name = "io.k8s.api.autoscaling.v1.ScaleSpec",
+					      .fields = scale_spec_fields};
+static const struct mesh_field scale_fields[] = {{.name = "spec", .type = MESH_TYPE_OBJECT, .of = &scale_spec},
+						 {.name = NULL}};
 static const struct mesh_field no_fields[] = {{.name = NULL}};
 
 static const struct {
 	const char *kind;
 	struct mesh_schema schema;
 } others[] = {
-	{"DeleteOptions", {.name = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", .fields = delete_options_fields}},
+	{"DeleteOptions",
+	 {.name = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", .fields = delete_options_fields}},
 	{"SelfSubjectAccessReview",
 	 {.name = "io.k8s.api.authorization.v1.SelfSubjectAccessReview", .fields = access_review_fields}},
-	{"SelfSubjectRulesReview", {.name = "io.k8s.api.authorization.v1.SelfSubjectRulesReview", .fields = rules_review_fields}},
+	{"SelfSubjectRulesReview",
+	 {.name = "io.k8s.api.authorization.v1.SelfSubjectRulesReview", .fields = rules_review_fields}},
 	{"SelfSubjectReview", {.name = "io.k8s.api.authentication.v1.SelfSubjectReview", .fields = no_fields}},
 	{"TokenRequest", {.name = "io.k8s.api.authentication.v1.TokenRequest", .fields = token_fields}},
 	{"Binding", {.name = "io.k8s.api.core.v1.Binding", .fields = binding_fields}},
@@ -86,12 +91,39 @@ static const struct {
 
 /* Numbers and booleans whose zero a client may mean: absent is something else. */
 static const char *const meant_zeros[] = {
-	"replicas",	      "gracePeriodSeconds", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "runAsUser",
-	"runAsGroup",	      "fsGroup",	    "revisionHistoryLimit",	     "expirationSeconds",
-	"enableServiceLinks", "runAsNonRoot",	    "allowPrivilegeEscalation",	     "privileged",	      "readOnlyRootFilesystem",
-	"orphanDependents",   "deletionGracePeriodSeconds", "automountServiceAccountToken", "shareProcessNamespace", "optional",
-	"ready", "serving", "terminating", "defaultMode", "mode", "leaseTransitions", "port", "priority", "tolerationSeconds",
-	"hostUsers", "allocateLoadBalancerNodePorts", "controller", "blockOwnerDeletion", "immutable",
+	"replicas",
+	"gracePeriodSeconds",
+	"terminationGracePeriodSeconds",
+	"activeDeadlineSeconds",
+	"runAsUser",
+	"runAsGroup",
+	"fsGroup",
+	"revisionHistoryLimit",
+	"expirationSeconds",
+	"enableServiceLinks",
+	"runAsNonRoot",
+	"allowPrivilegeEscalation",
+	"privileged",
+	"readOnlyRootFilesystem",
+	"orphanDependents",
+	"deletionGracePeriodSeconds",
+	"automountServiceAccountToken",
+	"shareProcessNamespace",
+	"optional",
+	"ready",
+	"serving",
+	"terminating",
+	"defaultMode",
+	"mode",
+	"leaseTransitions",
+	"port",
+	"priority",
+	"tolerationSeconds",
+	"hostUsers",
+	"allocateLoadBalancerNodePorts",
+	"controller",
+	"blockOwnerDeletion",
+	"immutable",
 };
 
 struct reader {
@@ -211,8 +243,8 @@ static json_t *base64(struct mesh_slice s)
 	return out;
 }
 
-static bool message(const char *name, const struct mesh_schema *schema, struct mesh_slice in, json_t *to, unsigned depth,
-		    struct mesh_buf *error);
+static bool message(const char *name, const struct mesh_schema *schema, struct mesh_slice in, json_t *to,
+		    unsigned depth, struct mesh_buf *error);
 
 static bool zero_is_meant(const char *name)
 {
@@ -250,13 +282,15 @@ static json_t *scalar(const struct mesh_field *f, enum mesh_type type, const str
 	case MESH_TYPE_BYTES:
 		return base64(v->bytes);
 	case MESH_TYPE_STRING:
-		return v->bytes.len || f->type == MESH_TYPE_ARRAY || f->type == MESH_TYPE_MAP ? text_of(v->bytes) : NULL;
+		return v->bytes.len || f->type == MESH_TYPE_ARRAY || f->type == MESH_TYPE_MAP ? text_of(v->bytes)
+											      : NULL;
 	default:
 		return NULL;
 	}
 }
 
-static void map_entry(json_t *to, const struct mesh_field *f, struct mesh_slice in, unsigned depth, struct mesh_buf *error)
+static void map_entry(json_t *to, const struct mesh_field *f, struct mesh_slice in, unsigned depth,
+		      struct mesh_buf *error)
 {
 	struct reader r = {.in = in};
 	struct value v, item = {.is_bytes = true, .bytes = {"", 0}};
@@ -277,7 +311,8 @@ static void map_entry(json_t *to, const struct mesh_field *f, struct mesh_slice 
 
 static const struct mesh_field *field_named(const struct mesh_schema *schema, struct mesh_slice name)
 {
-	static const struct mesh_field metadata = {.name = "metadata", .type = MESH_TYPE_OBJECT, .of = &mesh_schema_object_meta};
+	static const struct mesh_field metadata = {
+		.name = "metadata", .type = MESH_TYPE_OBJECT, .of = &mesh_schema_object_meta};
 
 	for (const struct mesh_field *f = schema->fields; f && f->name; f++)
 		if (mesh_slice_eq(mesh_slice_str(f->name), name))
@@ -292,7 +327,8 @@ static bool name_of(const char *fields, unsigned number, struct mesh_slice *ret)
 	uint64_t n;
 
 	while (mesh_slice_split(&rest, ',', &part))
-		if (mesh_slice_split(&part, ' ', &digits) && mesh_slice_to_u64(digits, UINT32_MAX, &n) == 0 && n == number) {
+		if (mesh_slice_split(&part, ' ', &digits) && mesh_slice_to_u64(digits, UINT32_MAX, &n) == 0 &&
+		    n == number) {
 			*ret = part;
 			return true;
 		}
@@ -320,8 +356,8 @@ static void put(json_t *to, const struct mesh_field *f, const struct value *v, u
 		json_object_set_new(to, f->name, out);
 }
 
-static bool message(const char *name, const struct mesh_schema *schema, struct mesh_slice in, json_t *to, unsigned depth,
-		    struct mesh_buf *error)
+static bool message(const char *name, const struct mesh_schema *schema, struct mesh_slice in, json_t *to,
+		    unsigned depth, struct mesh_buf *error)
 {
 	const char *fields = mesh_proto_fields(name);
 	struct reader r = {.in = in};
@@ -341,7 +377,8 @@ static bool message(const char *name, const struct mesh_schema *schema, struct m
 			return false;
 		}
 		if (field.ptr[0] == '*') { /* its fields stand in this object */
-			mesh_auto_free char *inner = mesh_xasprintf("io.k8s.api.core.v1.%.*s", (int)field.len - 1, field.ptr + 1);
+			mesh_auto_free char *inner =
+				mesh_xasprintf("io.k8s.api.core.v1.%.*s", (int)field.len - 1, field.ptr + 1);
 
 			if (!message(inner, schema, v.bytes, to, depth + 1, error))
 				return false;
@@ -383,7 +420,8 @@ json_t *mesh_proto_decode(struct mesh_slice body, char **error)
 	struct value v;
 
 	if (body.len < 4 || memcmp(body.ptr, "k8s\0", 4) != 0) {
-		*error = mesh_xstrdup("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
+		*error = mesh_xstrdup(
+			"provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
 		return NULL;
 	}
 	while (next_value(&r, &v) == 1)
@@ -395,7 +433,8 @@ json_t *mesh_proto_decode(struct mesh_slice body, char **error)
 	kind_text = mesh_xstrndup(kind.ptr, kind.len);
 	schema = schema_of(version_text, kind_text);
 	if (!schema) {
-		*error = mesh_xasprintf("no kind \"%s\" is registered for version \"%s\" in protobuf", kind_text, version_text);
+		*error = mesh_xasprintf("no kind \"%s\" is registered for version \"%s\" in protobuf", kind_text,
+					version_text);
 		return NULL;
 	}
 	obj = json_pack("{s:s,s:s}", "apiVersion", version_text, "kind", kind_text);

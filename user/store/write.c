@@ -41,8 +41,8 @@ static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 	bool ok;
 
 	if (mesh_object_decodable(call->kind, obj, &why) < 0) {
-		mesh_call_bad_request(call, "%s in version \"%s\" cannot be handled as a %s: %s", call->kind->kind, call->version,
-				      call->kind->kind, why.data);
+		mesh_call_bad_request(call, "%s in version \"%s\" cannot be handled as a %s: %s", call->kind->kind,
+				      call->version, call->kind->kind, why.data);
 		mesh_buf_free(&why);
 		return false;
 	}
