@@ -3,6 +3,8 @@
 
 #include "core/mem.h"
 
+#include <strings.h>
+
 #define MASTERS "system:masters"
 
 static void add_group(struct mesh_call *call, const char *group)
@@ -33,7 +35,37 @@ static bool from_token(struct mesh_call *call, const char *token)
 	return true;
 }
 
-bool mesh_auth_identify(struct mesh_call *call)
+/* --as and --as-group, for those who may do everything. Returns false after having replied. */
+static bool impersonate(struct mesh_call *call)
+{
+	const char *as = mesh_request_header(call->req, "Impersonate-User");
+	struct mesh_slice rest = mesh_slice_str(as ? as : ""), part;
+	bool master = call->user.master;
+
+	if (!as)
+		return true;
+	if (!master) {
+		mesh_call_status(call, 403, "Forbidden", json_object(),
+				 "users \"%s\" is forbidden: User \"%s\" cannot impersonate resource \"users\" in API "
+				 "group \"\" at the cluster scope",
+				 as, call->user.name);
+		return false;
+	}
+	call->user = (struct mesh_identity){.name = as, .uid = ""};
+	for (size_t i = 0; i < call->req->header_count; i++)
+		if (strcasecmp(call->req->headers[i].name, "Impersonate-Group") == 0)
+			add_group(call, call->req->headers[i].value);
+	if (mesh_slice_starts(rest, MESH_SLICE("system:serviceaccount:")) && !call->user.groups) {
+		for (int i = 0; i < 3; i++)
+			mesh_slice_split(&rest, ':', &part);
+		add_group(call, "system:serviceaccounts");
+		add_group(call, mesh_arena_printf(call->arena, "system:serviceaccounts:%.*s", (int)part.len, part.ptr));
+	}
+	add_group(call, "system:authenticated");
+	return true;
+}
+
+static bool identify(struct mesh_call *call)
 {
 	const char *header = mesh_request_header(call->req, "Authorization");
 
@@ -54,6 +86,11 @@ bool mesh_auth_identify(struct mesh_call *call)
 	}
 	add_group(call, "system:authenticated");
 	return true;
+}
+
+bool mesh_auth_identify(struct mesh_call *call)
+{
+	return identify(call) && impersonate(call);
 }
 
 /* --- roles --- */

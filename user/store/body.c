@@ -5,6 +5,8 @@
 #include "core/mem.h"
 #include "store/proto.h"
 
+enum { EXCERPT = 30 };
+
 static json_t *from_yaml(struct mesh_call *call)
 {
 	struct mesh_documents docs = {0};
@@ -24,6 +26,19 @@ static json_t *from_yaml(struct mesh_call *call)
 	mesh_errs_free(&errs);
 	mesh_documents_free(&docs);
 	return obj;
+}
+
+/* Says what is wrong with a JSON text, and how it begins. */
+static void unreadable(struct mesh_call *call, const char *why)
+{
+	struct mesh_slice body = call->req->body;
+	bool early = strstr(why, "ends too early"), longer = body.len > EXCERPT;
+
+	mesh_call_bad_request(call, "%s%s%scouldn't get version/kind; json parse error: %s (%.*s%s)",
+			      call->kind ? "the object provided is unrecognized (must be of type " : "",
+			      call->kind ? call->kind->kind : "", call->kind ? "): " : "",
+			      early ? "unexpected end of JSON input" : why, longer ? EXCERPT : (int)body.len, body.ptr,
+			      longer ? " ..." : "");
 }
 
 json_t *mesh_call_body(struct mesh_call *call)
@@ -51,8 +66,7 @@ json_t *mesh_call_body(struct mesh_call *call)
 		return NULL;
 	}
 	if (mesh_json_parse(call->req->body, &obj, &errs, call->duplicates) < 0) {
-		mesh_call_bad_request(call, "couldn't get version/kind; json parse error: %s",
-				      errs.list.count ? errs.list.items[0].text : "");
+		unreadable(call, errs.list.count ? errs.list.items[0].text : "");
 		obj = NULL;
 	} else if (!json_is_object(obj)) {
 		json_decref(obj);

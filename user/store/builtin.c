@@ -191,6 +191,27 @@ static void new_route(struct mesh_store *store, json_t *obj)
 		mesh_js_set(spec, "wildcardPolicy", "None");
 }
 
+/* A pod stays for five minutes on a node that went away, unless it says otherwise. */
+static void give_tolerations(json_t *pod)
+{
+	static const char *const keys[] = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"};
+	json_t *spec = mesh_js_make(pod, "spec"), *list = json_object_get(spec, "tolerations"), *t;
+
+	list = list ? json_copy(list) : json_array();
+	for (size_t k = 0; k < MESH_ARRAY_SIZE(keys); k++) {
+		bool has = false;
+		size_t i;
+
+		json_array_foreach(list, i, t) has |=
+			strcmp(mesh_js_str(t, "key"), keys[k]) == 0 ||
+			(!mesh_js_str(t, "key")[0] && strcmp(mesh_js_str(t, "operator"), "Exists") == 0);
+		if (!has)
+			json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:i}", "key", keys[k], "operator", "Exists",
+							      "effect", "NoExecute", "tolerationSeconds", 300));
+	}
+	json_object_set_new(spec, "tolerations", list);
+}
+
 void mesh_builtin_create(struct mesh_store *store, const struct mesh_kind *kind, json_t *obj, struct mesh_errs *errs)
 {
 	if (is(kind, "", "services")) {
@@ -200,6 +221,7 @@ void mesh_builtin_create(struct mesh_store *store, const struct mesh_kind *kind,
 		new_namespace(obj);
 	} else if (is(kind, "", "pods")) {
 		json_object_set_new(obj, "status", json_pack("{s:s}", "phase", "Pending"));
+		give_tolerations(obj);
 	} else if (is(kind, "apps", "deployments")) {
 		json_object_set_new(obj, "status", json_object());
 	} else if (is(kind, "apps", "replicasets")) {

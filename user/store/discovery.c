@@ -368,8 +368,11 @@ static bool serve_group(struct mesh_call *call, const struct served *served, con
 	} else {
 		doc = group_object(served, group);
 		if (doc) {
-			mesh_js_set(doc, "kind", "APIGroup");
-			mesh_js_set(doc, "apiVersion", "v1");
+			json_t *head = json_pack("{s:s,s:s}", "kind", "APIGroup", "apiVersion", "v1");
+
+			json_object_update(head, doc);
+			json_decref(doc);
+			doc = head;
 		}
 	}
 	if (doc)

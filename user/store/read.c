@@ -73,7 +73,7 @@ bool mesh_call_list_opts(struct mesh_call *call, struct mesh_list_opts *o)
 	}
 	o->selective = o->labels.first || o->fields.first;
 	if (limit && mesh_slice_to_u64(mesh_slice_str(limit), INT64_MAX, &o->limit) < 0) {
-		mesh_call_bad_request(call, "limit: Invalid value: \"%s\"", limit);
+		mesh_call_bad_request(call, "strconv.ParseInt: parsing \"%s\": invalid syntax", limit);
 		return false;
 	}
 	o->resource_version = mesh_request_param(call->req, "resourceVersion");

@@ -122,25 +122,49 @@ static const char *cause_of(const char *text)
 									  : "FieldValueInvalid";
 }
 
+/* Rules across fields (of Istio's CRDs) are not looked at while a value has the wrong form: the server says so. */
+static bool skips_rules(const struct mesh_call *call, const struct mesh_errs *errs)
+{
+	static const char *const blocking[] = {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueNotSupported",
+					       "FieldValueTooLong", "FieldValueTooMany"};
+
+	if (!mesh_slice_ends(mesh_slice_str(call->group), MESH_SLICE(".istio.io")))
+		return false;
+	mesh_vec_each (e, &errs->list)
+		for (size_t i = 0; i < MESH_ARRAY_SIZE(blocking); i++)
+			if (strcmp(cause_of(e->text), blocking[i]) == 0)
+				return true;
+	return false;
+}
+
 void mesh_call_invalid(struct mesh_call *call, const char *name, const struct mesh_errs *errs)
 {
 	json_t *causes = json_array(), *details = mesh_call_details(call, name);
+	bool rules = skips_rules(call, errs);
 	struct mesh_buf text = {0};
 
 	mesh_buf_printf(&text, "%s%s%s \"%s\" is invalid: %s", call->kind->kind, call->group[0] ? "." : "", call->group,
-			name, errs->list.count > 1 ? "[" : "");
+			name, errs->list.count > 1 || rules ? "[" : "");
 	mesh_vec_each (e, &errs->list) {
 		struct mesh_buf message = {0};
 
-		mesh_buf_printf(&message, "%s%s%s%s", e->text, e->hint ? " (" : "", e->hint ? e->hint : "",
-				e->hint ? ")" : "");
+		mesh_buf_str(&message, e->text);
 		mesh_buf_printf(&text, "%s%s%s%s", e == errs->list.items ? "" : ", ", e->path ? e->path : "",
 				e->path ? ": " : "", message.data);
 		json_array_append_new(causes, json_pack("{s:s,s:s,s:s}", "reason", cause_of(e->text), "message",
 							message.data, "field", e->path ? e->path : ""));
 		mesh_buf_free(&message);
 	}
-	if (errs->list.count > 1)
+	if (rules) {
+		static const char said[] =
+			"Invalid value: null: some validation rules were not checked because the object was "
+			"invalid; correct the existing errors to complete validation";
+
+		mesh_buf_printf(&text, ", <nil>: %s", said);
+		json_array_append_new(causes, json_pack("{s:s,s:s,s:s}", "reason", "FieldValueInvalid", "message", said,
+							"field", "<nil>"));
+	}
+	if (errs->list.count > 1 || rules)
 		mesh_buf_char(&text, ']');
 	mesh_js_set(details, "kind", call->kind->kind);
 	json_object_set_new(details, "causes", causes);

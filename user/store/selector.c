@@ -95,8 +95,11 @@ static int bad(struct scan *s, const char *found, const char *expected)
 static int value_list(struct scan *s, struct mesh_requirement *q)
 {
 	skip_space(s);
-	if (*s->at != '(')
-		return bad(s, word(s), "'('");
+	if (*s->at != '(') {
+		*s->error =
+			mesh_arena_printf(s->arena, "unable to parse requirement: found '%s' expected: '('", word(s));
+		return -EINVAL;
+	}
 	s->at++;
 	do {
 		if (q->count == VALUES_MAX) {
@@ -176,14 +179,19 @@ int mesh_selector_parse_labels(struct mesh_arena *arena, const char *text, struc
 	return 0;
 }
 
-static bool field_allowed(const struct mesh_kind *kind, const char *field)
+/* Is field one that kind can be selected by? *any: does kind have any beside its metadata's? */
+static bool field_allowed(const struct mesh_kind *kind, const char *field, bool *any)
 {
+	*any = false;
 	if (strcmp(field, "metadata.name") == 0 || strcmp(field, "metadata.namespace") == 0)
 		return true;
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(selectable); i++)
-		if (strcmp(selectable[i].plural, kind->plural) == 0 && strcmp(selectable[i].group, kind->group) == 0 &&
-		    strcmp(selectable[i].field, field) == 0)
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(selectable); i++) {
+		if (strcmp(selectable[i].plural, kind->plural) != 0 || strcmp(selectable[i].group, kind->group) != 0)
+			continue;
+		*any = true;
+		if (strcmp(selectable[i].field, field) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -197,6 +205,7 @@ int mesh_selector_parse_fields(struct mesh_arena *arena, const struct mesh_kind 
 		struct mesh_requirement *q = mesh_arena_new(arena, struct mesh_requirement);
 		ssize_t at = mesh_slice_find(term, '=');
 		size_t value;
+		bool any;
 
 		if (term.len == 0)
 			continue;
@@ -211,14 +220,14 @@ int mesh_selector_parse_fields(struct mesh_arena *arena, const struct mesh_kind 
 		q->values = mesh_arena_array(arena, const char *, 1);
 		q->values[0] = mesh_arena_slice(arena, mesh_slice_of(term.ptr + value, term.len - value));
 		q->count = 1;
-		if (!field_allowed(kind, q->key)) {
-			*error = mesh_arena_printf(arena, "field label not supported: %s", q->key);
-			if (strcmp(kind->group, "") != 0 || strcmp(kind->plural, "pods") != 0)
-				*error = mesh_arena_printf(
-					arena,
-					"\"%s\" is not a known field selector: only \"metadata.name\", "
-					"\"metadata.namespace\"",
-					q->key);
+		if (!field_allowed(kind, q->key, &any)) {
+			*error = any || !(kind->flags & MESH_KIND_BUILTIN)
+					 ? mesh_arena_printf(arena, "field label not supported: %s", q->key)
+					 : mesh_arena_printf(
+						   arena,
+						   "\"%s\" is not a known field selector: only \"metadata.name\", "
+						   "\"metadata.namespace\"",
+						   q->key);
 			return -EINVAL;
 		}
 		*last = q;

@@ -150,6 +150,10 @@ static bool kubelet_of(struct mesh_call *call, const json_t *pod, struct mesh_ad
 	size_t i;
 	json_t *a;
 
+	if (!node[0] && strcmp(call->sub, "log") == 0) { /* nothing has run: nothing was said */
+		mesh_call_text(call, 200, "text/plain", mesh_slice_of("", 0));
+		return false;
+	}
 	if (!node[0]) {
 		mesh_call_bad_request(call, "pod %s does not have a host assigned", call->name);
 		return false;
@@ -292,7 +296,7 @@ bool mesh_tunnel_serve(struct mesh_call *call)
 	e = mesh_state_get(call->res, call->ns, call->name);
 	if (!e)
 		mesh_call_not_found(call, call->name);
-	else if (acceptable(call) && (container = container_of(call, e->obj)) && kubelet_of(call, e->obj, &addr))
+	else if ((container = container_of(call, e->obj)) && kubelet_of(call, e->obj, &addr) && acceptable(call))
 		start(call, container, &addr);
 	return true;
 }

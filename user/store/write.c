@@ -33,6 +33,29 @@ static bool report_unknown(struct mesh_call *call, const struct mesh_errs *unkno
 	return false;
 }
 
+static void duplicates_first(const struct mesh_call *call, struct mesh_errs *unknown)
+{
+	struct mesh_errs all = {0};
+
+	if (!call->duplicates)
+		return;
+	mesh_vec_each (e, &call->duplicates->list)
+		mesh_errs_add(&all, "duplicate field")->path = mesh_xstrdup(e->path);
+	mesh_vec_each (e, &unknown->list)
+		mesh_vec_push(&all.list, *e);
+	mesh_vec_free(&unknown->list);
+	*unknown = all;
+}
+
+/* A patch made a value that its field cannot hold. */
+static void unreadable_patch(struct mesh_call *call, const char *why)
+{
+	json_t *details = json_pack("{s:[{s:s,s:s+,s:s}]}", "causes", "reason", "FieldValueInvalid", "message",
+				    "Invalid value: ", why, "field", "patch");
+
+	mesh_call_status(call, 422, "Invalid", details, " \"\" is invalid: patch: Invalid value: %s", why);
+}
+
 /* Every check there is. Returns false after having replied. */
 static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 {
@@ -40,7 +63,12 @@ static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 	struct mesh_buf why = {0};
 	bool ok;
 
-	if (mesh_object_decodable(call->kind, obj, &why) < 0) {
+	if (mesh_object_decodable(call->kind, obj, &why) < 0 && call->verb == MESH_VERB_PATCH) {
+		unreadable_patch(call, why.data);
+		mesh_buf_free(&why);
+		return false;
+	}
+	if (why.len) {
 		mesh_call_bad_request(call, "%s in version \"%s\" cannot be handled as a %s: %s", call->kind->kind,
 				      call->version, call->kind->kind, why.data);
 		mesh_buf_free(&why);
@@ -51,9 +79,7 @@ static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 		free(e->text);
 		e->text = mesh_xstrdup("unknown field");
 	}
-	if (call->duplicates)
-		mesh_vec_each (e, &call->duplicates->list)
-			mesh_errs_add(&unknown, "duplicate field")->path = mesh_xstrdup(e->path);
+	duplicates_first(call, &unknown);
 	ok = report_unknown(call, &unknown);
 	if (ok) {
 		ok = errs.list.count == 0;
@@ -76,6 +102,41 @@ static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 	return ok;
 }
 
+/* The package that Kubernetes keeps a group's types in. */
+static const char *package_of(const char *group, char *out, size_t size)
+{
+	snprintf(out, size, "%.*s", (int)strcspn(group, "."), group);
+	return group[0] ? out : "core";
+}
+
+/* The body is of another kind or version than the URL. */
+static void other_kind(struct mesh_call *call, const char *version, const char *kind, const char *want)
+{
+	const char *slash = strrchr(version, '/'), *v = slash ? slash + 1 : version;
+	mesh_auto_free char *group = mesh_xstrndup(version, slash ? (size_t)(slash - version) : 0);
+	const struct mesh_kind *known = mesh_kind_by_name(group, kind);
+	char package[64];
+
+	if (known && (known->flags & MESH_KIND_BUILTIN) && (call->kind->flags & MESH_KIND_BUILTIN))
+		mesh_call_bad_request(call,
+				      "%s in version \"%s\" cannot be handled as a %s: converting (%s.%s) to (%s.%s): "
+				      "unknown conversion",
+				      kind, v, call->kind->kind, v, kind,
+				      package_of(call->group, package, sizeof(package)), call->kind->kind);
+	else if (strcmp(kind, call->kind->kind) != 0 && !(call->kind->flags & MESH_KIND_BUILTIN))
+		mesh_call_bad_request(call, "the kind in the data (%s) does not match the expected kind (%s)", kind,
+				      call->kind->kind);
+	else if (strcmp(version, want) != 0)
+		mesh_call_bad_request(call,
+				      "the API version in the data (%s) does not match the expected API version (%s)",
+				      version, want);
+	else
+		mesh_call_bad_request(call,
+				      "no kind \"%s\" is registered for version \"%s\" in scheme "
+				      "\"pkg/api/legacyscheme/scheme.go:30\"",
+				      kind, version);
+}
+
 /* Is this object of the kind, and for the place, that the URL says? Returns false after having replied. */
 static bool fits_url(struct mesh_call *call, json_t *obj)
 {
@@ -92,15 +153,8 @@ static bool fits_url(struct mesh_call *call, json_t *obj)
 				      call->kind->kind, call->version, call->kind->kind);
 		return false;
 	}
-	if (version[0] && strcmp(version, want) != 0) {
-		mesh_call_bad_request(call,
-				      "the API version in the data (%s) does not match the expected API version (%s)",
-				      version, want);
-		return false;
-	}
-	if (kind[0] && strcmp(kind, call->kind->kind) != 0) {
-		mesh_call_bad_request(call, "the kind in the data (%s) does not match the expected kind (%s)", kind,
-				      call->kind->kind);
+	if ((version[0] && strcmp(version, want) != 0) || (kind[0] && strcmp(kind, call->kind->kind) != 0)) {
+		other_kind(call, version[0] ? version : want, kind[0] ? kind : call->kind->kind, want);
 		return false;
 	}
 	if ((call->kind->flags & MESH_KIND_NAMESPACED) && ns[0] && strcmp(ns, call->ns) != 0) {
@@ -186,7 +240,7 @@ static void create(struct mesh_call *call, json_t *obj)
 	if (!fits_url(call, obj) || !namespace_ready(call))
 		return;
 	if (mesh_js_str(obj, "metadata.resourceVersion")[0]) {
-		mesh_call_bad_request(call, "resourceVersion should not be set on objects to be created");
+		mesh_call_status(call, 500, NULL, NULL, "resourceVersion should not be set on objects to be created");
 		return;
 	}
 	mesh_meta_generate_name(obj);
@@ -400,12 +454,14 @@ void mesh_call_update(struct mesh_call *call)
 
 	call->duplicates = &duplicates;
 	obj = mesh_call_body(call);
-	if (obj && !e)
-		mesh_call_not_found(call, call->name);
-	else if (obj && is_scale(call))
+	if (obj && is_scale(call) && e)
 		update_scale(call, e, obj);
-	else if (obj && fits_url(call, obj) && has_version(call, obj))
-		update(call, e, obj);
+	else if (obj && fits_url(call, obj)) {
+		if (!e)
+			mesh_call_not_found(call, call->name);
+		else if (has_version(call, obj))
+			update(call, e, obj);
+	}
 	json_decref(obj);
 	mesh_errs_free(&duplicates);
 }
@@ -430,6 +486,13 @@ static int apply(struct mesh_call *call, const char *type, json_t **doc, const j
 	struct mesh_buf text = {0};
 	int r;
 
+	if (strcmp(type, "application/json-patch+json") != 0 && !json_is_object(patch)) {
+		mesh_call_bad_request(call, "json: cannot unmarshal %s into Go value of type map[string]interface {}",
+				      json_is_array(patch)    ? "array"
+				      : json_is_string(patch) ? "string"
+							      : "number");
+		return -EINVAL;
+	}
 	if (strcmp(type, "application/merge-patch+json") == 0)
 		r = mesh_patch_merge(doc, patch);
 	else if (strcmp(type, "application/json-patch+json") == 0)
@@ -442,9 +505,8 @@ static int apply(struct mesh_call *call, const char *type, json_t **doc, const j
 	while (text.len && text.data[text.len - 1] == '\n')
 		text.data[--text.len] = '\0';
 	if (strcmp(type, "application/json-patch+json") == 0)
-		mesh_call_status(call, 422, "Invalid", mesh_call_details(call, call->name),
-				 "the server rejected our request due to an error in our request: %s",
-				 text.len ? text.data : "");
+		mesh_call_status(call, 422, "Invalid", json_object(),
+				 "the server rejected our request due to an error in our request");
 	else
 		mesh_call_bad_request(call, "%s", text.len ? text.data : "the patch cannot be applied");
 	mesh_errs_free(&errs);
