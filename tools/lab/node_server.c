@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -14,7 +15,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-enum { IO_TIMEOUT_S = 20, KEY_DAYS = 3650 };
+enum { IO_TIMEOUT_S = 20, KEY_DAYS = 365 };
 
 static SSL_CTX *tls;
 
@@ -159,6 +160,11 @@ static void __attribute__((noreturn)) connection_main(struct mesh_node *node, in
 	if (SSL_accept(s.ssl) == 1) {
 		serve(&s);
 		SSL_shutdown(s.ssl);
+	} else {
+		char text[256];
+
+		ERR_error_string_n(ERR_get_error(), text, sizeof(text));
+		mesh_warn("a connection was not the API server's: %s", text);
 	}
 	_exit(0);
 }
@@ -177,30 +183,53 @@ static void connection_ready(struct mesh_loop *loop, struct mesh_io *io, uint32_
 	close(fd);
 }
 
-static EVP_PKEY *new_key(void)
+static void add_extension(X509 *cert, int nid, const char *value)
 {
-	return EVP_EC_gen("P-256");
+	X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+
+	if (ext)
+		X509_add_ext(cert, ext, -1);
+	X509_EXTENSION_free(ext);
 }
 
-static X509 *self_signed(const struct mesh_node *node, EVP_PKEY *key)
+/* The embedded API's CA, as whoever sets up a cluster has it: its nodes' certificates are made with it. */
+static void load_ca(const struct mesh_node *node, X509 **cert, EVP_PKEY **key)
+{
+	mesh_auto_free char *cert_file = mesh_lab_path(&node->lab, "data/pki/ca.crt"),
+			    *key_file = mesh_lab_path(&node->lab, "data/pki/ca.key");
+	FILE *c = fopen(cert_file, "re"), *k = fopen(key_file, "re");
+
+	*cert = c ? PEM_read_X509(c, NULL, NULL, NULL) : NULL;
+	*key = k ? PEM_read_PrivateKey(k, NULL, NULL, NULL) : NULL;
+	if (c)
+		fclose(c);
+	if (k)
+		fclose(k);
+}
+
+/* Signed by the cluster's CA where we have it, else (another API server) by itself. */
+static X509 *new_certificate(const struct mesh_node *node, EVP_PKEY *key)
 {
 	mesh_auto_free char *names = mesh_xasprintf("IP:%s,DNS:%s", node->ip, node->name);
-	X509 *cert = X509_new();
-	X509_EXTENSION *ext;
+	X509 *cert = X509_new(), *ca;
+	EVP_PKEY *ca_key;
 
+	load_ca(node, &ca, &ca_key);
 	X509_set_version(cert, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), (long)time(NULL));
 	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(cert), 86400L * KEY_DAYS);
 	X509_set_pubkey(cert, key);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "O", MBSTRING_ASC,
+				   (const unsigned char *)"system:nodes", -1, -1, 0);
 	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)node->name,
 				   -1, -1, 0);
-	X509_set_issuer_name(cert, X509_get_subject_name(cert));
-	ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
-	if (ext)
-		X509_add_ext(cert, ext, -1);
-	X509_EXTENSION_free(ext);
-	X509_sign(cert, key, EVP_sha256());
+	X509_set_issuer_name(cert, X509_get_subject_name(ca && ca_key ? ca : cert));
+	add_extension(cert, NID_subject_alt_name, names);
+	add_extension(cert, NID_ext_key_usage, "serverAuth");
+	X509_sign(cert, ca && ca_key ? ca_key : key, EVP_sha256());
+	X509_free(ca);
+	EVP_PKEY_free(ca_key);
 	return cert;
 }
 
@@ -222,8 +251,8 @@ static int trust_cluster(const struct mesh_node *node)
 
 static int make_tls(const struct mesh_node *node)
 {
-	EVP_PKEY *key = new_key();
-	X509 *cert = key ? self_signed(node, key) : NULL;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = key ? new_certificate(node, key) : NULL;
 	int r = -EINVAL;
 
 	tls = SSL_CTX_new(TLS_server_method());
