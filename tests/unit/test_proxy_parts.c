@@ -111,6 +111,30 @@ TEST(pipe_is_bounded)
 	mesh_pipe_cache_free(&cache);
 }
 
+TEST(pipe_widens_for_bulk)
+{
+	struct mesh_pipe p = {0};
+
+	mesh_pipe_hold(&p, &cache);
+	mesh_pipe_took(&p, 15);
+	p.start = p.sent = p.ready = p.scan = 15;
+	mesh_pipe_forget(&p);
+	mesh_pipe_widen(&p, &cache); /* the last read did not fill it */
+	CHECK_INT(p.capacity, 16);
+	mesh_pipe_took(&p, 16);
+	mesh_pipe_widen(&p, &cache); /* it is not empty */
+	CHECK_INT(p.capacity, 16);
+	p.start = p.sent = p.ready = p.scan = 16;
+	mesh_pipe_forget(&p);
+	mesh_pipe_widen(&p, &cache);
+	CHECK_INT(p.capacity, 64);
+	CHECK_INT(mesh_pipe_room(&p), 64);
+	mesh_pipe_widen(&p, &cache);
+	CHECK_INT(p.capacity, 64);
+	mesh_pipe_drop(&p, &cache);
+	mesh_pipe_cache_free(&cache);
+}
+
 static struct mesh_timeout *ran[8];
 static size_t ran_count;
 

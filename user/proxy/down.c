@@ -196,6 +196,7 @@ static void down_read(struct mesh_down *d)
 	ssize_t n;
 
 	mesh_pipe_hold(&d->in, &w->buffers);
+	mesh_pipe_widen(&d->in, &w->buffers);
 	if (mesh_pipe_room(&d->in) == 0)
 		return;
 	n = recv(d->io.fd, d->in.data + d->in.end, d->in.capacity - d->in.end, 0);
@@ -210,7 +211,7 @@ static void down_read(struct mesh_down *d)
 	d->eof = n == 0;
 	if (d->lingering)
 		return;
-	d->in.end += (size_t)n;
+	mesh_pipe_took(&d->in, (size_t)n);
 	mesh_count(&w->counts.in, (uint64_t)n);
 	if (d->request && d->request->phase == MESH_PHASE_BODY)
 		mesh_request_pump(d->request);

@@ -3,6 +3,8 @@
 
 #include "core/mem.h"
 
+enum { BULK_FACTOR = 4 };
+
 void mesh_pipe_cache_free(struct mesh_pipe_cache *cache)
 {
 	while (cache->first) {
@@ -89,6 +91,15 @@ bool mesh_pipe_grow(struct mesh_pipe *p, struct mesh_pipe_cache *cache, size_t m
 	p->data = data;
 	p->capacity = to;
 	return true;
+}
+
+void mesh_pipe_widen(struct mesh_pipe *p, struct mesh_pipe_cache *cache)
+{
+	if (!p->filled || p->end || p->capacity != cache->size)
+		return;
+	mesh_pipe_drop(p, cache);
+	p->capacity = cache->size * BULK_FACTOR;
+	p->data = mesh_xmalloc(p->capacity);
 }
 
 size_t mesh_pipe_add(struct mesh_pipe *p, const char *data, size_t len)

@@ -16,6 +16,7 @@
 struct mesh_pipe {
 	char *data; /* NULL while nothing is held */
 	size_t capacity, start, sent, ready, scan, end;
+	bool filled; /* by the last read: more is coming than fits */
 };
 
 /** Buffers of one size, kept for reuse. */
@@ -33,6 +34,14 @@ void mesh_pipe_drop(struct mesh_pipe *p, struct mesh_pipe_cache *cache);
 size_t mesh_pipe_room(struct mesh_pipe *p);
 /** Doubles the buffer up to max. Returns false if it is that large already. */
 bool mesh_pipe_grow(struct mesh_pipe *p, struct mesh_pipe_cache *cache, size_t max);
+/** Before a read: a flow that fills the buffer each time gets a larger one (4 times the cache's), while it is empty. */
+void mesh_pipe_widen(struct mesh_pipe *p, struct mesh_pipe_cache *cache);
+/** n bytes were read to data + end. */
+static inline void mesh_pipe_took(struct mesh_pipe *p, size_t n)
+{
+	p->end += n;
+	p->filled = p->end == p->capacity;
+}
 /** Appends as much as fits; for tests and replays. Returns how much. */
 size_t mesh_pipe_add(struct mesh_pipe *p, const char *data, size_t len);
 /** Drops a head of n bytes that is next to read. */

@@ -31,7 +31,7 @@ typedef int mesh_proxy_origdst_fn(void *arg, int fd, const struct mesh_addr *loc
 struct mesh_proxy_opts {
 	unsigned workers;            /* 0: one for each CPU */
 	size_t max_header_bytes;     /* 0: 60 KiB (431 beyond; the request line alone 414) */
-	size_t buffer_bytes;         /* of one direction of a connection; 0: 16 KiB */
+	size_t buffer_bytes;         /* of one direction of a connection; 0: 16 KiB; 4 times that for a bulk flow */
 	uint64_t idle_timeout_ns;    /* downstream keep-alive; 0: 1 h, as Envoy's */
 	uint64_t upstream_idle_ns;   /* pooled upstream; 0: 1 h (capped by an upstream's Keep-Alive: timeout=) */
 	uint64_t connect_timeout_ns; /* 0: 10 s, Istio's default */

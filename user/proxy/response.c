@@ -74,7 +74,7 @@ static void take_head(struct mesh_request *r)
 
 	mesh_http1_body_response(&r->answer_body, &r->answer, method);
 	r->status = r->answer.status;
-	r->plain = r->old && r->answer_body.framing == MESH_HTTP1_CHUNKED;
+	r->plain = r->old && r->answer.framing == MESH_HTTP1_CHUNKED;
 	if (r->status == 101 || (r->is_connect && r->status / 100 == 2))
 		begin_tunnel(r);
 	r->keep = may_keep(r) && r->answer_body.framing != MESH_HTTP1_CLOSE && !r->plain;
@@ -253,6 +253,7 @@ void mesh_response_read(struct mesh_request *r)
 		if (r->answer_phase == MESH_PHASE_HEAD)
 			mesh_http1_head_init(&r->answer, MESH_HTTP1_RESPONSE, r->fields, MESH_REQUEST_FIELDS, &limits);
 	}
+	mesh_pipe_widen(&r->out, &w->buffers);
 	if (mesh_pipe_room(&r->out) == 0)
 		return;
 	n = recv(r->up->io.fd, r->out.data + r->out.end, r->out.capacity - r->out.end, 0);
@@ -263,7 +264,7 @@ void mesh_response_read(struct mesh_request *r)
 		return;
 	}
 	r->up_eof = n == 0;
-	r->out.end += (size_t)n;
+	mesh_pipe_took(&r->out, (size_t)n);
 	r->answer_bytes += (uint64_t)n;
 	switch (read_heads(r)) {
 	case HEADS_GONE:
