@@ -7,7 +7,6 @@ MUTATIONS=${MUTATIONS:-300}
 files=tests/e2e/tutorial
 lab_up "mut$$" --nodes 1
 {
-	kubectl create namespace istio-system
 	kubectl create namespace coolapp
 	kubectl apply -n istio-system -f $files/smcp.yaml -f $files/smmr.yaml
 	kubectl apply -n coolapp -f $files/catalog-v1.yaml -f $files/catalog-v2.yaml -f $files/client.yaml

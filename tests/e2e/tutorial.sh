@@ -56,6 +56,18 @@ soon() {
 	[ "$SHOW" = 0 ] || printf '%s$ %s%s\n%s\n' "$bold" "$RAN" "$plain" "$OUT"
 	matches "$2" "$3"
 }
+# stand: what follows would only repeat the failures of this step.
+stand() {
+	[ $failed -ne 0 ] || return 0
+	echo "the rest is left out: step $step_number failed"
+	logs
+	finish
+}
+logs() {
+	[ -n "$LAB" ] || return 0
+	echo "   logs:"
+	tail -n 8 /run/sockmesh/labs/"$LAB"/logs/* 2> /dev/null | cut -c1-300 | sed 's/^/    /' | tail -60
+}
 # A rule is in force 20 ms after the API's answer; meshctl waits for that itself.
 in_force() { [ "$KCTL" = meshctl ] || sleep 0.02; }
 get() { curl -s --max-time 10 "$GATEWAY_URL"; }
@@ -70,14 +82,13 @@ lab_up "${LAB_NAME:-tut$$}" --nodes 2
 [ "$SHOW" = 0 ] || { printf '%s$ meshctl lab up --nodes 2%s\n' "$bold" "$plain"; cat "$T/up"; }
 
 step 1 "The control plane"
-run "kubectl create namespace istio-system"
-matches "istio-system is there" 'created|AlreadyExists|already exists'
 run "kubectl create -n istio-system -f $files/smcp.yaml"
 matches "the control plane is accepted" 'servicemeshcontrolplane.*service-mesh-installation.* created'
 see "one object says what the mesh consists of; nothing else is installed by hand"
 soon 30 "get smcp becomes ready" 'service-mesh-installation +(True|2/2)' "kubectl get smcp -n istio-system"
 soon 30 "the gateway pods run" 'istio-egressgateway-[a-z0-9]+-[a-z0-9]+ +1/1 +Running.*istio-ingressgateway-[a-z0-9]+-[a-z0-9]+ +1/1 +Running' "kubectl get pods -n istio-system"
 see "the two gateways are pods of their own; no other pod belongs to the mesh"
+stand
 
 step 2 "The member roll, before its member exists"
 run "kubectl apply -n istio-system -f $files/smmr.yaml"
@@ -118,6 +129,7 @@ kill "$watcher"
 wait "$watcher" 2> /dev/null
 RAN="$KCTL get pods -n coolapp -w" OUT=$(cat "$T/watch") status=0
 matches "get pods -w saw them come" 'catalog-v1-[a-z0-9]+-[a-z0-9]+ +0/1 .*catalog-v1-[a-z0-9]+-[a-z0-9]+ +1/1 +Running'
+stand
 
 step 4 "The way in"
 run "kubectl create -n coolapp -f $files/ingress-gateway.yaml"
@@ -282,8 +294,7 @@ took=$((($(now_ms) - begin) / 1000))
 if [ "$SHOW" = 1 ]; then
 	lab_down
 	printf '\n%s%d checks, %d differed, %d s%s\n' "$bold" "$checks" "$bad" "$took" "$plain"
-elif [ $failed -ne 0 ] && [ -n "$LAB" ]; then
-	echo "   logs:"
-	tail -n 8 /run/sockmesh/labs/"$LAB"/logs/* 2> /dev/null | cut -c1-300 | sed 's/^/    /' | tail -60
+elif [ $failed -ne 0 ]; then
+	logs
 fi
 finish
