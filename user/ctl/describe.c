@@ -90,7 +90,7 @@ static void describe_kind(struct mesh_ctl *ctl, struct mesh_tabs *t, const char 
 		more = by_selector(ctl, obj, "/api/v1", "pods");
 		mesh_describe_replica_set(t, obj, more);
 	} else if (strcmp(kind, "Namespace") == 0) {
-		mesh_describe_namespace(t, obj);
+		mesh_describe_namespace(t, obj, mesh_resource_by_kind(ctl->resources, "v1", "ResourceQuota") != NULL);
 	} else {
 		mesh_describe_generic(t, obj);
 	}

@@ -28,7 +28,8 @@ void mesh_describe_volumes(struct mesh_tabs *t, int level, const json_t *volumes
 void mesh_describe_service(struct mesh_tabs *t, const json_t *service, const json_t *slices);
 void mesh_describe_deployment(struct mesh_tabs *t, const json_t *deployment, const json_t *replica_sets);
 void mesh_describe_replica_set(struct mesh_tabs *t, const json_t *set, const json_t *pods);
-void mesh_describe_namespace(struct mesh_tabs *t, const json_t *ns);
+/** with_quotas: the server has quotas and limit ranges (and this namespace none). */
+void mesh_describe_namespace(struct mesh_tabs *t, const json_t *ns, bool with_quotas);
 /** "apiVersion" gives "API Version". Caller frees. */
 char *mesh_describe_label_for(const char *field);
 

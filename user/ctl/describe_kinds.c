@@ -244,10 +244,11 @@ void mesh_describe_replica_set(struct mesh_tabs *t, const json_t *set, const jso
 	template(t, set);
 }
 
-void mesh_describe_namespace(struct mesh_tabs *t, const json_t *ns)
+void mesh_describe_namespace(struct mesh_tabs *t, const json_t *ns, bool with_quotas)
 {
 	mesh_describe_line(t, 0, "Name:\t%s", mesh_meta(ns, "name"));
 	mesh_describe_labels(t, ns);
 	mesh_describe_line(t, 0, "Status:\t%s", mesh_at_text(ns, "status.phase"));
-	mesh_describe_line(t, 0, "\nNo resource quota.\n\nNo LimitRange resource.");
+	if (with_quotas)
+		mesh_describe_line(t, 0, "\nNo resource quota.\n\nNo LimitRange resource.");
 }
