@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "gateway/gateway.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ int main(int argc, char **argv)
 		puts(MESH_VERSION);
 		return 0;
 	}
+	signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error of that write, not our end */
 	for (const struct mesh_role *r = roles; r->name; r++)
 		if (strcmp(argv[1], r->name) == 0)
 			return r->main(argc - 1, argv + 1);
