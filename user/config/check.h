@@ -16,7 +16,19 @@
 /* Of every kind: names, labels, annotations. */
 MESH_CHECK(metadata);
 
-/* Of kinds with a spec. */
+/* Kubernetes' own. */
+MESH_CHECK(pod);
+MESH_CHECK(deployment);
+MESH_CHECK(replica_set);
+MESH_CHECK(service);
+MESH_CHECK(endpoint_slice);
+MESH_CHECK(config_map);
+MESH_CHECK(role);
+MESH_CHECK(role_binding);
+MESH_CHECK(lease);
+MESH_CHECK(crd);
+
+/* Istio's and Maistra's. */
 MESH_CHECK(virtual_service);
 MESH_CHECK(destination_rule);
 MESH_CHECK(gateway);

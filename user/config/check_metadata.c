@@ -43,6 +43,11 @@ bool mesh_name_is_label(struct mesh_slice s)
 	return true;
 }
 
+const char *mesh_name_label_rule(void)
+{
+	return EXPLAIN_LABEL;
+}
+
 bool mesh_name_is_subdomain(struct mesh_slice s)
 {
 	struct mesh_slice part;
@@ -101,8 +106,12 @@ static void check_name(const struct mesh_kind *kind, const char *name, struct me
 	struct mesh_slice s = mesh_slice_str(name);
 
 	if (strcmp(kind->group, "rbac.authorization.k8s.io") == 0) {
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strpbrk(name, "/%"))
-			add(errs, "metadata.name", name, "may not contain '/' or '%', nor be '.' or '..'");
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			add(errs, "metadata.name", name, name[1] ? "may not be '..'" : "may not be '.'");
+		else if (strchr(name, '/'))
+			add(errs, "metadata.name", name, "may not contain '/'");
+		else if (strchr(name, '%'))
+			add(errs, "metadata.name", name, "may not contain '%'");
 		return;
 	}
 	if (strcmp(kind->kind, "Namespace") == 0 || strcmp(kind->kind, "Project") == 0 ||

@@ -430,7 +430,8 @@ int mesh_object_check(const struct mesh_kind *kind, const json_t *obj, const jso
 
 	walk_top(&w, obj);
 	mesh_buf_free(&w.path);
-	if (found.list.count == 0) {
+	/* Kubernetes tells all errors of its own kinds at once; elsewhere what the schema says comes first. */
+	if (found.list.count == 0 || w.builtin) {
 		mesh_check_metadata(kind, obj, old, &found, warnings);
 		if (kind->check)
 			kind->check(kind, obj, old, &found, warnings);

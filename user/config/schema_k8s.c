@@ -248,8 +248,8 @@ static const struct mesh_field lease_fields[] = {
 const struct mesh_schema mesh_schema_lease = {.name = "io.k8s.api.coordination.v1.Lease", .fields = lease_fields};
 
 static const struct mesh_field policy_rule_fields[] = {
-	LIST("apiGroups", STRING), LIST("nonResourceURLs", STRING),          LIST("resourceNames", STRING),
-	LIST("resources", STRING), LIST("verbs", STRING, .flags = REQUIRED), {.name = NULL},
+	LIST("apiGroups", STRING), LIST("nonResourceURLs", STRING), LIST("resourceNames", STRING),
+	LIST("resources", STRING), LIST("verbs", STRING),           {.name = NULL},
 };
 
 static const struct mesh_schema policy_rule_schema = {.name = "io.k8s.api.rbac.v1.PolicyRule",
@@ -263,7 +263,7 @@ static const struct mesh_field role_fields[] = {
 const struct mesh_schema mesh_schema_role = {.name = "io.k8s.api.rbac.v1.Role", .fields = role_fields};
 
 static const struct mesh_field role_ref_fields[] = {
-	FIELD("apiGroup", STRING, .flags = REQUIRED),
+	FIELD("apiGroup", STRING),
 	FIELD("kind", STRING, .flags = REQUIRED),
 	FIELD("name", STRING, .flags = REQUIRED),
 	{.name = NULL},
