@@ -141,10 +141,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const methods[] = {"GET", "HEAD", "CONNECT", "POST"};
 	const char *text = (const char *)data + 1;
 	struct mesh_http1_body b;
+	static bool reports;
 	struct parsed p;
 
-	if (!runs)
+	if (!reports)
 		atexit(report);
+	reports = true;
 	if (size < 2)
 		return 0;
 	one_head(&p, data[0], text, size - 1);

@@ -143,6 +143,8 @@ static const struct {
 	{"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", MESH_HTTP1_ERROR_METHOD, 400},
 	{"AAAAAAAAAABBBBBBBBBBCCCCCCCCCCDDDDDDDDDDEEEEEEEEEEFFFFFFFFFFGGGGG / HTTP/1.1\r\n",
 	 MESH_HTTP1_ERROR_METHOD_LONG, 501},
+	{"QUERY / HTTP/1.1\r\n", MESH_HTTP1_ERROR_METHOD_UNKNOWN, 501},
+	{"get / HTTP/1.1\r\n", MESH_HTTP1_ERROR_METHOD_UNKNOWN, 501},
 	{"GET /\r\n\r\n", MESH_HTTP1_ERROR_REQUEST_LINE, 400},
 	{"GET  / HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_REQUEST_LINE, 400},
 	{"GET / HTTP/1.1 \r\n\r\n", MESH_HTTP1_ERROR_REQUEST_LINE, 400},
@@ -195,6 +197,7 @@ static const struct {
 	{"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", MESH_HTTP1_ERROR_LENGTH, 400},
 	{"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\n", MESH_HTTP1_ERROR_LENGTH, 400},
 	{"GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", MESH_HTTP1_ERROR_LENGTH, 400},
+	{"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1 \t\r\n\r\n", MESH_HTTP1_ERROR_LENGTH, 400},
 	{"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775808\r\n\r\n", MESH_HTTP1_ERROR_LENGTH, 400},
 	{"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
 	 MESH_HTTP1_ERROR_LENGTH_CODING, 400},
@@ -491,6 +494,13 @@ TEST(body_of_request)
 	CHECK_INT(parse(&h, MESH_HTTP1_REQUEST, text, strlen(text), &limits), MESH_HTTP1_DONE);
 	CHECK_INT(mesh_http1_body_request(&b, &h), MESH_HTTP1_ERROR_BODY_LARGE);
 	CHECK_INT(mesh_http1_body_next(&b, "x", 1, &used, &payload), MESH_HTTP1_ERROR);
+}
+
+TEST(methods)
+{
+	CHECK(mesh_http1_method_known(MESH_SLICE("M-SEARCH")));
+	CHECK(!mesh_http1_method_known(MESH_SLICE("GE")));
+	CHECK(!mesh_http1_method_known(MESH_SLICE("")));
 }
 
 TEST(reasons)

@@ -174,6 +174,8 @@ static enum mesh_http1_error parse_request_line(struct mesh_http1_head *h, const
 		return MESH_HTTP1_ERROR_REQUEST_LINE;
 	if (version.ptr[5] != '1' || version.ptr[7] > '1')
 		return MESH_HTTP1_ERROR_VERSION;
+	if (!mesh_http1_method_known(h->method))
+		return MESH_HTTP1_ERROR_METHOD_UNKNOWN;
 	h->minor = (uint8_t)(version.ptr[7] - '0');
 	return parse_target(h);
 }
@@ -229,6 +231,9 @@ static enum mesh_http1_error take_length(struct mesh_http1_head *h, struct mesh_
 {
 	if (again)
 		return MESH_HTTP1_ERROR_LENGTH_MANY;
+	for (const char *p = value.ptr + value.len; *p != '\r'; p++)
+		if (*p == '\t') /* allowed by RFC 9110, refused by others */
+			return MESH_HTTP1_ERROR_LENGTH;
 	if (mesh_slice_to_u64(value, INT64_MAX, &h->content_length) < 0)
 		return MESH_HTTP1_ERROR_LENGTH;
 	return MESH_HTTP1_ERROR_NONE;

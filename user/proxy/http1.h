@@ -26,6 +26,7 @@ enum mesh_http1_result { MESH_HTTP1_MORE, MESH_HTTP1_DONE, MESH_HTTP1_ERROR };
 	X(NONE, 0, "no error")                                                                                         \
 	X(METHOD, 400, "the method is not a token")                                                                    \
 	X(METHOD_LONG, 501, "the method is longer than any that is known")                                             \
+	X(METHOD_UNKNOWN, 501, "the method is not known")                                                              \
 	X(REQUEST_LINE, 400, "the request line is not 'method target version'")                                        \
 	X(TARGET, 400, "the request target is not valid")                                                              \
 	X(TARGET_LONG, 414, "the request line is too long")                                                            \
@@ -66,6 +67,9 @@ int mesh_http1_error_status(enum mesh_http1_error error);
 const char *mesh_http1_error_text(enum mesh_http1_error error);
 /** "Not Found" of 404; "Unknown" of what has no name. */
 const char *mesh_http1_reason(int status);
+
+/** Whether it is one of the methods that are accepted. */
+bool mesh_http1_method_known(struct mesh_slice method);
 
 /** Fields that the parser or the proxy treats by name; all others are OTHER. */
 #define MESH_HTTP1_NAMES(X)                                                                                            \

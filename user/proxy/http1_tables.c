@@ -89,3 +89,19 @@ const char *mesh_http1_reason(int status)
 			return reasons[i].text;
 	return "Unknown";
 }
+
+/* The IANA registry's methods that HTTP/1 servers meet; extensions are refused, as Envoy does by default. */
+static const char *const methods[] = {
+	"GET",      "POST",      "PUT",         "DELETE",     "HEAD",     "OPTIONS",    "PATCH",  "CONNECT", "TRACE",
+	"COPY",     "LOCK",      "MKCOL",       "MOVE",       "PROPFIND", "SEARCH",     "UNLOCK", "BIND",    "REBIND",
+	"UNBIND",   "ACL",       "REPORT",      "MKACTIVITY", "CHECKOUT", "MERGE",      "NOTIFY", "LINK",    "UNLINK",
+	"M-SEARCH", "SUBSCRIBE", "UNSUBSCRIBE", "PROPPATCH",  "PURGE",    "MKCALENDAR", "SOURCE",
+};
+
+bool mesh_http1_method_known(struct mesh_slice method)
+{
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(methods); i++)
+		if (mesh_slice_eq(method, mesh_slice_str(methods[i])))
+			return true;
+	return false;
+}
