@@ -289,7 +289,9 @@ int mesh_lab_up(const struct mesh_lab_args *args)
 	printf("lab '%s': %u nodes in %s/16%s\n", up.lab.name, up.lab.nodes, mesh_lab_fabric_ip(&up.lab, 0, ip),
 	       running ? ", running already" : "");
 	fflush(stdout);
-	if (!running) {
+	if (running) /* one that was killed just now may still be on its way out */
+		usleep(20000);
+	if (!supervisor_runs(&up.lab)) {
 		r = start_supervisor(&up.lab);
 		if (r < 0) {
 			fprintf(stderr, "cannot start the supervisor: %s\n", strerror(-r));

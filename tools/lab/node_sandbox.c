@@ -354,8 +354,6 @@ static void __attribute__((noreturn)) shim_main(const struct mesh_lab_launch *l,
 
 	setsid();
 	prctl(PR_SET_NAME, "lab-shim");
-	for (int fd = 0; fd < 3; fd++)
-		close(fd);
 	if (l->shim_cgroup)
 		mesh_lab_cgroup_enter(l->shim_cgroup);
 	pid = fork();
@@ -365,7 +363,7 @@ static void __attribute__((noreturn)) shim_main(const struct mesh_lab_launch *l,
 	say.error = pid > 0 ? 0 : -EAGAIN;
 	if (write(report, &say, sizeof(say)) != sizeof(say) || pid < 0)
 		_exit(1);
-	close_range(3, ~0U, 0);
+	close_range(0, ~0U, 0);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	snprintf(text, sizeof(text), "%d %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
