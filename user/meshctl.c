@@ -4,6 +4,7 @@
 #include "ctl/ctl.h"
 #include "lab/lab.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,10 +30,32 @@ static int usage(FILE *out)
 	return out == stderr;
 }
 
+/* Flags may stand before the command, as with kubectl: "meshctl -n coolapp get pods". The command goes first. */
+static void command_first(int argc, char **argv)
+{
+	static const char *const valued[] = {"-n", "--namespace", "--kubeconfig", "--context", "--request-timeout"};
+	int at = 1;
+	char *command;
+
+	while (at < argc && argv[at][0] == '-' && argv[at][1]) {
+		bool value = false;
+
+		for (size_t i = 0; i < MESH_ARRAY_SIZE(valued); i++)
+			value |= strcmp(argv[at], valued[i]) == 0;
+		at += value ? 2 : 1;
+	}
+	if (at >= argc)
+		return;
+	command = argv[at];
+	memmove(&argv[2], &argv[1], (size_t)(at - 1) * sizeof(*argv));
+	argv[1] = command;
+}
+
 int main(int argc, char **argv)
 {
 	const struct mesh_verb *verb;
 
+	command_first(argc, argv);
 	if (argc < 2)
 		return usage(stderr);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)

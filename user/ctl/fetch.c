@@ -216,7 +216,7 @@ static char *watch_path(struct follow *w, const struct mesh_target *t, const cha
 	mesh_auto_free char *query = list_query(w->ctl, "");
 	mesh_auto_free char *name = mesh_kube_escape(t->name ? t->name : "");
 
-	return mesh_xasprintf("%s%swatch=1&resourceVersion=%s%s%s", path, query[0] ? query : "?", w->rv,
+	return mesh_xasprintf("%s%s%swatch=1&resourceVersion=%s%s%s", path, query, query[0] ? "&" : "?", w->rv,
 			      t->name ? "&fieldSelector=metadata.name%3D" : "", name);
 }
 
