@@ -68,7 +68,7 @@ int mesh_ctl_run_exec(struct mesh_ctl *ctl, const struct mesh_flags *f)
 			ctl, "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead");
 	if (!f->command || !f->command[0])
 		return mesh_ctl_error(ctl, "you must specify at least one command for the container");
-	pod = mesh_ctl_pod_find(ctl, f->args.list.items[0]);
+	pod = mesh_ctl_pod_find(ctl, f->args.list.items[0], false);
 	if (!pod)
 		return 1;
 	phase = json_string_value(json_object_get(json_object_get(pod, "status"), "phase"));

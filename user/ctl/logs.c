@@ -149,7 +149,7 @@ int mesh_ctl_run_logs(struct mesh_ctl *ctl, const struct mesh_flags *f)
 			with.container = f->args.list.items[1];
 			ctl->flags = &with;
 		}
-		pods = mesh_ctl_pod_find(ctl, f->args.list.items[0]);
+		pods = mesh_ctl_pod_find(ctl, f->args.list.items[0], true);
 		if (pods)
 			open_pod(ctl, &all, pods, f->tail);
 		mesh_vec_each (one, &all.list)

@@ -59,7 +59,7 @@ static json_t *choose(const json_t *pods)
 	return json_array_get(pods, 0);
 }
 
-static json_t *pod_of_owner(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *owner)
+static json_t *pod_of_owner(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *owner, bool tell)
 {
 	const json_t *selector = at(owner, "spec", "selector");
 	const json_t *labels = json_object_get(selector, "matchLabels");
@@ -76,13 +76,13 @@ static json_t *pod_of_owner(struct mesh_ctl *ctl, const struct mesh_resource *re
 	pod = json_incref(choose(pods));
 	if (!pod)
 		mesh_ctl_error(ctl, "timed out waiting for the condition");
-	else if (json_array_size(pods) > 1)
+	else if (tell && json_array_size(pods) > 1)
 		fprintf(stderr, "Found %zu pods, using pod/%s\n", json_array_size(pods), mesh_meta(pod, "name"));
 	json_decref(pods);
 	return pod;
 }
 
-json_t *mesh_ctl_pod_find(struct mesh_ctl *ctl, const char *word)
+json_t *mesh_ctl_pod_find(struct mesh_ctl *ctl, const char *word, bool tell)
 {
 	const char *slash = strchr(word, '/');
 	mesh_auto_free char *type = slash ? mesh_xstrndup(word, (size_t)(slash - word)) : mesh_xstrdup("pods");
@@ -104,7 +104,7 @@ json_t *mesh_ctl_pod_find(struct mesh_ctl *ctl, const char *word)
 	}
 	if (strcmp(res->kind, "Pod") == 0)
 		return json_incref(a.body);
-	return pod_of_owner(ctl, res, a.body);
+	return pod_of_owner(ctl, res, a.body, tell);
 }
 
 const char *mesh_ctl_pod_container(struct mesh_ctl *ctl, const json_t *pod)

@@ -5,8 +5,8 @@
 
 #include "ctl/resource.h"
 
-/** The pod (new reference); prints an error and returns NULL if there is none. word: as on the command line. */
-json_t *mesh_ctl_pod_find(struct mesh_ctl *ctl, const char *word);
+/** The pod (new reference); prints an error and returns NULL if there is none. tell: say which of several it is. */
+json_t *mesh_ctl_pod_find(struct mesh_ctl *ctl, const char *word, bool tell);
 /** Pods that carry the labels of a query (new array), or NULL after printing an error. */
 json_t *mesh_ctl_pods_select(struct mesh_ctl *ctl, const char *query);
 /** "a=b,c=d" of a label selector's matchLabels (or of a Service's selector). Caller frees. */
