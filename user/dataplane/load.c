@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -87,16 +88,34 @@ static int make_dirs(const char *dir)
 	}
 }
 
+/* Mounts the BPF file system where it is usually found, unless it is there; one process at a time. */
+static int mount_bpffs(const char *root)
+{
+	mesh_auto_fd int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX) < 0)
+		return -errno;
+	if (is_bpffs(root))
+		return 0;
+	return mount("bpf", root, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0 ? -errno : 0;
+}
+
 static int make_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
 {
 	static const char root[] = "/sys/fs/bpf";
 	mesh_auto_free char *links = mesh_xasprintf("%s/links", dp->pin_dir);
-	int r;
+	int r = 0;
 
-	if (strncmp(dp->pin_dir, root, strlen(root)) == 0 && !is_bpffs(root) &&
-	    mount("bpf", root, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
-		return fail(errs, -errno, "mounting the BPF file system at /sys/fs/bpf");
-	r = make_dirs(dp->pin_dir);
+	if (strncmp(dp->pin_dir, root, strlen(root)) == 0 && !is_bpffs(root))
+		r = mount_bpffs(root);
+	if (r < 0)
+		return fail(errs, r, "mounting the BPF file system at /sys/fs/bpf");
+	/* Again if the last node of another mesh took the common parent away meanwhile. */
+	for (int i = 0; i < 3; i++) {
+		r = make_dirs(dp->pin_dir);
+		if (r != -ENOENT)
+			break;
+	}
 	if (r < 0)
 		return fail(errs, r, dp->pin_dir);
 	if (!is_bpffs(dp->pin_dir)) {

@@ -17,15 +17,25 @@ static const struct {
 static const char *const tiers[] = {
 	[MESH_TIER_OFF] = "off", [MESH_TIER_L4] = "l4", [MESH_TIER_L7] = "l7", [MESH_TIER_REFUSE] = "refuse"};
 
-static uint64_t count_keys(int fd, size_t key_size)
+/* Entries of a hash map, read a few thousand at a time. */
+static uint64_t count_keys(int fd, size_t key_size, size_t value_size)
 {
-	char key[64];
+	enum { BATCH = 4096 };
+	mesh_auto_free void *keys = mesh_xcalloc(BATCH, key_size);
+	mesh_auto_free void *values = mesh_xcalloc(BATCH, value_size);
 	uint64_t n = 0;
+	uint32_t at = 0;
+	void *from = NULL;
+	int r = 0;
 
-	if (key_size > sizeof(key))
-		return 0;
-	for (void *prev = NULL; bpf_map_get_next_key(fd, prev, key) == 0; prev = key)
-		n++;
+	while (r == 0) {
+		uint32_t count = BATCH;
+
+		r = bpf_map_lookup_batch(fd, from, &at, keys, values, &count, NULL);
+		if (r == 0 || r == -ENOENT)
+			n += count;
+		from = &at;
+	}
 	return n;
 }
 
@@ -40,7 +50,9 @@ static json_t *map_status(struct mesh_dp *dp, enum mesh_dp_map map)
 	o = json_pack("{s:s, s:I, s:I}", "name", mesh_dp_map_name(map), "id", (json_int_t)info.id, "maxEntries",
 		      (json_int_t)info.max_entries);
 	if (info.type == BPF_MAP_TYPE_HASH || info.type == BPF_MAP_TYPE_LRU_HASH)
-		json_object_set_new(o, "entries", json_integer((json_int_t)count_keys(dp->maps[map], info.key_size)));
+		json_object_set_new(
+			o, "entries",
+			json_integer((json_int_t)count_keys(dp->maps[map], info.key_size, info.value_size)));
 	return o;
 }
 
