@@ -20,14 +20,14 @@ client=$(pod_of coolapp app=client)
 eventually 5 in_pod coolapp "$client" curl -sf --max-time 2 http://catalog:8080/ || fail "the client reaches the catalog" "$OUT"
 sleep 0.5
 
-in_pod coolapp "$client" "$BUILD/bench/load" -c 32 -r "$RATE" -d 600 -o "$T/log" catalog:8080/ > "$T/load" 2>&1 &
+in_pod coolapp "$client" "$BUILD/bench/load" -c 32 -r "$RATE" -d 600 -u "$T/stop" -o "$T/log" catalog:8080/ > "$T/load" 2>&1 &
 load=$!
 sleep 1
 before=$(cpu_us node-1/agent node-2/agent)
 python3 tests/e2e/replaces.py write "$T/changes" "$REPLACES" > "$T/writes" 2>&1 || fail "the rule can be replaced" "$(tail "$T/writes")"
 after=$(cpu_us node-1/agent node-2/agent)
 sleep 0.5
-pkill -TERM -P "$load" 2> /dev/null || kill -TERM "$load"
+touch "$T/stop"
 wait "$load"
 echo "   $(cat "$T/load")"
 echo "   agents: $(((after - before) / 1000)) ms of CPU meanwhile"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-o LOG] HOST:PORT[/PATH]
+ * load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] HOST:PORT[/PATH]
  * An open-loop HTTP/1.1 client: requests leave on a fixed schedule over kept connections, one in flight on each;
  * when it falls due and no connection is idle, a request waits and its time counts from when it was due.
- * LOG gets a struct record per request. Ends on SIGTERM as well; then prints counts as JSON.
+ * LOG gets a struct record per request. Ends on SIGTERM or once FILE exists as well; then prints counts as JSON.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,6 +43,7 @@ static struct sockaddr_storage server;
 static socklen_t server_len;
 static char request[1024];
 static FILE *log_file;
+static const char *until;
 static uint64_t total, failed, by_status[6], versions[10], reconnects, slowest;
 static volatile sig_atomic_t stop;
 
@@ -210,11 +211,17 @@ static void run(double rate, double seconds)
 {
 	uint64_t gap = (uint64_t)(1e9 / rate), begin = now_ns(), due = begin;
 	uint64_t end = begin + (uint64_t)(seconds * 1e9), drain = 0;
+	uint64_t look = begin;
 	struct epoll_event evs[64];
 
 	for (;;) {
 		uint64_t now = now_ns();
 		int n, wait_ms = 1;
+
+		if (until && now >= look) {
+			look = now + 50000000;
+			stop |= access(until, F_OK) == 0;
+		}
 
 		if ((stop || now >= end) && !drain)
 			drain = now + 5000000000ULL;
@@ -240,20 +247,23 @@ int main(int argc, char **argv)
 	double rate = 2000, seconds = 10;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "c:r:d:o:")) >= 0) {
+	while ((opt = getopt(argc, argv, "c:r:d:o:u:")) >= 0) {
 		if (opt == 'c')
 			conn_count = atoi(optarg);
 		else if (opt == 'r')
 			rate = atof(optarg);
 		else if (opt == 'd')
 			seconds = atof(optarg);
+		else if (opt == 'u')
+			until = optarg;
 		else if (opt == 'o')
 			log_file = fopen(optarg, "we");
 		else
 			return 2;
 	}
 	if (optind + 1 != argc || conn_count < 1 || conn_count > CONNS_MAX || rate <= 0) {
-		fputs("usage: load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-o LOG] HOST:PORT[/PATH]\n", stderr);
+		fputs("usage: load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] HOST:PORT[/PATH]\n",
+		      stderr);
 		return 2;
 	}
 	if (resolve(argv[optind]) < 0) {
