@@ -249,7 +249,7 @@ WORLD(client_that_goes_away)
 	lab_sleep_ms(50);
 	close(fd);
 	fd = -1;
-	for (int i = 0; i < 400 && up.open; i++)
+	for (int i = 0; i < 400 && (up.open || lab_stats(&px).requests_active); i++)
 		lab_sleep_ms(5);
 	CHECK_INT(up.open, 0);
 	CHECK_INT(lab_stats(&px).requests_active, 0);

@@ -4,8 +4,6 @@
 #include "proxy/engine.h"
 #include "proxy/router.h"
 
-#include <stdio.h>
-
 /* What Connection may not take away: the message would be framed or routed differently without it. */
 static bool nominable(enum mesh_http1_name id)
 {
@@ -175,9 +173,11 @@ static bool drop_of_response(const struct mesh_request *r, const struct mesh_htt
 
 static void add_status(struct mesh_buf *out, const struct mesh_http1_head *h)
 {
-	char line[16];
+	char line[] = "HTTP/1.1 000 ";
 
-	snprintf(line, sizeof(line), "HTTP/1.1 %03d ", h->status);
+	line[9] = (char)('0' + h->status / 100);
+	line[10] = (char)('0' + h->status / 10 % 10);
+	line[11] = (char)('0' + h->status % 10);
 	mesh_buf_add(out, line, 13);
 	mesh_buf_slice(out, h->reason);
 	mesh_buf_add(out, "\r\n", 2);
@@ -200,20 +200,30 @@ static void add_connection(struct mesh_buf *out, const struct mesh_request *r)
 		mesh_buf_str(out, "connection: keep-alive\r\n");
 }
 
+static void add_number(struct mesh_buf *out, uint64_t n)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	mesh_buf_add(out, digits + at, sizeof(digits) - at);
+}
+
 void mesh_message_response(struct mesh_request *r)
 {
 	const struct mesh_http1_head *h = &r->answer;
 	struct mesh_worker *w = r->down->worker;
 	struct mesh_buf *out = &r->down_head;
-	char line[64];
-	int n;
 
 	mesh_buf_room(out, h->size + 256);
 	add_status(out, h);
 	copy_fields(out, r, h, drop_of_response);
-	n = snprintf(line, sizeof(line), "x-envoy-upstream-service-time: %llu\r\n",
-		     (unsigned long long)((mesh_loop_now_ns(w->loop) - r->begin_ns) / 1000000));
-	mesh_buf_add(out, line, (size_t)n);
+	mesh_buf_add(out, "x-envoy-upstream-service-time: ", 31);
+	add_number(out, (mesh_loop_now_ns(w->loop) - r->begin_ns) / 1000000);
+	mesh_buf_add(out, "\r\n", 2);
 	if (!seen(h, MESH_HTTP1_SERVER))
 		add_line(out, MESH_SLICE("server: "), mesh_slice_str(w->proxy->server_name));
 	if (!seen(h, MESH_HTTP1_DATE))

@@ -40,6 +40,19 @@ struct mesh_request *mesh_request_new(struct mesh_down *d)
 	return r;
 }
 
+/* For reuse: all but the memory it has, and the fields, which a parse overwrites. */
+static void forget(struct mesh_request *r)
+{
+	struct mesh_arena arena = r->arena;
+	struct mesh_buf up_head = r->up_head, down_head = r->down_head;
+
+	memset(r, 0, offsetof(struct mesh_request, fields));
+	r->timer.fn = route_timeout;
+	r->arena = arena;
+	r->up_head = up_head;
+	r->down_head = down_head;
+}
+
 void mesh_request_finish(struct mesh_request *r)
 {
 	struct mesh_down *d = r->down;
@@ -66,13 +79,8 @@ void mesh_request_finish(struct mesh_request *r)
 	}
 	mesh_buf_clear(&r->up_head);
 	mesh_buf_clear(&r->down_head);
-	*r = (struct mesh_request){
-		.timer.fn = route_timeout,
-		.arena = r->arena,
-		.up_head = r->up_head,
-		.down_head = r->down_head,
-		.next = w->free_requests,
-	};
+	forget(r);
+	r->next = w->free_requests;
 	w->free_requests = r;
 	w->free_request_count++;
 }
