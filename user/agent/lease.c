@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/lease.h"
 
-#include "compile/snapshot.h"
 #include "core/log.h"
 #include "core/mem.h"
 

@@ -9,12 +9,9 @@
 
 #include "core/loop.h"
 #include "kube/kube.h"
+#include "model/names.h"
 
 struct mesh_lease;
-
-#define MESH_LEASE_COMPONENT_LABEL "sockmesh.io/component"
-#define MESH_LEASE_IN_FORCE        "sockmesh.io/in-force"
-enum { MESH_LEASE_SECONDS = 30, MESH_LEASE_RENEW_SECONDS = 10 };
 
 struct mesh_lease_opts {
 	const char *name;      /* "sockmesh-agent-node-1" */

@@ -7,10 +7,9 @@
 #define MESH_COMPILE_SNAPSHOT_H
 
 #include "core/map.h"
+#include "model/names.h"
 #include "model/route.h"
 #include "model/workload.h"
-
-#define MESH_ROOT_NAMESPACE "istio-system"
 
 struct mesh_snapshot {
 	struct mesh_map workloads;         /* "NS/NAME" -> struct mesh_workload * */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/reconcile.h"
 
-#include "agent/lease.h"
 #include "config/decode.h"
 #include "config/document.h"
 #include "core/mem.h"
+#include "model/names.h"
 
 #include <string.h>
 #include <time.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/reconcile.h"
 
-#include "compile/snapshot.h"
 #include "core/buf.h"
 #include "core/mem.h"
 #include "core/vec.h"
+#include "model/names.h"
 
 #include <string.h>
 

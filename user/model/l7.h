@@ -22,7 +22,7 @@
 
 /** Load balancing. Istio: DestinationRule trafficPolicy.loadBalancer.simple. */
 enum mesh_lb {
-	MESH_LB_ROUND_ROBIN,   /* default; strict for sequential requests on a node */
+	MESH_LB_ROUND_ROBIN, /* default; strict for sequential requests on a node */
 	MESH_LB_RANDOM,
 	MESH_LB_LEAST_REQUEST, /* fewer requests in flight of two drawn */
 };
@@ -33,13 +33,13 @@ enum mesh_lb {
  */
 struct mesh_l7_state {
 	char *name;
-	atomic_uint_fast64_t turn;    /* of round robin, or of the weighted draw */
-	atomic_uint_fast32_t refs;    /* configurations that point here */
+	atomic_uint_fast64_t turn; /* of round robin, or of the weighted draw */
+	atomic_uint_fast32_t refs; /* configurations that point here */
 };
 
 struct mesh_l7_endpoint {
 	struct mesh_addr addr;
-	const char *pod;	   /* name, for logs and metrics; may be NULL */
+	const char *pod;              /* name, for logs and metrics; may be NULL */
 	atomic_uint_fast32_t *active; /* requests in flight; shared across configurations */
 };
 
@@ -55,7 +55,7 @@ struct mesh_l7_cluster {
 /** A route's destination. cluster NULL: the subset is in no DestinationRule: 503 with an empty body, flag NC. */
 struct mesh_l7_dest {
 	const struct mesh_l7_cluster *cluster;
-	uint32_t weight; /* 0 gets nothing */
+	uint32_t weight;  /* 0 gets nothing */
 	const char *name; /* of the cluster, also when there is none: for logs and metrics; never NULL */
 };
 
@@ -87,7 +87,7 @@ struct mesh_l7_match {
 	const struct mesh_l7_header_match *headers, *query;
 	size_t header_count, query_count;
 	const struct mesh_labels *source_labels; /* NULL: any */
-	const char *source_namespace;		 /* NULL: any */
+	const char *source_namespace;            /* NULL: any */
 };
 
 /** Istio HTTPRoute as far as it is supported. No match: always. */
@@ -97,9 +97,9 @@ struct mesh_l7_route {
 	size_t match_count; /* any of them */
 	const struct mesh_l7_dest *dests;
 	size_t dest_count;
-	uint32_t total_weight; /* sum; > 0 unless dest_count is 0 */
+	uint32_t total_weight;       /* sum; > 0 unless dest_count is 0 */
 	struct mesh_l7_state *state; /* the weighted draw's turn */
-	uint64_t timeout_ns;	     /* 0: none */
+	uint64_t timeout_ns;         /* 0: none */
 	/* Only weights and exact/prefix path or method: a kernel program could decide it. */
 	bool simple;
 };
@@ -119,8 +119,8 @@ enum mesh_l7_default {
 
 /** What a client of one namespace gets on one port (outbound), or what a gateway port serves. */
 struct mesh_l7_table {
-	struct mesh_map exact;	  /* lower-case authority, with and without ":port" -> struct mesh_l7_vhost */
-	struct mesh_map suffix;	  /* ".example.com" -> vhost, for "*.example.com" */
+	struct mesh_map exact;           /* lower-case authority, with and without ":port" -> struct mesh_l7_vhost */
+	struct mesh_map suffix;          /* ".example.com" -> vhost, for "*.example.com" */
 	const struct mesh_l7_vhost *any; /* "*", or NULL */
 	enum mesh_l7_default fallback;
 };
@@ -131,7 +131,8 @@ struct mesh_l7_config {
 	struct mesh_arena arena;
 	struct mesh_map outbound; /* "NAMESPACE|PORT" -> struct mesh_l7_table */
 	struct mesh_map gateway;  /* "PORT" -> struct mesh_l7_table; keys are the ports to listen on */
-	/* For plaintext that is not HTTP/1 on an HTTP port, by original destination "IP:PORT" -> struct mesh_l7_cluster */
+	/* For plaintext that is not HTTP/1 on an HTTP port, by original destination "IP:PORT" -> struct mesh_l7_cluster
+	 */
 	struct mesh_map by_vip;
 	void (*destroy)(struct mesh_l7_config *cfg); /* set by compile; frees regexes, maps, states, arena */
 };

@@ -31,7 +31,7 @@ void mesh_labels_free(struct mesh_labels *labels);
 /** A pod. */
 struct mesh_workload {
 	char *ns, *name, *uid;
-	char *node;	       /* spec.nodeName; NULL until scheduled */
+	char *node;            /* spec.nodeName; NULL until scheduled */
 	char *service_account; /* for its SPIFFE ID */
 	struct mesh_labels labels, annotations;
 	struct mesh_addr *ips; /* status.podIPs, port 0 */
@@ -44,14 +44,15 @@ void mesh_workload_free(struct mesh_workload *w);
 enum mesh_protocol {
 	MESH_PROTOCOL_TCP,
 	MESH_PROTOCOL_UDP,
-	MESH_PROTOCOL_HTTP,  /* appProtocol or port name http, http-*; also http2/grpc until HTTP/2 is spoken: see is_http2 */
+	MESH_PROTOCOL_HTTP,  /* appProtocol or port name http, http-*; also http2/grpc until HTTP/2 is spoken: see
+				is_http2 */
 	MESH_PROTOCOL_HTTPS, /* TLS passed through as TCP */
 };
 
 struct mesh_service_port {
-	char *name;	     /* may be NULL */
-	uint16_t port;	     /* what clients connect to */
-	char *target;	     /* targetPort as written: number or name */
+	char *name;    /* may be NULL */
+	uint16_t port; /* what clients connect to */
+	char *target;  /* targetPort as written: number or name */
 	enum mesh_protocol protocol;
 	bool is_http2; /* declared http2, grpc or h2c */
 };
@@ -74,8 +75,8 @@ void mesh_service_free(struct mesh_service *s);
 /** One address of an EndpointSlice with the port it serves a service port on. */
 struct mesh_endpoint {
 	struct mesh_addr addr; /* pod address and target port */
-	char *pod;	       /* targetRef name, or NULL */
-	char *node;	       /* nodeName, or NULL */
+	char *pod;             /* targetRef name, or NULL */
+	char *node;            /* nodeName, or NULL */
 	bool ready, serving, terminating;
 };
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names by which the parts of the mesh know each other through the Kubernetes API.
+ */
+#ifndef MESH_MODEL_NAMES_H
+#define MESH_MODEL_NAMES_H
+
+/* The mesh's own namespace: its control plane, roll and Leases are here. */
+#define MESH_ROOT_NAMESPACE "istio-system"
+
+/* On a Lease of an agent or gateway: which it is, and how far each kind is in force there (JSON: kind to version). */
+#define MESH_LEASE_COMPONENT_LABEL "sockmesh.io/component"
+#define MESH_LEASE_IN_FORCE        "sockmesh.io/in-force"
+enum { MESH_LEASE_SECONDS = 30, MESH_LEASE_RENEW_SECONDS = 10 };
+
+#endif
