@@ -236,4 +236,94 @@ WORLD(many_connections_at_once, 2)
 	CHECK(v1.connections <= 64);
 }
 
+/* Clients that do whatever clients do, at random: all ends must be left clean. */
+static void misbehave(unsigned *seed)
+{
+	static const char *const requests[] = {
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /zeros/3000000 HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /cut HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /drop HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /stale HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /garbage HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /close HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /slow/3 HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /chunked HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+		"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+		"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nhello",
+		"PUT /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		"PUT /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd",
+		"GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: e\r\n\r\ndata",
+		"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+		"BAD\r\n\r\n",
+	};
+	int fd = lab_connect(px.port), count = 1 + rand_r(seed) % 4;
+	struct timeval brief = {.tv_usec = 10000};
+	struct lab_message m = {0};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &brief, sizeof(brief));
+	for (int i = 0; i < count; i++) {
+		const char *text = requests[(size_t)rand_r(seed) % MESH_ARRAY_SIZE(requests)];
+		size_t at = (size_t)rand_r(seed) % (strlen(text) + 1);
+
+		lab_send(fd, text, at);
+		if (rand_r(seed) % 3 == 0)
+			lab_sleep_ms(1);
+		if (rand_r(seed) % 6 == 0)
+			break;
+		lab_say(fd, text + at);
+	}
+	switch (rand_r(seed) % 4) {
+	case 0: /* gone at once, by a reset */
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+		break;
+	case 1:
+		shutdown(fd, SHUT_WR);
+		for (int i = 0; i < 4 && lab_response(fd, &m); i++)
+			;
+		break;
+	case 2:
+		lab_more(fd, &m);
+		break;
+	default:
+		break;
+	}
+	close(fd);
+	lab_message_free(&m);
+}
+
+static void *misbehave_often(void *arg)
+{
+	unsigned seed = (unsigned)(size_t)arg;
+	uint64_t end = mesh_now_ns() + MESH_MS(1500);
+
+	while (mesh_now_ns() < end)
+		misbehave(&seed);
+	return NULL;
+}
+
+WORLD(nothing_is_left_of_clients_that_misbehave, 2)
+{
+	struct lab_message m = {0};
+	pthread_t t[8];
+
+	for (size_t i = 0; i < 8; i++)
+		pthread_create(&t[i], NULL, misbehave_often, (void *)(i + 1));
+	for (int k = 0; k < 100; k++) {
+		uint16_t ports[] = {k % 3 ? v1.port : v2.port, k % 5 ? v2.port : 0, 0};
+
+		mesh_proxy_publish(px.proxy, lab_config_any(NULL, ports));
+		lab_sleep_ms(10);
+	}
+	for (size_t i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+	for (int i = 0; i < 800 && (lab_stats(&px).connections_active || lab_stats(&px).requests_active); i++)
+		lab_sleep_ms(5);
+	CHECK_INT(lab_stats(&px).requests_active, 0);
+	CHECK_INT(lab_stats(&px).connections_active, 0);
+	CHECK_INT(lab_get(px.port, &m, "a", "/"), 200);
+	printf("  %llu requests\n", (unsigned long long)lab_stats(&px).requests_total);
+	lab_message_free(&m);
+}
+
 TEST_MAIN()

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 
+enum { UNACKED_MS = 20000 }; /* a pod that is gone without a word fails the request, not the client's patience */
+
 struct mesh_space *mesh_space_get(struct mesh_worker *w, uint64_t cookie, int netns_fd)
 {
 	struct mesh_slice key = mesh_slice_of((const char *)&cookie, sizeof(cookie));
@@ -203,11 +205,12 @@ static int up_connect(struct mesh_worker *w, struct mesh_pool *p, struct mesh_up
 	socklen_t len = mesh_addr_to_sock(&p->addr, &ss);
 	mesh_auto_fd int fd = mesh_netns_socket(p->space->netns_fd, ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct mesh_up *u;
-	int one = 1, r;
+	int one = 1, silent_ms = UNACKED_MS, r;
 
 	if (fd < 0)
 		return fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof(silent_ms));
 	if (connect(fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	u = mesh_xcalloc(1, sizeof(*u));
