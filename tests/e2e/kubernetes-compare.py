@@ -5,7 +5,7 @@ print, with ages, uids, versions, times and addresses made alike.
 
 Needs KUBERNETES (a directory with `up`, `down` and crds/) and HYPER (its binary); says that it was skipped where they are
 missing. usage: kubernetes-compare.py [-v] [FIRST[-LAST]]   KUBECTL: which kubectl."""
-import os, re, subprocess, sys, tempfile, time, difflib, shutil, socket
+import os, random, re, subprocess, sys, tempfile, time, difflib, shutil, socket
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -36,13 +36,21 @@ def normal(text):
 
 
 def free_ports():
+    """The first of three free ports in a row, below those that the kernel gives out."""
     while True:
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-        s.close()
-        if port < 60000:
+        port = random.randrange(15000, 30000)
+        socks = []
+        try:
+            for p in range(port, port + 3):
+                s = socket.socket()
+                socks.append(s)
+                s.bind(("127.0.0.1", p))
             return port
+        except OSError:
+            pass
+        finally:
+            for s in socks:
+                s.close()
 
 
 class Side:

@@ -95,7 +95,8 @@ TEST(stale_update_conflicts)
 		   "Operation cannot be fulfilled on configmaps \"stale\": the object has been modified; please apply "
 		   "your changes "
 		   "to the latest version and try again");
-	CHECK_TEXT(&srv, "PUT", CM "/other", body, 404, "reason", "NotFound");
+	CHECK_STATUS(&srv, "PUT", CM "/other", body, 400);
+	CHECK_TEXT(&srv, "PUT", CM "/other", "{\"metadata\":{\"name\":\"other\"}}", 404, "reason", "NotFound");
 }
 
 TEST(update_that_changes_nothing_keeps_the_version)
@@ -157,7 +158,8 @@ TEST(strict_decoding)
 {
 	static const char body[] =
 		"{\"apiVersion\":\"networking.istio.io/v1beta1\",\"kind\":\"VirtualService\",\"metadata\":"
-		"{\"name\":\"strict\"},\"spec\":{\"hosts\":[\"a\"],\"foo\":1}}";
+		"{\"name\":\"strict\"},\"spec\":{\"hosts\":[\"a\"],\"http\":[{\"route\":[{\"destination\":{\"host\":"
+		"\"a\"}}]}],\"foo\":1}}";
 	struct answer a;
 
 	CHECK_TEXT(&srv, "POST", VS "?fieldValidation=Strict", body, 400, "message",
