@@ -27,7 +27,20 @@ RULES = [
 ]
 
 
+def without_managed_fields(text):
+    out, indent = [], -1
+    for line in text.split("\n"):
+        depth = len(line) - len(line.lstrip())
+        if indent >= 0 and (depth > indent or (depth == indent and line.lstrip().startswith("-"))):
+            continue
+        indent = depth if line.strip() in ("managedFields:", "Managed Fields:") else -1
+        if indent < 0:
+            out.append(line)
+    return "\n".join(out)
+
+
 def normal(text):
+    text = without_managed_fields(text)
     for pattern, to in RULES:
         text = re.sub(pattern, to, text, flags=re.M)
     # klog lines and the header of a table are not the server's words

@@ -136,12 +136,13 @@ static struct answer request_send(struct server *s, const struct request *r)
 	mesh_auto_free char *url = mesh_xasprintf("https://127.0.0.1:%u%s", s->port, r->path);
 	mesh_auto_free char *ca = mesh_xasprintf("%s/pki/ca.crt", s->dir),
 			    *crt = mesh_xasprintf("%s/pki/admin.crt", s->dir);
-	mesh_auto_free char *key = mesh_xasprintf("%s/pki/admin.key", s->dir), *error = NULL;
+	mesh_auto_free char *key = mesh_xasprintf("%s/pki/admin.key", s->dir),
+			    *last = mesh_xasprintf("%s/pki/server.crt", s->dir), *error = NULL;
 	struct curl_slist *headers = NULL;
 	struct answer a = {0};
 	CURL *c;
 
-	for (int i = 0; i < 500 && access(key, R_OK) < 0; i++)
+	for (int i = 0; i < 500 && access(last, R_OK) < 0; i++)
 		usleep(10000);
 	if (!s->curl)
 		s->curl = curl_easy_init();

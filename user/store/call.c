@@ -229,6 +229,8 @@ static void serve_resource(struct mesh_call *call)
 	}
 	if (!mesh_auth_allowed(call))
 		return;
+	if (strcmp(call->res->id, "endpoints") == 0)
+		mesh_call_warn(call, "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
 	if (mesh_call_special(call))
 		return;
 	if (!sub_served(call)) {

@@ -211,7 +211,7 @@ int mesh_state_load(struct mesh_state *state, struct mesh_errs *errs)
 
 	forget(state);
 	state->rv = state->committed = mesh_db_get(state->db, "rv", 1);
-	state->oldest = mesh_db_get(state->db, "oldest", state->rv);
+	state->oldest = mesh_db_get(state->db, "oldest", 1);
 	state->failed = false;
 	/* Definitions first: they make the kinds that other rows are of. */
 	r = mesh_db_objects(state->db, "apiextensions.k8s.io", "customresourcedefinitions", load_definition, state);
