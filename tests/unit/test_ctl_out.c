@@ -50,6 +50,7 @@ TEST(yaml_quotes_what_would_be_read_as_something_else)
 		{"\"- a\"", "'- a'\n"},
 		{"\"a\\nb\"", "|-\n  a\n  b\n"},
 		{"\"a\\n\"", "|\n  a\n"},
+		{"\"a\\n\\n\"", "|+\n  a\n\n"},
 		{"\"100m\"", "100m\n"},
 		{"true", "true\n"},
 		{"null", "null\n"},

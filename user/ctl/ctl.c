@@ -80,12 +80,34 @@ static void fail_transport(struct mesh_ctl *ctl, const char *error)
 		fprintf(stderr, "Unable to connect to the server: %s\n", error);
 }
 
-/* An object that failed validation: the causes one by one. */
+/* The causes of a refusal as "field: message", each once. */
+static json_t *causes_of(const json_t *details)
+{
+	json_t *all = json_array(), *cause, *before;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(details, "causes"), i, cause)
+	{
+		const char *field = json_string_value(json_object_get(cause, "field"));
+		const char *message = json_string_value(json_object_get(cause, "message"));
+		json_t *text = json_sprintf("%s: %s", field ? field : "", message ? message : "");
+		bool said = false;
+
+		json_array_foreach(all, j, before) said |= json_equal(before, text);
+		if (!said)
+			json_array_append(all, text);
+		json_decref(text);
+	}
+	return all;
+}
+
+/* An object that failed validation. */
 static void fail_invalid(const struct mesh_answer *a)
 {
-	const json_t *details = json_object_get(a->body, "details"), *causes = json_object_get(details, "causes"), *c;
+	const json_t *details = json_object_get(a->body, "details"), *cause;
 	const char *kind = json_string_value(json_object_get(details, "kind"));
 	const char *name = json_string_value(json_object_get(details, "name"));
+	json_t *causes = causes_of(details);
 	size_t n = json_array_size(causes), i;
 
 	if (kind || name)
@@ -96,15 +118,10 @@ static void fail_invalid(const struct mesh_answer *a)
 		fprintf(stderr, ": %s", a->error);
 	if (n > 0)
 		fprintf(stderr, n > 1 ? ": \n" : ": ");
-	json_array_foreach(causes, i, c)
-	{
-		const char *field = json_string_value(json_object_get(c, "field"));
-		const char *message = json_string_value(json_object_get(c, "message"));
-
-		fprintf(stderr, "%s%s: %s%s", n > 1 ? "* " : "", field ? field : "", message ? message : "",
-			i + 1 < n ? "\n" : "");
-	}
+	json_array_foreach(causes, i, cause)
+		fprintf(stderr, "%s%s%s", n > 1 ? "* " : "", json_string_value(cause), i + 1 < n ? "\n" : "");
 	fputc('\n', stderr);
+	json_decref(causes);
 }
 
 void mesh_ctl_fail(struct mesh_ctl *ctl, const struct mesh_answer *a, const char *doing)

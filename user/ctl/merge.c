@@ -80,8 +80,10 @@ static json_t *merge_objects(const struct mesh_schema *schema, const json_t *las
 	{
 		const json_t *mine = json_object_get(live, key);
 
-		if (json_is_null(value))
+		if (json_is_null(value) && !json_object_get(last, key))
 			json_object_del(out, key);
+		else if (json_is_null(value))
+			continue;
 		else if (!mine)
 			json_object_set(out, key, value);
 		else

@@ -3,6 +3,7 @@
 
 #include "core/mem.h"
 #include "ctl/inforce.h"
+#include "ctl/json_out.h"
 #include "ctl/merge.h"
 
 #include <errno.h>
@@ -250,15 +251,16 @@ static void warn_unmanaged(struct mesh_ctl *ctl, const struct mesh_input *i)
 	mesh_ctl_warn(ctl, text);
 }
 
-/* Fields of an object that only the server writes are not ours to apply. */
+/* Fields of an object that only the server writes are not ours to apply. A null is an order, and stays. */
 static void drop_server_fields(json_t *obj)
 {
-	static const char *const meta_fields[] = {"creationTimestamp", "resourceVersion", "uid",
-						  "generation",        "managedFields",   "selfLink"};
+	static const char *const meta_fields[] = {"creationTimestamp", "uid", "generation", "managedFields",
+						  "selfLink"};
 	json_t *meta = json_object_get(obj, "metadata");
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(meta_fields); i++)
-		json_object_del(meta, meta_fields[i]);
+		if (!json_is_null(json_object_get(meta, meta_fields[i])))
+			json_object_del(meta, meta_fields[i]);
 	json_object_del(obj, "status");
 }
 
@@ -288,53 +290,90 @@ static json_t *apply_patch(const struct mesh_input *i, const json_t *live)
 	return patch;
 }
 
+/* The patch was made for this very state of the object, unless the file says for which. Returns what to send. */
+static json_t *pinned(const json_t *patch, const json_t *live)
+{
+	json_t *copy = json_deep_copy(patch), *meta = json_object_get(copy, "metadata");
+
+	if (!meta) {
+		meta = json_object();
+		json_object_set_new(copy, "metadata", meta);
+	}
+	if (!json_object_get(meta, "resourceVersion"))
+		json_object_set_new(meta, "resourceVersion", json_string(mesh_meta(live, "resourceVersion")));
+	return copy;
+}
+
+static void fail_apply(struct mesh_ctl *ctl, const struct mesh_input *i, const json_t *patch, struct mesh_answer *a)
+{
+	const struct mesh_resource *r = i->resource;
+	mesh_auto_free char *version = mesh_xasprintf("%s%s%s", r->group, r->group[0] ? "/" : "", r->version);
+	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
+	mesh_auto_free char *doing = NULL;
+
+	mesh_json_out(&text, patch, 0);
+	doing = mesh_xasprintf(
+		"applying patch:\n%s\nto:\nResource: \"%s, Resource=%s\", GroupVersionKind: \"%s, Kind=%s\"\n"
+		"Name: \"%s\", Namespace: \"%s\"\nfor: \"%s\": error when patching \"%s\"",
+		text.data, version, r->plural, version, r->kind, mesh_meta(i->obj, "name"),
+		mesh_meta(i->obj, "namespace"), i->source, i->source);
+	mesh_ctl_fail(ctl, a, doing);
+}
+
+enum applied { APPLIED, APPLY_AGAIN };
+
+static enum applied apply_to(struct mesh_ctl *ctl, struct mesh_printer *p, struct mesh_input *i, const char *path,
+			     json_t *live, bool last_try)
+{
+	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
+	json_t *patch = apply_patch(i, live), *sent;
+	enum applied done = APPLIED;
+	bool same;
+
+	if (json_object_size(patch) == 0) {
+		json_decref(patch);
+		mesh_print_done(ctl, p, live, "unchanged");
+		return APPLIED;
+	}
+	sent = pinned(patch, live);
+	mesh_write(ctl, i->resource, "PATCH", path, sent, "application/merge-patch+json", &a);
+	json_decref(sent);
+	same = !ctl->flags->dry_run &&
+	       strcmp(mesh_meta(live, "resourceVersion"), mesh_meta(a.body, "resourceVersion")) == 0;
+	if (a.status == 409 && !last_try && !mesh_meta(i->obj, "resourceVersion")[0])
+		done = APPLY_AGAIN;
+	else if (a.error)
+		fail_apply(ctl, i, patch, &a);
+	else
+		mesh_print_done(ctl, p, a.body, same ? "unchanged" : "configured");
+	json_decref(patch);
+	return done;
+}
+
 enum { APPLY_TRIES = 5 };
 
 static void apply_one(struct mesh_ctl *ctl, struct mesh_printer *p, struct mesh_input *i)
 {
 	mesh_auto_free char *path =
 		mesh_resource_path(i->resource, mesh_namespace_of(i->obj), mesh_meta(i->obj, "name"));
-	mesh_auto_free char *doing = mesh_xasprintf("applying patch to \"%s\"", i->source);
 
-	for (int try = 0; try < APPLY_TRIES; try++) {
-		mesh_auto(mesh_answer_free) struct mesh_answer live = {0}, a = {0};
-		json_t *patch, *last;
-		bool same;
+	for (int try = 1; try <= APPLY_TRIES; try++) {
+		mesh_auto(mesh_answer_free) struct mesh_answer live = {0};
+		json_t *last;
 
-		if (mesh_ctl_get(ctl, path, &live) < 0 && live.status == 404) {
-			apply_new(ctl, p, i);
-			return;
-		}
-		if (live.error) {
-			mesh_ctl_fail(ctl, &live, NULL);
+		if (mesh_ctl_get(ctl, path, &live) < 0) {
+			if (live.status == 404)
+				apply_new(ctl, p, i);
+			else
+				mesh_ctl_fail(ctl, &live, NULL);
 			return;
 		}
 		last = last_applied(live.body);
 		if (!last)
 			warn_unmanaged(ctl, i);
 		json_decref(last);
-		patch = apply_patch(i, live.body);
-		if (json_object_size(patch) == 0) {
-			json_decref(patch);
-			mesh_print_done(ctl, p, live.body, "unchanged");
+		if (apply_to(ctl, p, i, path, live.body, try == APPLY_TRIES) == APPLIED)
 			return;
-		}
-		/* The patch was made for this very state of the object. */
-		if (!json_object_get(patch, "metadata"))
-			json_object_set_new(patch, "metadata", json_object());
-		json_object_set_new(json_object_get(patch, "metadata"), "resourceVersion",
-				    json_string(mesh_meta(live.body, "resourceVersion")));
-		mesh_write(ctl, i->resource, "PATCH", path, patch, "application/merge-patch+json", &a);
-		json_decref(patch);
-		if (a.status == 409 && try + 1 < APPLY_TRIES)
-			continue;
-		if (a.error) {
-			mesh_ctl_fail(ctl, &a, doing);
-			return;
-		}
-		same = strcmp(mesh_meta(live.body, "resourceVersion"), mesh_meta(a.body, "resourceVersion")) == 0;
-		mesh_print_done(ctl, p, a.body, same ? "unchanged" : "configured");
-		return;
 	}
 }
 

@@ -289,4 +289,9 @@ void mesh_yaml_out(struct mesh_buf *out, const json_t *v)
 	yaml_stream_end_event_initialize(&ev);
 	emit(&w, &ev);
 	yaml_emitter_delete(&w.emitter);
+	/* libyaml ends a document so when its last scalar keeps its newlines; the next "---" does that as well. */
+	if (mesh_slice_ends(mesh_buf_view(out), MESH_SLICE("\n...\n"))) {
+		out->len -= 4;
+		out->data[out->len] = '\0';
+	}
 }
