@@ -199,6 +199,7 @@ int mesh_proxy_listen(struct mesh_proxy *proxy, const struct mesh_proxy_listen *
 	proxy->listeners = l;
 	mesh_workers_run(proxy, listener_start, l);
 	if (atomic_load(&l->closing)) {
+		l->fd = -1; /* the caller's again */
 		mesh_proxy_listener_free(l, true);
 		return -ENOSPC; /* fs.epoll.max_user_watches */
 	}

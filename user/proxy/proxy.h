@@ -56,7 +56,7 @@ void mesh_proxy_free(struct mesh_proxy *proxy, uint64_t drain_ns);
 void mesh_proxy_publish(struct mesh_proxy *proxy, struct mesh_l7_config *cfg);
 
 struct mesh_proxy_listen {
-	int fd;                /* listening socket; taken over */
+	int fd;                /* listening socket; taken over unless it fails */
 	int upstream_netns_fd; /* upstream sockets are made in this namespace; -1: this one. Duplicated. */
 	uint64_t netns_cookie; /* of that namespace: upstream pools are per namespace and endpoint */
 	const struct mesh_proxy_client *client; /* copied; NULL: a gateway */

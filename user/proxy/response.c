@@ -122,7 +122,8 @@ static enum heads read_heads(struct mesh_request *r)
 		}
 		if (!r->old)
 			mesh_message_informational(r);
-		if (r->down_head.len > w->proxy->limits.head_bytes) { /* 1xx without end, and the client does not read */
+		if (r->down_head.len >
+		    w->proxy->limits.head_bytes) { /* 1xx without end, and the client does not read */
 			mesh_request_abort(r);
 			return HEADS_GONE;
 		}
