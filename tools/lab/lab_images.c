@@ -83,27 +83,32 @@ static struct mesh_lab_image *known(struct mesh_lab *lab, const char *name)
 	return NULL;
 }
 
+/* NULL if its program is not there. */
+static const struct mesh_lab_image *add_builtin(struct mesh_lab *lab, const struct builtin *b)
+{
+	char *path = mesh_lab_program(b->program);
+	struct mesh_lab_image *image;
+
+	if (!path)
+		return NULL;
+	image = mesh_vec_add(&lab->images);
+	image->name = mesh_xstrdup(b->name);
+	image->path = path;
+	image->arg = mesh_xstrdup(b->arg);
+	image->arg_is_default = b->program[0] == '/';
+	return image;
+}
+
 int mesh_lab_image_find(struct mesh_lab *lab, const char *image, const struct mesh_lab_image **ret)
 {
 	mesh_auto_free char *key = mesh_lab_image_key(image);
-	struct mesh_lab_image *found = known(lab, image);
+	const struct mesh_lab_image *found = known(lab, image);
 
 	if (!found)
 		found = known(lab, key);
-	for (size_t i = 0; !found && i < MESH_ARRAY_SIZE(builtins); i++) {
-		char *path;
-
-		if (strcmp(builtins[i].name, key) != 0)
-			continue;
-		path = mesh_lab_program(builtins[i].program);
-		if (!path)
-			return -ENOENT;
-		found = mesh_vec_add(&lab->images);
-		found->name = mesh_xstrdup(key);
-		found->path = path;
-		found->arg = mesh_xstrdup(builtins[i].arg);
-		found->arg_is_default = builtins[i].program[0] == '/';
-	}
+	for (size_t i = 0; !found && i < MESH_ARRAY_SIZE(builtins); i++)
+		if (strcmp(builtins[i].name, key) == 0)
+			found = add_builtin(lab, &builtins[i]);
 	if (!found)
 		return -ENOENT;
 	*ret = found;

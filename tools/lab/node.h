@@ -153,6 +153,12 @@ void mesh_pod_seen(struct mesh_node *node, json_t *obj);   /* added or changed i
 void mesh_pod_unseen(struct mesh_node *node, json_t *obj); /* gone from the API */
 /** Looks at what is to be done next. Cheap; called whenever something may have changed. */
 void mesh_pod_step(struct mesh_pod *pod);
+/** A pod in stage NEW, known to the node. */
+struct mesh_pod *mesh_pod_new(struct mesh_node *node, json_t *obj);
+char *mesh_pod_cgroup(const struct mesh_pod *pod);     /* caller frees */
+char *mesh_pod_state_file(const struct mesh_pod *pod); /* caller frees */
+/** A container's back-off is over. */
+void mesh_container_due(struct mesh_loop *loop, struct mesh_timer *timer);
 void mesh_pod_container_gone(struct mesh_container *c);
 /** The status is to be computed and, if it differs, sent. */
 void mesh_pod_report(struct mesh_pod *pod);
