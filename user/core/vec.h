@@ -60,6 +60,6 @@
 	} while (0)
 
 #define mesh_vec_each(item, v)                                                                                         \
-	for (__typeof__((v)->items + 0) item = (v)->items; item < (v)->items + (v)->count; item++)
+	for (__typeof__((v)->items + 0) item = (v)->items; item && item < (v)->items + (v)->count; item++)
 
 #endif
