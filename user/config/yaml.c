@@ -140,8 +140,9 @@ static bool tagged_string(const struct reader *r, const yaml_node_t *n)
 		return false;
 	for (size_t line = 0; line < n->start_mark.line; line++) {
 		s = memchr(s, '\n', (size_t)(end - s));
-		if (!s++)
-			return false;
+		if (!s)
+			return false; /* other line ends than "\\n" */
+		s++;
 	}
 	for (size_t column = 0; column < n->start_mark.column && s < end; column++)
 		for (s++; s < end && (*s & 0xc0) == 0x80;)
