@@ -302,6 +302,11 @@ int mesh_lab_nl_route(struct mesh_lab_nl *nl, const char *dst, const char *via, 
 	return r == -EEXIST ? 0 : r;
 }
 
+bool mesh_lab_has_ipv6(void)
+{
+	return access("/proc/sys/net/ipv6", F_OK) == 0;
+}
+
 int mesh_lab_sysctl(int netns_fd, const char *path, const char *value)
 {
 	char full[256];

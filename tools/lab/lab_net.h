@@ -30,6 +30,8 @@ int mesh_lab_nl_delete(struct mesh_lab_nl *nl, const char *name);
 int mesh_lab_nl_address(struct mesh_lab_nl *nl, const char *name, const char *prefix);
 /** dst NULL: the default route of via's family. The gateway need not be in a subnet of name. */
 int mesh_lab_nl_route(struct mesh_lab_nl *nl, const char *dst, const char *via, const char *name);
+/** Does this machine's kernel speak IPv6? Where it does not, a lab has IPv4 alone. */
+bool mesh_lab_has_ipv6(void);
 /** Writes below /proc/sys/net as seen in the namespace. Returns 0 or -errno. */
 int mesh_lab_sysctl(int netns_fd, const char *path, const char *value);
 

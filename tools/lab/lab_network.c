@@ -22,6 +22,8 @@ static int forwarding(int ns)
 		const char *path, *value;
 	} settings[] = {
 		{"ipv4/ip_forward", "1"},
+		{"ipv6/conf/all/disable_ipv6", "0"},
+		{"ipv6/conf/default/disable_ipv6", "0"},
 		{"ipv6/conf/all/forwarding", "1"},
 		{"ipv4/conf/all/send_redirects", "0"},
 		{"ipv4/conf/default/send_redirects", "0"},
@@ -30,7 +32,8 @@ static int forwarding(int ns)
 	};
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(settings); i++) {
-		int r = mesh_lab_sysctl(ns, settings[i].path, settings[i].value);
+		bool six = strncmp(settings[i].path, "ipv6/", 5) == 0;
+		int r = six && !mesh_lab_has_ipv6() ? 0 : mesh_lab_sysctl(ns, settings[i].path, settings[i].value);
 
 		if (r < 0)
 			return r;
@@ -42,6 +45,8 @@ static int add_address(struct mesh_lab_nl *nl, const char *dev, const char *ip, 
 {
 	char prefix[MESH_LAB_TEXT + 8];
 
+	if (strchr(ip, ':') && !mesh_lab_has_ipv6())
+		return 0;
 	snprintf(prefix, sizeof(prefix), "%s/%u", ip, bits);
 	return mesh_lab_nl_address(nl, dev, prefix);
 }
@@ -54,7 +59,7 @@ static int route_to_node(const struct mesh_lab *lab, struct mesh_lab_nl *nl, con
 
 	snprintf(dst, sizeof(dst), "%s/24", mesh_lab_pod_ip(lab, to, 0, ip));
 	r = mesh_lab_nl_route(nl, dst, mesh_lab_fabric_ip(lab, to, via), dev);
-	if (r < 0)
+	if (r < 0 || !mesh_lab_has_ipv6())
 		return r;
 	snprintf(dst, sizeof(dst), "%s/64", mesh_lab_pod_ip6(lab, to, 0, ip));
 	return mesh_lab_nl_route(nl, dst, mesh_lab_fabric_ip6(lab, to, via), dev);

@@ -30,6 +30,8 @@ struct router {
 	int fabric_ns;
 	struct mesh_addr api;
 	struct mesh_io api_listener, http_listener;
+	struct mesh_timer http_again;
+	bool http_told;
 	struct mesh_map slices; /* name -> json_t * */
 	MESH_VEC(struct mesh_addr) ingress;
 	size_t turn;
@@ -212,10 +214,23 @@ static int listen_on(struct router *r, struct mesh_io *io, mesh_io_fn *fn, uint1
 	if (io->fd < 0 || bind(io->fd, (struct sockaddr *)&ss, len) < 0 || listen(io->fd, 1024) < 0) {
 		int e = -errno;
 
-		mesh_error("%s:%u: %s", ip, port, strerror(-e));
+		mesh_cleanup_fd(&io->fd);
 		return e;
 	}
 	return mesh_io_set(r->loop, io, EPOLLIN);
+}
+
+/* Something else may listen on port 80 of every address: the API is reached all the same. */
+static void open_http(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	struct router *r = mesh_container_of(timer, struct router, http_again);
+	int e = listen_on(r, &r->http_listener, http_ready, 80);
+
+	if (e < 0 && !r->http_told)
+		mesh_error("port 80: %s; trying again", strerror(-e));
+	r->http_told = e < 0;
+	if (e < 0)
+		mesh_timer_set(loop, timer, MESH_SEC(1));
 }
 
 static void add_slice(struct router *r, const json_t *slice)
@@ -269,6 +284,7 @@ int mesh_lab_router(const struct mesh_lab_args *args)
 {
 	static struct router r;
 	char text[MESH_LAB_TEXT];
+	int e;
 
 	mesh_log_init("router", MESH_LOG_INFO);
 	if (mesh_lab_pick(args, &r.lab) < 0 || mesh_loop_new(&r.loop) < 0)
@@ -277,9 +293,15 @@ int mesh_lab_router(const struct mesh_lab_args *args)
 	mesh_addr_parse(mesh_slice_str(mesh_lab_fabric_ip(&r.lab, MESH_LAB_CONTROL_HOST, text)), MESH_LAB_API_PORT,
 			&r.api);
 	mesh_loop_on_term(r.loop, stop, r.loop);
-	if (r.fabric_ns < 0 || listen_on(&r, &r.api_listener, api_ready, MESH_LAB_API_PORT) < 0 ||
-	    listen_on(&r, &r.http_listener, http_ready, 80) < 0)
+	if (r.fabric_ns < 0)
 		return 1;
+	e = listen_on(&r, &r.api_listener, api_ready, MESH_LAB_API_PORT);
+	if (e < 0) {
+		mesh_error("%s:%d: %s", mesh_lab_host_ip(&r.lab, text), MESH_LAB_API_PORT, strerror(-e));
+		return 1;
+	}
+	r.http_again.fn = open_http;
+	open_http(r.loop, &r.http_again);
 	if (mesh_lab_kube(&r.lab, r.loop, "meshctl-lab-router", &r.kube) < 0)
 		return 1;
 	mesh_kube_watch_new(r.kube, INGRESS_SLICES, INGRESS_QUERY, slice_changed, &r);

@@ -124,7 +124,8 @@ static void add_dns(struct supervisor *sup)
 					   "--local=/#/", "--local-ttl=5", "--cache-size=10000", "--log-facility=-",
 					   NULL});
 	role_arg(r, mesh_xasprintf("--listen-address=%s", mesh_lab_fabric_ip(lab, MESH_LAB_DNS_HOST, ip)));
-	role_arg(r, mesh_xasprintf("--listen-address=%s", mesh_lab_fabric_ip6(lab, MESH_LAB_DNS_HOST, ip6)));
+	if (mesh_lab_has_ipv6())
+		role_arg(r, mesh_xasprintf("--listen-address=%s", mesh_lab_fabric_ip6(lab, MESH_LAB_DNS_HOST, ip6)));
 	role_arg(r, mesh_xasprintf("--addn-hosts=%s/dns/hosts", lab->dir));
 	role_arg(r, mesh_xasprintf("--pid-file=%s/dns/pid", lab->dir));
 }

@@ -7,10 +7,12 @@
 #include "lab/lab_net.h"
 #include "lab/lab_proc.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <time.h>
 
 enum { UP_TIMEOUT_S = 45 };
@@ -51,12 +53,17 @@ static void show_log(const struct mesh_lab *lab, const char *role)
 	fprintf(stderr, "last of %s:\n%s", path, text.data + at);
 }
 
-static bool supervisor_runs(const struct mesh_lab *lab)
+static bool role_runs(const struct mesh_lab *lab, const char *role)
 {
-	mesh_auto_free char *path = mesh_lab_path(lab, "pids/supervisor");
+	mesh_auto_free char *path = mesh_lab_path(lab, "pids/%s", role);
 	struct mesh_lab_pid pid;
 
 	return mesh_lab_pid_read(path, &pid) == 0 && mesh_lab_pid_alive(&pid);
+}
+
+static bool supervisor_runs(const struct mesh_lab *lab)
+{
+	return role_runs(lab, "supervisor");
 }
 
 static int start_supervisor(const struct mesh_lab *lab)
@@ -257,6 +264,23 @@ static int open_lab(const struct mesh_lab_args *args, struct mesh_lab *ret, int 
 	return args->images.count ? mesh_lab_save(ret) : 0;
 }
 
+/* Says what is in the way of the two ports on the host, if they are not the lab's. */
+static bool port_taken(const struct mesh_lab *lab, uint16_t port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+	mesh_auto_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char ip[MESH_LAB_TEXT];
+	int one = 1;
+
+	inet_pton(AF_INET, mesh_lab_host_ip(lab, ip), &a.sin_addr);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 1) == 0)
+		return false;
+	fprintf(stderr, "%s:%u on this machine is taken by another program (ss -ltnp 'sport = %u' shows which)%s\n", ip,
+		port, port, port == 80 ? "; all but the router to the ingress gateway works without it" : "");
+	return true;
+}
+
 static void say_how(const struct up *up)
 {
 	const struct mesh_lab *lab = &up->lab;
@@ -292,6 +316,8 @@ int mesh_lab_up(const struct mesh_lab_args *args)
 	if (running) /* one that was killed just now may still be on its way out */
 		usleep(20000);
 	if (!supervisor_runs(&up.lab)) {
+		if (!role_runs(&up.lab, "router") && (port_taken(&up.lab, 80), port_taken(&up.lab, MESH_LAB_API_PORT)))
+			return 1;
 		r = start_supervisor(&up.lab);
 		if (r < 0) {
 			fprintf(stderr, "cannot start the supervisor: %s\n", strerror(-r));

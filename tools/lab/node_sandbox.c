@@ -44,33 +44,56 @@ static int bind_fd(int fd, const char *target)
 	return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
 }
 
-static int bind_file(const char *file, const char *target)
+/*
+ * Where a file of /etc really is. It may be a link into /run, of which the pod has its own, empty: then a file is
+ * made there to bind to.
+ */
+static int bind_over(int fd, const char *path)
 {
-	mesh_auto_fd int fd = open(file, O_PATH | O_CLOEXEC);
+	char target[256], full[512];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	char *slash;
 
-	if (fd < 0)
-		return -errno;
-	return bind_fd(fd, target);
+	if (n < 0)
+		return bind_fd(fd, path);
+	target[n] = 0;
+	snprintf(full, sizeof(full), "%s%s", target[0] == '/' ? "" : "/etc/", target);
+	if (access(full, F_OK) < 0) {
+		mesh_auto_free char *dir = mesh_xstrdup(full);
+		int made;
+
+		slash = strrchr(dir, '/');
+		*slash = 0;
+		if (!strstr(full, "/run/") || mesh_lab_mkdir(dir) < 0)
+			return -ENOENT;
+		made = open(full, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		if (made < 0)
+			return -errno;
+		close(made);
+	}
+	return bind_fd(fd, full);
 }
 
 static int pause_mounts(const struct mesh_lab_sandbox_spec *spec)
 {
-	mesh_auto_fd int account = -1;
+	mesh_auto_fd int account = -1, resolv = open(spec->resolv_conf, O_PATH | O_CLOEXEC),
+			 hosts = open(spec->hosts, O_PATH | O_CLOEXEC);
 	int r;
 
+	if (resolv < 0 || hosts < 0)
+		return -errno;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
 	drop_foreign_mounts();
-	r = bind_file(spec->resolv_conf, "/etc/resolv.conf");
-	if (r == 0)
-		r = bind_file(spec->hosts, "/etc/hosts");
-	if (r < 0)
-		return r;
 	if (spec->service_account)
 		account = open(spec->service_account, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") < 0)
 		return -errno;
 	r = mesh_lab_mkdir("/run/lock");
+	if (r == 0)
+		r = bind_over(resolv, "/etc/resolv.conf");
+	if (r == 0)
+		r = bind_over(hosts, "/etc/hosts");
 	if (account < 0 || r < 0)
 		return r;
 	r = mesh_lab_mkdir("/run/secrets/kubernetes.io/serviceaccount");
@@ -163,6 +186,8 @@ static int pod_addresses(const struct mesh_lab *lab, const struct mesh_lab_sandb
 	r = mesh_lab_nl_address(pod, "eth0", text);
 	if (r == 0)
 		r = mesh_lab_nl_route(pod, NULL, mesh_lab_pod_ip(lab, s->node, 1, via), "eth0");
+	if (r < 0 || !mesh_lab_has_ipv6())
+		return r;
 	snprintf(text, sizeof(text), "%s/128", s->ip6);
 	if (r == 0)
 		r = mesh_lab_nl_address(pod, "eth0", text);
@@ -205,7 +230,8 @@ int mesh_lab_sandbox_make(const struct mesh_lab *lab, const struct mesh_lab_sand
 	snprintf(what, sizeof(what), "p%.8s", spec->uid);
 	mesh_lab_netns_name(lab, what, s->netns);
 	mesh_lab_pod_ip(lab, s->node, s->host, s->ip);
-	mesh_lab_pod_ip6(lab, s->node, s->host, s->ip6);
+	if (mesh_lab_has_ipv6())
+		mesh_lab_pod_ip6(lab, s->node, s->host, s->ip6);
 	snprintf(s->veth, sizeof(s->veth), "v%.8s", spec->uid);
 	r = mesh_lab_cgroup_make(spec->cgroup);
 	if (r < 0)

@@ -163,8 +163,9 @@ json_t *mesh_pod_status(struct mesh_pod *pod)
 	json_decref(init);
 	if (pod->sandbox.host) {
 		json_object_set_new(o, "podIP", json_string(pod->sandbox.ip));
-		json_object_set_new(o, "podIPs",
-				    json_pack("[{s:s}, {s:s}]", "ip", pod->sandbox.ip, "ip", pod->sandbox.ip6));
+		json_object_set_new(o, "podIPs", json_pack("[{s:s}]", "ip", pod->sandbox.ip));
+		if (pod->sandbox.ip6[0])
+			json_array_append_new(json_object_get(o, "podIPs"), json_pack("{s:s}", "ip", pod->sandbox.ip6));
 	}
 	return o;
 }
