@@ -55,7 +55,7 @@ static bool write_one(struct server *s, unsigned n)
 	mesh_auto_free char *path = mesh_xasprintf("/api/v1/namespaces/default/configmaps/kill-%u", n % TARGETS);
 	mesh_auto_free char *body =
 		mesh_xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"kill-%u\"},"
-			       "\"data\":{\"n\":\"%u\",\"\\u00e9\":\"x\\ny\"}}",
+			       "\"data\":{\"n\":\"%u\",\"text\":\"\\u00e9x\\ny\"}}",
 			       n % TARGETS, n);
 	unsigned what = (unsigned)rand() % 8;
 	struct answer a = what == 0 ? call(s, "DELETE", path, NULL) : call(s, "PUT", path, body);

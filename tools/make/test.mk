@@ -8,6 +8,10 @@ endif
 
 # Other rooms add programs and scripts to run to TEST_EXTRA, and what must be built before to TEST_DEPS.
 TEST_ALL = $(UNIT) $(BPFT) $(CONF) $(CONF_SH) $(E2E) $(TEST_EXTRA)
+# A real API server to compare with, where both variables name one.
+ifneq ($(and $(HYPER),$(KUBERNETES)),)
+TEST_ALL += tests/e2e/kubernetes-compare.py
+endif
 
 .PHONY: unit bpf e2e conf test test-programs run-tests demo run-demo bench run-bench check format install
 
