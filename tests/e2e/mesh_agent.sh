@@ -344,5 +344,11 @@ same "an L4 flow went on all the while" "$(tail -1 "$T/flow")" "all 200"
 
 eventually 5 k -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type=="InForce")].status}'
 same "status says when it is in force" "$(eventually 5 sh -c "${NODE[*]} kubectl --kubeconfig $T/kubeconfig -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type==\"InForce\")].status}' | grep True"; echo "$OUT")" True
+kill -TERM "$AGENT"
+wait "$AGENT" 2> /dev/null
+check "an agent that ends takes its Lease with it" sh -c "! ${NODE[*]} kubectl --kubeconfig $T/kubeconfig -n istio-system get lease sockmesh-agent-node-1"
+meshd agent --detach --pin-dir "$PIN" > "$T/out" 2>&1 || fail "meshd agent --detach" "$(cat "$T/out")"
+check "--detach leaves nothing pinned" test ! -e "$PIN"
+same "and connects untouched" "$(get -o /dev/null -w '%{http_code}' "http://$NET.2:8080/")" 200
 [ $failed -eq 0 ] || sed 's/^/    agent: /' "$T/agent.log" | tail -30
 exit $failed

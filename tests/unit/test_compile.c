@@ -115,6 +115,7 @@ TEST(a_service_answers_to_all_its_names)
 					    "catalog.shop.svc:8080",
 					    "catalog.shop.svc.cluster.local",
 					    "catalog.shop.svc.cluster.local:8080",
+					    "catalog.shop.svc.cluster.local.",
 					    "10.0.0.1",
 					    "10.0.0.1:8080",
 					    "[fd00::1]",

@@ -28,6 +28,7 @@ struct agent_waiter {
 struct agent_opts {
 	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket, *log_level;
 	unsigned workers;
+	bool detach;
 };
 
 struct agent {
@@ -371,6 +372,7 @@ static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},
 	{"workers", required_argument, NULL, 'w'},
 	{"log-level", required_argument, NULL, 'l'},
+	{"detach", no_argument, NULL, 'd'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -384,7 +386,8 @@ static int usage(FILE *out)
 	      "  --kubeconfig FILE   the API (default: KUBECONFIG, the pod's service account, ~/.kube/config)\n"
 	      "  --socket PATH       local socket for status and wait-pod\n"
 	      "  --workers N         proxy threads (default: one for each CPU)\n"
-	      "  --log-level LEVEL   error, warn, info (default) or debug\n",
+	      "  --log-level LEVEL   error, warn, info (default) or debug\n"
+	      "  --detach            remove the programs and maps of --pin-dir that outlive agents, and end\n",
 	      out);
 	return out == stderr ? 2 : 0;
 }
@@ -422,13 +425,16 @@ static int parse_options(int argc, char **argv, struct agent_opts *o)
 				return usage(stderr);
 			o->workers = (unsigned)n;
 			break;
+		case 'd':
+			o->detach = true;
+			break;
 		case 'h':
 			return usage(stdout);
 		default:
 			return usage(stderr);
 		}
 	}
-	if (optind < argc || !o->node || !o->cgroup_root || !o->pin_dir)
+	if (optind < argc || !o->pin_dir || (!o->detach && (!o->node || !o->cgroup_root)))
 		return usage(stderr);
 	return -1;
 }
@@ -446,6 +452,11 @@ int mesh_agent_main(int argc, char **argv)
 	if (a.opts.log_level && mesh_log_level_parse(a.opts.log_level, &level) < 0)
 		return usage(stderr);
 	mesh_log_init("agent", level);
+	if (a.opts.detach) {
+		r = mesh_dp_detach(a.opts.pin_dir, &errs);
+		print_errs(&errs);
+		return r < 0 ? 1 : 0;
+	}
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);

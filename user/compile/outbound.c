@@ -35,14 +35,12 @@ static void add_domain(struct mesh_l7_table *table, const char *domain, uint16_t
 static void add_service_domains(struct outbound *o, struct mesh_l7_table *table, const struct mesh_service *svc,
 				uint16_t port, struct mesh_l7_vhost *vhost)
 {
-	static const char *const forms[] = {"%s.%s.svc." MESH_CLUSTER_DOMAIN, "%s.%s.svc", "%s.%s"};
+	/* The last is the same name as DNS writes it in full. */
+	static const char *const tails[] = {".svc." MESH_CLUSTER_DOMAIN, ".svc", "", ".svc." MESH_CLUSTER_DOMAIN "."};
 	char domain[MESH_SNAPSHOT_KEY];
 
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(forms); i++) {
-		if (i == 0)
-			snprintf(domain, sizeof(domain), "%s.%s.svc." MESH_CLUSTER_DOMAIN, svc->name, svc->ns);
-		else
-			snprintf(domain, sizeof(domain), i == 1 ? "%s.%s.svc" : "%s.%s", svc->name, svc->ns);
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(tails); i++) {
+		snprintf(domain, sizeof(domain), "%s.%s%s", svc->name, svc->ns, tails[i]);
 		add_domain(table, domain, port, vhost);
 	}
 	if (strcmp(svc->ns, o->client_ns) == 0)
