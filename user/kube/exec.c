@@ -101,7 +101,8 @@ static bool read_until(struct mesh_wire *w, struct mesh_buf *in, size_t max, boo
 
 		if (in->len >= max)
 			return false;
-		n = mesh_wire_read(w, mesh_buf_room(in, 8192), 8192);
+		mesh_buf_room(in, 8192)[0] = '\0';
+		n = mesh_wire_read(w, in->data + in->len, 8192);
 		if (n == -EAGAIN) {
 			struct pollfd p = {.fd = w->fd, .events = w->want_write ? POLLOUT : POLLIN};
 
