@@ -430,6 +430,42 @@ TEST(l4_weights_of_tcp_routes)
 	CHECK_INT(s->dests.items[1].endpoint_count, 2);
 }
 
+TEST(a_pod_of_two_families_counts_once_and_an_address_has_its_own)
+{
+	mesh_auto(mesh_l4_image_free) struct mesh_l4_image image = {0};
+	int v4 = 0, v6 = 0;
+	FIXTURE;
+
+	CHECK_INT(
+		yaml_load(
+			&f.snap, f.slices,
+			"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: catalog-6, namespace: "
+			"shop, labels: {kubernetes.io/service-name: catalog}}\naddressType: IPv6\nports: [{name: http, "
+			"port: 8080}]\nendpoints: [{addresses: ['fd01::1'], conditions: {ready: true}, targetRef: "
+			"{kind: Pod, name: c1}}]\n",
+			"shop"),
+		0);
+	compile(&f);
+	CHECK_STR(catalog(&f), CATALOG("") "=1[10.1.0.1:8080,10.1.0.2:8080]");
+	CHECK_INT(yaml_load(&f.snap, f.slices,
+			    "apiVersion: v1\nkind: Service\nmetadata: {name: catalog, namespace: shop, annotations: "
+			    "{sockmesh.io/balance: connection}}\nspec: {clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, "
+			    "'fd00::1'], ports: [{name: http, port: 8080}]}\n",
+			    "shop"),
+		  0);
+	mesh_compile_l4(&f.snap, &image, NULL);
+	mesh_vec_each (s, &image.services) {
+		if (strcmp(s->name, "catalog.shop:8080") != 0)
+			continue;
+		if (mesh_addr_is_v4(&s->vip))
+			v4 = (int)s->dests.items[0].endpoint_count;
+		else
+			v6 = (int)s->dests.items[0].endpoint_count;
+	}
+	CHECK_INT(v4, 2);
+	CHECK_INT(v6, 1);
+}
+
 TEST(slices_are_merged_and_what_leaves_is_gone)
 {
 	const struct mesh_endpoints *e;

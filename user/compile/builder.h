@@ -93,7 +93,11 @@ struct mesh_target {
 	const struct mesh_subset *subset;
 	bool missing_subset;
 	struct mesh_host_policy policy;
+	/* Endpoints of which family: that of an address of the service; a pod of two families counts once. */
+	enum mesh_family { MESH_FAMILY_ANY, MESH_FAMILY_V4, MESH_FAMILY_V6 } family;
 };
+
+enum mesh_family mesh_family_of(const struct mesh_addr *addr);
 
 void mesh_builder_target(struct mesh_builder *b, const char *client_ns, const char *host, uint16_t dest_port,
 			 uint16_t listen_port, const char *subset, struct mesh_target *ret);

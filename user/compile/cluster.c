@@ -80,12 +80,19 @@ const struct mesh_subset *mesh_host_policy_subset(const struct mesh_host_policy 
 	return NULL;
 }
 
+enum mesh_family mesh_family_of(const struct mesh_addr *addr)
+{
+	return mesh_addr_is_v4(addr) ? MESH_FAMILY_V4 : MESH_FAMILY_V6;
+}
+
 void mesh_builder_target(struct mesh_builder *b, const char *client_ns, const char *host, uint16_t dest_port,
 			 uint16_t listen_port, const char *subset, struct mesh_target *ret)
 {
 	uint16_t port = dest_port ? dest_port : listen_port;
 
 	*ret = (struct mesh_target){.svc = mesh_builder_service(b, host)};
+	if (ret->svc && ret->svc->cluster_ip_count)
+		ret->family = mesh_family_of(&ret->svc->cluster_ips[0]);
 	if (ret->svc && !dest_port && ret->svc->port_count == 1)
 		port = ret->svc->ports[0].port;
 	if (ret->svc)
@@ -126,9 +133,12 @@ size_t mesh_builder_endpoints(struct mesh_builder *b, const struct mesh_target *
 	if (!all || !all->count)
 		return 0;
 	list = mesh_xcalloc(all->count, sizeof(*list));
-	for (size_t i = 0; i < all->count; i++)
+	for (size_t i = 0; i < all->count; i++) {
+		if (t->family != MESH_FAMILY_ANY && mesh_family_of(&all->items[i].addr) != t->family)
+			continue;
 		if (endpoint_usable(b, t->svc, &all->items[i], t->subset))
 			list[n++] = &all->items[i];
+	}
 	*ret = list;
 	return n;
 }

@@ -25,6 +25,7 @@ static void add_dests(struct mesh_builder *b, const struct mesh_virtual_service 
 		struct mesh_target target;
 
 		mesh_builder_target(b, svc->ns, host, dests[i].port, port, dests[i].subset, &target);
+		target.family = mesh_family_of(&ret->vip);
 		add_dest(b, &target, count == 1 ? 1 : dests[i].weight, ret);
 	}
 }
@@ -124,7 +125,7 @@ static void add_port(struct mesh_builder *b, const struct mesh_service *svc, con
 	s->tier = tier_of(b, svc, port);
 	if (s->tier == MESH_TIER_L4 && !add_rule_dests(b, svc, port, host, s)) {
 		/* Not by mesh_builder_target(): that knows only what is in the mesh. */
-		struct mesh_target own = {.svc = svc, .port = port};
+		struct mesh_target own = {.svc = svc, .port = port, .family = mesh_family_of(vip)};
 
 		add_dest(b, &own, 1, s);
 	}
