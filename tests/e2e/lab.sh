@@ -146,6 +146,17 @@ token_works() { # 200 or 403: the API knows whose it is
 }
 check "the API takes it" token_works
 
+# ---- Volumes
+$K create secret generic hidden --from-literal=word=swordfish > /dev/null
+one_pod vols 'image: client, volumeMounts: [{name: c, mountPath: /var/run/conf}, {name: s, mountPath: /run/hidden, readOnly: true}, {name: e, mountPath: /mnt}]' 'volumes: [{name: c, configMap: {name: conf, items: [{key: key, path: sub/renamed}]}}, {name: s, secret: {secretName: hidden}}, {name: e, emptyDir: {}}]' | apply
+check "volumes pod" timeout 10 $K wait --for=condition=Ready pod/vols --timeout=8s
+same "configMap and secret volumes" "$(in_pod default vols cat /run/conf/sub/renamed /run/hidden/word)" valueswordfish
+check "an emptyDir is the pod's own" sh -c "meshctl lab exec --name $NAME vols -- touch /mnt/x-$$ && [ ! -e /mnt/x-$$ ]"
+same "a readOnly mount cannot be written" "$(in_pod default vols sh -c 'touch /run/hidden/x 2> /dev/null || echo refused')" refused
+same "kubectl exec sees them" "$(timeout 10 $K exec vols -- cat /run/hidden/word)" swordfish
+one_pod nowhere 'image: client, volumeMounts: [{name: e, mountPath: /no/such/place}]' 'volumes: [{name: e, emptyDir: {}}]' | apply
+check "a mountPath that cannot be is said" eventually 5 field_is pod nowhere '{.status.containerStatuses[0].state.waiting.reason}' CreateContainerConfigError
+
 # ---- UDP
 one_pod udp 'image: tcp-echo' | apply
 printf '%s\n' 'apiVersion: v1' 'kind: Service' 'metadata: {name: udp}' \

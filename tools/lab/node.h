@@ -117,6 +117,12 @@ void mesh_command_free(struct mesh_command *cmd);
 /** Replaces $(NAME) from env ("K=V" strings); $$(NAME) stands for $(NAME). The caller frees. */
 char *mesh_command_expand(const char *text, const json_t *env);
 
+/** What a fieldRef names ("metadata.labels['app']"); NULL if it is not one that can be asked for. */
+const char *mesh_pod_field(const struct mesh_pod *pod, const char *path);
+/** Fills the container's volumes and says where they are to be seen. Returns 0, or -EINVAL with message. */
+int mesh_volumes_make(struct mesh_container *c, struct mesh_lab_mounts *ret, char message[512]);
+void mesh_volumes_free(struct mesh_lab_mounts *mounts);
+
 /* ---- Pods. */
 
 enum mesh_pod_stage {

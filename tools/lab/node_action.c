@@ -262,7 +262,8 @@ static void __attribute__((noreturn)) exec_child(const struct mesh_lab_launch *l
 static void start_exec(struct mesh_action *a, const struct mesh_container *c, const json_t *exec)
 {
 	mesh_auto_free char *cgroup = mesh_container_cgroup(c);
-	struct mesh_lab_launch l = {.pause = c->pod->sandbox.pause, .cgroup = cgroup, .uid = -1, .gid = -1};
+	struct mesh_lab_launch l = {
+		.pause = c->pod->sandbox.pause, .beside = c->process, .cgroup = cgroup, .uid = -1, .gid = -1};
 	struct mesh_lab_pid pid;
 	int out[2];
 

@@ -79,8 +79,7 @@ char *mesh_command_expand(const char *text, const json_t *env)
 	return mesh_buf_steal(&out);
 }
 
-/* "metadata.labels['app']" and the like. Returns NULL if the field is not one that can be asked for. */
-static const char *field_value(const struct mesh_pod *pod, const char *path)
+const char *mesh_pod_field(const struct mesh_pod *pod, const char *path)
 {
 	static const struct {
 		const char *prefix, *map;
@@ -158,7 +157,7 @@ static int env_one(struct maker *m, const json_t *item)
 		env_set(m->env, name, "1");
 		return 0;
 	}
-	value = field_value(m->c->pod, path);
+	value = mesh_pod_field(m->c->pod, path);
 	if (!value)
 		return fail(m, "CreateContainerConfigError", "field path not supported: %s", path);
 	env_set(m->env, name, value);

@@ -176,7 +176,8 @@ static void fill_launch(const struct mesh_container *c, const json_t *spec, stru
 	l->privileged = json_is_true(mesh_lab_at(spec, "securityContext.privileged"));
 }
 
-static int launch(struct mesh_container *c, const struct mesh_command *cmd, char *message)
+static int launch(struct mesh_container *c, const struct mesh_command *cmd, const struct mesh_lab_mounts *mounts,
+		  char *message)
 {
 	struct mesh_node *node = c->pod->node;
 	mesh_auto_free char *cgroup = mesh_container_cgroup(c), *log = mesh_container_log(c, c->restarts),
@@ -188,6 +189,7 @@ static int launch(struct mesh_container *c, const struct mesh_command *cmd, char
 				    .cwd = cmd->cwd,
 				    .log = log,
 				    .exit_file = file,
+				    .mounts = mounts,
 				    .shim_cgroup = shims};
 
 	fill_launch(c, mesh_container_spec(c), &l);
@@ -197,6 +199,7 @@ static int launch(struct mesh_container *c, const struct mesh_command *cmd, char
 
 void mesh_container_start(struct mesh_container *c)
 {
+	struct mesh_lab_mounts mounts = {0};
 	struct mesh_command cmd = {0};
 	char reason[64], message[512];
 	int r;
@@ -206,11 +209,17 @@ void mesh_container_start(struct mesh_container *c)
 		cannot_start(c, reason, message);
 		return;
 	}
+	if (mesh_volumes_make(c, &mounts, message) < 0) {
+		mesh_command_free(&cmd);
+		cannot_start(c, "CreateContainerConfigError", message);
+		return;
+	}
 	keep_last_state(c);
 	new_id(c);
 	c->image_tries = 0;
-	r = launch(c, &cmd, message);
+	r = launch(c, &cmd, &mounts, message);
 	mesh_command_free(&cmd);
+	mesh_volumes_free(&mounts);
 	if (r == 0)
 		r = follow(c);
 	if (r < 0) {

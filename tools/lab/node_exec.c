@@ -378,6 +378,7 @@ void mesh_serving_exec(struct mesh_serving *s, bool attach)
 	}
 	cgroup = mesh_container_cgroup(c);
 	l.pause = c->pod->sandbox.pause;
+	l.beside = c->process;
 	l.cgroup = cgroup;
 	l.argv = command_of(s, c, attach);
 	l.envp = env_of(c, x.tty);

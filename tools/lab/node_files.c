@@ -39,11 +39,13 @@ int mesh_pod_files(const struct mesh_pod *pod)
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf resolv = {0}, hosts = {0};
 	mesh_auto_free char *dir = mesh_pod_dir(pod), *account = mesh_xasprintf("%s/serviceaccount", dir),
-			    *ca = mesh_lab_ca(&pod->node->lab);
+			    *volumes = mesh_xasprintf("%s/volumes", dir), *ca = mesh_lab_ca(&pod->node->lab);
 	const char *hostname = mesh_lab_text(pod->obj, "spec.hostname");
 	char ip[MESH_LAB_TEXT];
 	int r = mesh_lab_mkdir(account);
 
+	if (r == 0)
+		r = mesh_lab_mkdir(volumes);
 	mesh_buf_printf(&resolv,
 			"nameserver %s\nsearch %s.svc.cluster.local svc.cluster.local cluster.local\n"
 			"options ndots:5\n",

@@ -147,10 +147,15 @@ static int make_sandbox(struct mesh_pod *pod)
 	struct mesh_node *node = pod->node;
 	mesh_auto_free char *cgroup = mesh_pod_cgroup(pod), *dir = mesh_pod_dir(pod);
 	mesh_auto_free char *resolv = mesh_xasprintf("%s/resolv.conf", dir), *hosts = mesh_xasprintf("%s/hosts", dir),
-			    *account = mesh_xasprintf("%s/serviceaccount", dir);
+			    *account = mesh_xasprintf("%s/serviceaccount", dir),
+			    *volumes = mesh_xasprintf("%s/volumes", dir);
 	const char *hostname = mesh_lab_text(pod->obj, "spec.hostname");
-	struct mesh_lab_sandbox_spec spec = {
-		.uid = pod->uid, .cgroup = cgroup, .resolv_conf = resolv, .hosts = hosts, .service_account = account};
+	struct mesh_lab_sandbox_spec spec = {.uid = pod->uid,
+					     .cgroup = cgroup,
+					     .resolv_conf = resolv,
+					     .hosts = hosts,
+					     .service_account = account,
+					     .volumes = volumes};
 	int r;
 
 	spec.hostname = *hostname ? hostname : pod->name;

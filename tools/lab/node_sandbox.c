@@ -76,7 +76,7 @@ static int bind_over(int fd, const char *path)
 
 static int pause_mounts(const struct mesh_lab_sandbox_spec *spec)
 {
-	mesh_auto_fd int account = -1, resolv = open(spec->resolv_conf, O_PATH | O_CLOEXEC),
+	mesh_auto_fd int account = -1, volumes = -1, resolv = open(spec->resolv_conf, O_PATH | O_CLOEXEC),
 			 hosts = open(spec->hosts, O_PATH | O_CLOEXEC);
 	int r;
 
@@ -85,8 +85,10 @@ static int pause_mounts(const struct mesh_lab_sandbox_spec *spec)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
 	drop_foreign_mounts();
-	if (spec->service_account)
-		account = open(spec->service_account, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	account = open(spec->service_account, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	volumes = open(spec->volumes, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (account < 0 || volumes < 0)
+		return -errno;
 	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") < 0)
 		return -errno;
 	r = mesh_lab_mkdir("/run/lock");
@@ -94,10 +96,13 @@ static int pause_mounts(const struct mesh_lab_sandbox_spec *spec)
 		r = bind_over(resolv, "/etc/resolv.conf");
 	if (r == 0)
 		r = bind_over(hosts, "/etc/hosts");
-	if (account < 0 || r < 0)
-		return r;
-	r = mesh_lab_mkdir("/run/secrets/kubernetes.io/serviceaccount");
-	return r < 0 ? r : bind_fd(account, "/run/secrets/kubernetes.io/serviceaccount");
+	if (r == 0)
+		r = mesh_lab_mkdir("/run/secrets/kubernetes.io/serviceaccount");
+	if (r == 0)
+		r = bind_fd(account, "/run/secrets/kubernetes.io/serviceaccount");
+	if (r == 0)
+		r = mesh_lab_mkdir(MESH_LAB_VOLUMES);
+	return r < 0 ? r : bind_fd(volumes, MESH_LAB_VOLUMES);
 }
 
 /* The pod's first process: makes its namespaces its own, says 0 or -errno, and waits for the end. */
@@ -266,7 +271,7 @@ int mesh_lab_sandbox_remove(const struct mesh_lab_sandbox *s, const char *cgroup
 	return r;
 }
 
-static int enter_namespaces(const struct mesh_lab_pid *pause)
+static int enter_namespaces(const struct mesh_lab_pid *pause, const struct mesh_lab_pid *beside)
 {
 	static const struct {
 		const char *name;
@@ -278,7 +283,9 @@ static int enter_namespaces(const struct mesh_lab_pid *pause)
 	for (size_t i = 0; r == 0 && i < MESH_ARRAY_SIZE(kinds); i++) {
 		char path[64];
 
-		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pause->pid, kinds[i].name);
+		bool own = kinds[i].type == CLONE_NEWNS && mesh_lab_pid_alive(beside);
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)(own ? beside->pid : pause->pid), kinds[i].name);
 		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
 		if (fds[i] < 0)
 			r = -errno;
@@ -289,6 +296,40 @@ static int enter_namespaces(const struct mesh_lab_pid *pause)
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(kinds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	return r;
+}
+
+static int mount_volume(const struct mesh_lab_mount *m)
+{
+	struct stat st;
+	int r = 0;
+
+	if (stat(m->source, &st) < 0)
+		return -errno;
+	if (access(m->target, F_OK) < 0 && S_ISDIR(st.st_mode)) {
+		r = mesh_lab_mkdir(m->target);
+	} else if (access(m->target, F_OK) < 0) {
+		int fd = open(m->target, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+		if (fd < 0)
+			return -errno;
+		close(fd);
+	}
+	if (r == 0 && mount(m->source, m->target, NULL, MS_BIND, NULL) < 0)
+		r = -errno;
+	if (r == 0 && m->read_only && mount(NULL, m->target, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0)
+		r = -errno;
+	return r;
+}
+
+/* The container gets mounts of its own, beside those of its pod. */
+static int mount_volumes(const struct mesh_lab_mounts *mounts)
+{
+	int r = unshare(CLONE_NEWNS) < 0 ? -errno : 0;
+
+	mesh_vec_each (m, &mounts->list)
+		if (r == 0)
+			r = mount_volume(m);
 	return r;
 }
 
@@ -330,7 +371,9 @@ int mesh_lab_enter(const struct mesh_lab_launch *l)
 	int r = mesh_lab_cgroup_enter(l->cgroup);
 
 	if (r == 0)
-		r = enter_namespaces(&l->pause);
+		r = enter_namespaces(&l->pause, &l->beside);
+	if (r == 0 && l->mounts && l->mounts->list.count)
+		r = mount_volumes(l->mounts);
 	if (r < 0)
 		return r;
 	if (chdir(l->cwd ? l->cwd : "/") < 0)
@@ -476,6 +519,8 @@ int mesh_lab_sandbox_exec(const json_t *pod, const char *container, char **argv)
 		return -ENOENT;
 	l.pause.pid = (pid_t)json_integer_value(json_object_get(pause, "pid"));
 	l.pause.start = (uint64_t)json_integer_value(json_object_get(pause, "start"));
+	l.beside.pid = (pid_t)json_integer_value(json_object_get(json_object_get(chosen, "process"), "pid"));
+	l.beside.start = (uint64_t)json_integer_value(json_object_get(json_object_get(chosen, "process"), "start"));
 	l.cgroup = json_string_value(json_object_get(chosen, "cgroup"));
 	l.cwd = json_string_value(json_object_get(chosen, "cwd"));
 	l.envp = string_array(json_object_get(chosen, "env"));

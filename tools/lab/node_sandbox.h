@@ -8,8 +8,12 @@
 #ifndef MESH_LAB_NODE_SANDBOX_H
 #define MESH_LAB_NODE_SANDBOX_H
 
+#include "core/vec.h"
 #include "lab/lab_proc.h"
 #include "lab/lab_state.h"
+
+/** Where a pod sees the directory of its volumes. */
+#define MESH_LAB_VOLUMES "/run/lab-volumes"
 
 struct mesh_lab_sandbox {
 	unsigned node, host; /* the last part of its addresses; 0: no sandbox */
@@ -23,7 +27,8 @@ struct mesh_lab_sandbox_spec {
 	const char *cgroup;      /* of the pod */
 	const char *resolv_conf; /* files to show as /etc/resolv.conf and /etc/hosts */
 	const char *hosts;
-	const char *service_account; /* directory; NULL: none */
+	const char *service_account; /* directories */
+	const char *volumes;
 };
 
 /** Makes it; s->node and s->host are set by the caller. On failure nothing is left. Returns 0 or -errno. */
@@ -32,9 +37,21 @@ int mesh_lab_sandbox_make(const struct mesh_lab *lab, const struct mesh_lab_sand
 /** Kills what is in the pod's cgroup and removes namespaces and link. Returns 0, -EBUSY to try again, or -errno. */
 int mesh_lab_sandbox_remove(const struct mesh_lab_sandbox *s, const char *cgroup, int node_ns);
 
+/** What a container sees at target; source as the pod sees it. */
+struct mesh_lab_mount {
+	char *source, *target;
+	bool read_only;
+};
+
+struct mesh_lab_mounts {
+	MESH_VEC(struct mesh_lab_mount) list;
+};
+
 struct mesh_lab_launch {
 	struct mesh_lab_pid pause;
-	const char *cgroup; /* of the container */
+	struct mesh_lab_pid beside; /* a process of the container whose mounts are to be shared; pid 0: none */
+	const struct mesh_lab_mounts *mounts; /* of a new container; NULL: none */
+	const char *cgroup;                   /* of the container */
 	char **argv, **envp;
 	const char *cwd;             /* NULL: "/" */
 	const char *log, *exit_file; /* containers only */
