@@ -91,9 +91,8 @@ TEST(types)
 		   "spec.http[0].route[0].destination.host: Required value\n");
 	CHECK_SAID("dr", VS("{\"host\":\"a\",\"trafficPolicy\":{\"loadBalancer\":{\"simple\":\"RANDON\"}}}"),
 		   "spec.trafficPolicy.loadBalancer.simple: Unsupported value: \"RANDON\": supported values: "
-		   "\"LEAST_CONN\", "
-		   "\"LEAST_REQUEST\", \"PASSTHROUGH\", \"RANDOM\", \"ROUND_ROBIN\", \"UNSPECIFIED\" (did you mean "
-		   "\"RANDOM\"?)\n");
+		   "\"UNSPECIFIED\", \"LEAST_CONN\", \"RANDOM\", \"PASSTHROUGH\", \"ROUND_ROBIN\", \"LEAST_REQUEST\" "
+		   "(did you mean \"RANDOM\"?)\n");
 	CHECK_SAID("vs",
 		   VS("{\"hosts\":[\"a\"],\"http\":[{\"match\":[{\"uri\":{\"exact\":\"a\",\"prefix\":\"b\"}}]," ROUTE
 		      "}]}"),
@@ -269,7 +268,8 @@ TEST(kubernetes)
 	CHECK_SAID("svc",
 		   "{\"metadata\":{\"name\":\"x\"},\"spec\":{\"ports\":[{\"port\":0},{\"name\":\"a\",\"port\":1}]}}",
 		   "spec.ports[0].name: Required value\n"
-		   "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive\n");
+		   "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive\n"
+		   "spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535, inclusive\n");
 	CHECK_SAID("svc", "{\"metadata\":{\"name\":\"x\"},\"spec\":{}}", "spec.ports: Required value\n");
 	CHECK_SAID("svc", "{\"metadata\":{\"name\":\"x\"},\"spec\":{\"clusterIP\":\"None\"}}", "");
 	CHECK_SAID("rolebinding", "{\"metadata\":{\"name\":\"x\"},\"roleRef\":{\"kind\":\"X\",\"name\":\"y\"}}",

@@ -15,7 +15,8 @@
 
 static void target_port(struct mesh_at *at, const json_t *v)
 {
-	const json_t *t = json_object_get(v, "targetPort");
+	/* Where there is none it is the port. */
+	const json_t *t = json_object_get(v, mesh_has(v, "targetPort") ? "targetPort" : "port");
 	const char *s = json_string_value(t);
 
 	if (json_is_integer(t) && (json_integer_value(t) < 1 || json_integer_value(t) > 65535))

@@ -126,7 +126,7 @@ static void fill_container(json_t *c)
 	text(c, "imagePullPolicy", pull_policy(mesh_json_text(c, "image")));
 	text(c, "terminationMessagePath", "/dev/termination-log");
 	text(c, "terminationMessagePolicy", "File");
-	fill_resources(obj_in(c, "resources"));
+	obj_in(c, "resources");
 	json_array_foreach(json_object_get(c, "ports"), i, p) text(p, "protocol", "TCP");
 	json_array_foreach(json_object_get(c, "env"), i, p)
 		text(json_object_get(json_object_get(p, "valueFrom"), "fieldRef"), "apiVersion", "v1");
@@ -188,6 +188,18 @@ static bool has_quantities(const json_t *pod, const char *which)
 	return false;
 }
 
+/* In pods alone, never in templates. */
+static void fill_requests(const json_t *spec)
+{
+	static const char *const lists[] = {"containers", "initContainers"};
+	json_t *c;
+	size_t i;
+
+	for (size_t l = 0; l < MESH_ARRAY_SIZE(lists); l++)
+		json_array_foreach(json_object_get(spec, lists[l]), i, c) if (json_is_object(c))
+			fill_resources(obj_in(c, "resources"));
+}
+
 /* Guaranteed: each container has equal limits and requests of cpu and memory. */
 static bool is_guaranteed(const json_t *pod)
 {
@@ -218,6 +230,7 @@ MESH_FILL(pod)
 	flag(spec, "enableServiceLinks", true);
 	if (old)
 		return;
+	fill_requests(spec);
 	text(spec, "serviceAccountName", "default");
 	json_object_set(spec, "serviceAccount", json_object_get(spec, "serviceAccountName"));
 	number(spec, "priority", 0);

@@ -148,7 +148,8 @@ static void check_enum(struct walk *w, const struct mesh_field *f, const char *s
 	if (w->builtin && !*s)
 		return; /* as good as not there */
 	near = mesh_nearest(s, sorted, n);
-	qsort(sorted, n, sizeof(*sorted), by_text);
+	if (w->builtin) /* of custom resources the server keeps the schema's order */
+		qsort(sorted, n, sizeof(*sorted), by_text);
 	for (size_t i = 0; i < n; i++)
 		mesh_buf_printf(&list, "%s\"%s\"", i ? ", " : "", sorted[i]);
 	e = at_path(w, mesh_errs_add(w->errs, "Unsupported value: \"%s\": supported values: %s", s,
