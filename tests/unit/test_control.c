@@ -177,6 +177,24 @@ TEST(what_people_break_is_mended_and_what_they_scale_stays)
 	CHECK(comes(&w, DEPLOY "istio-egressgateway", NULL));
 }
 
+TEST(a_second_control_plane_is_refused)
+{
+	WORLD;
+
+	CHECK(world_new(&w) && started(&w));
+	make_plane(&w, "");
+	CHECK(comes(&w, DEPLOY "istio-egressgateway", "{}"));
+	CHECK_INT(api_do(&w.api, "POST", MAISTRA "servicemeshcontrolplanes",
+			 "{\"apiVersion\": \"maistra.io/v1\", \"kind\": \"ServiceMeshControlPlane\", \"metadata\": "
+			 "{\"name\": \"z\"}, \"spec\": {\"istio\": {}}}"),
+		  201);
+	CHECK(comes(&w, MAISTRA "servicemeshcontrolplanes/z", "{\"status\": {\"observedGeneration\": 1}}"));
+	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "Reconciled"), "reason")),
+		  "MultipleControlPlanes");
+	CHECK(settles(&w));
+	CHECK(comes(&w, DEPLOY "istio-egressgateway", "{\"metadata\": {\"ownerReferences\": [{\"name\": \"m\"}]}}"));
+}
+
 TEST(a_gateway_switched_off_goes)
 {
 	WORLD;

@@ -49,14 +49,6 @@ static void wanted_members(struct mesh_cache *cache, const json_t *roll, struct 
 	members_sort(ret);
 }
 
-static const json_t *plane_of(struct mesh_cache *cache, const char *ns)
-{
-	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMCP))
-		if (strcmp(mesh_control_ns(e->value), ns) == 0)
-			return e->value;
-	return NULL;
-}
-
 static bool namespace_lives(struct mesh_cache *cache, const char *name)
 {
 	const json_t *ns = mesh_cache_get(cache, MESH_CONTROL_NAMESPACE, NULL, name);
@@ -101,7 +93,7 @@ static json_t *roll_condition(const json_t *roll, const json_t *plane, size_t pe
 
 static void reconcile_roll(struct mesh_cache *cache, const json_t *roll, struct mesh_map *member_of)
 {
-	const json_t *plane = plane_of(cache, mesh_control_ns(roll));
+	const json_t *plane = mesh_control_plane_of(cache, mesh_control_ns(roll));
 	json_t *all = json_array(), *configured = json_array(), *pending = json_array(), *statuses = json_array();
 	struct members m = {0};
 	json_t *status;

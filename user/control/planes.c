@@ -312,14 +312,51 @@ static void remove_unwanted(struct mesh_cache *cache)
 				mesh_cache_delete(cache, kinds[i], e->value);
 }
 
+/* Times are RFC 3339 in UTC: text order is time order. */
+static bool is_older(const json_t *a, const json_t *b)
+{
+	const char *at = json_string_value(json_object_get(json_object_get(a, "metadata"), "creationTimestamp"));
+	const char *bt = json_string_value(json_object_get(json_object_get(b, "metadata"), "creationTimestamp"));
+	int c = strcmp(at ? at : "", bt ? bt : "");
+
+	return c ? c < 0 : strcmp(mesh_control_name(a), mesh_control_name(b)) < 0;
+}
+
+const json_t *mesh_control_plane_of(struct mesh_cache *cache, const char *ns)
+{
+	const json_t *oldest = NULL;
+
+	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMCP))
+		if (strcmp(mesh_control_ns(e->value), ns) == 0 && (!oldest || is_older(e->value, oldest)))
+			oldest = e->value;
+	return oldest;
+}
+
+/* Two would fight over the same gateways. */
+static void refuse_plane(struct mesh_cache *cache, const json_t *smcp)
+{
+	mesh_cache_status(cache, MESH_CONTROL_SMCP, smcp,
+			  json_pack("{s:I, s:[o, o]}", "observedGeneration", mesh_control_generation(smcp),
+				    "conditions",
+				    mesh_control_condition(smcp, "Reconciled", false, "MultipleControlPlanes",
+							   "The namespace has an older ServiceMeshControlPlane"),
+				    mesh_control_condition(smcp, "Ready", false, "MultipleControlPlanes",
+							   "The namespace has an older ServiceMeshControlPlane")));
+}
+
 void mesh_control_planes(struct mesh_cache *cache, const struct mesh_control_opts *opts)
 {
 	const struct mesh_map *all = mesh_cache_all(cache, MESH_CONTROL_SMCP);
 
 	if (all->count)
 		ensure_cluster_role(cache);
-	mesh_map_each (e, all)
-		if (!json_object_get(json_object_get(e->value, "metadata"), "deletionTimestamp"))
+	mesh_map_each (e, all) {
+		if (json_object_get(json_object_get(e->value, "metadata"), "deletionTimestamp"))
+			continue;
+		if (mesh_control_plane_of(cache, mesh_control_ns(e->value)) == e->value)
 			reconcile_plane(cache, e->value, opts);
+		else
+			refuse_plane(cache, e->value);
+	}
 	remove_unwanted(cache);
 }

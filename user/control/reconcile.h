@@ -17,6 +17,8 @@ struct mesh_control_opts {
 void mesh_control_namespaces(struct mesh_cache *cache);
 /** ServiceMeshControlPlanes: gateways with all that belongs to them, status. */
 void mesh_control_planes(struct mesh_cache *cache, const struct mesh_control_opts *opts);
+/** The control plane of a namespace: the oldest, if there are several; or NULL. Borrowed. */
+const json_t *mesh_control_plane_of(struct mesh_cache *cache, const char *ns);
 /** ServiceMeshMemberRolls and ServiceMeshMembers: who is in the mesh, status. */
 void mesh_control_members(struct mesh_cache *cache);
 
