@@ -11,10 +11,17 @@ struct goal {
 	uint64_t rv;
 };
 
+/* An object whose status must be as new as its spec before its version counts. */
+struct unsettled {
+	const struct mesh_resource *resource;
+	char *path;
+};
+
 struct mesh_inforce {
 	struct mesh_kube_watch *watch;
 	struct mesh_map leases; /* name -> json_t * */
 	MESH_VEC(struct goal) goals;
+	MESH_VEC(struct unsettled) unsettled;
 	bool synced;
 };
 
@@ -117,6 +124,49 @@ static bool in_force(const struct mesh_inforce *in, struct mesh_buf *lagging)
 	return all;
 }
 
+void mesh_inforce_settle(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *obj)
+{
+	if (ctl->inforce)
+		mesh_vec_push(&ctl->inforce->unsettled,
+			      ((struct unsettled){res, mesh_resource_path(res, mesh_meta(obj, "namespace"),
+									  mesh_meta(obj, "name"))}));
+}
+
+static bool any_live(const struct mesh_inforce *in)
+{
+	time_t now = time(NULL);
+
+	mesh_map_each (e, &in->leases) {
+		if (mesh_lease_live(e->value, now))
+			return true;
+	}
+	return false;
+}
+
+static bool is_settled(const json_t *obj)
+{
+	const json_t *seen = json_object_get(json_object_get(obj, "status"), "observedGeneration");
+	const json_t *now = json_object_get(json_object_get(obj, "metadata"), "generation");
+
+	return seen && json_integer_value(seen) >= json_integer_value(now);
+}
+
+/* The version that counts is the one whose status answers to what was written. */
+static void settle(struct mesh_ctl *ctl, const struct unsettled *u, uint64_t end)
+{
+	for (bool done = false; !done && mesh_now_ns() < end;) {
+		mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
+
+		if (mesh_ctl_get(ctl, u->path, &a) < 0)
+			return;
+		done = is_settled(a.body);
+		if (done)
+			mesh_inforce_note(ctl, u->resource, mesh_meta(a.body, "resourceVersion"));
+		else
+			mesh_loop_once(ctl->loop, 10);
+	}
+}
+
 int mesh_inforce_wait(struct mesh_inforce *in, struct mesh_ctl *ctl)
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf lagging = {0};
@@ -126,6 +176,11 @@ int mesh_inforce_wait(struct mesh_inforce *in, struct mesh_ctl *ctl)
 	if (in->goals.count == 0)
 		return 0;
 	fflush(stdout);
+	while (!in->synced && mesh_now_ns() < end && mesh_loop_once(ctl->loop, 100) == 0)
+		;
+	if (any_live(in))
+		mesh_vec_each (u, &in->unsettled)
+			settle(ctl, u, end);
 	while (!in_force(in, NULL)) {
 		uint64_t now = mesh_now_ns();
 
@@ -158,5 +213,8 @@ void mesh_inforce_free(struct mesh_inforce *in)
 	mesh_vec_each (g, &in->goals)
 		free(g->key);
 	mesh_vec_free(&in->goals);
+	mesh_vec_each (u, &in->unsettled)
+		free(u->path);
+	mesh_vec_free(&in->unsettled);
 	free(in);
 }

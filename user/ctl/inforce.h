@@ -19,6 +19,8 @@ struct mesh_resource;
 void mesh_inforce_begin(struct mesh_ctl *ctl);
 /** An object of this kind was written and is at rv now. */
 void mesh_inforce_note(struct mesh_ctl *ctl, const struct mesh_resource *res, const char *rv);
+/** obj, a member roll, was written: agents follow its status, which the control plane writes after it. */
+void mesh_inforce_settle(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *obj);
 /** Waits for what was noted. Returns 0; 1 after printing which nodes lag. */
 int mesh_inforce_wait(struct mesh_inforce *in, struct mesh_ctl *ctl);
 void mesh_inforce_free(struct mesh_inforce *in);

@@ -167,15 +167,30 @@ static void value_out(struct mesh_buf *out, const json_t *v)
 /* Numbers and words on a line each, objects within objects indented; lists of objects as tables of their own fields. */
 static void print_object(struct mesh_buf *out, const json_t *obj, int depth);
 
-static void table_row(struct mesh_buf *out, const json_t *item, const json_t *first)
+/* The fields of all items, in the order in which they first come. New reference. */
+static json_t *fields_of(const json_t *list)
+{
+	json_t *fields = json_object(), *item, *value;
+	const char *key;
+	size_t i;
+
+	json_array_foreach(list, i, item) json_object_foreach(item, key, value)
+		json_object_set_new(fields, key, json_null());
+	return fields;
+}
+
+static void table_row(struct mesh_buf *out, const json_t *item, const json_t *fields)
 {
 	const char *key, *between = "";
 	json_t *value;
 
-	json_object_foreach((json_t *)first, key, value)
+	json_object_foreach((json_t *)fields, key, value)
 	{
 		mesh_buf_str(out, between);
-		value_out(out, json_object_get(item, key));
+		if (json_object_get(item, key))
+			value_out(out, json_object_get(item, key));
+		else
+			mesh_buf_char(out, '-');
 		between = "\t";
 	}
 	mesh_buf_char(out, '\n');
@@ -184,25 +199,25 @@ static void table_row(struct mesh_buf *out, const json_t *item, const json_t *fi
 static void print_table(struct mesh_buf *out, const json_t *list, int depth)
 {
 	struct mesh_tabs t = {.min_width = 4, .padding = 2};
-	mesh_auto(mesh_buf_free) struct mesh_buf text_out = {0};
-	const json_t *first = json_array_get(list, 0), *item;
+	mesh_auto(mesh_buf_free) struct mesh_buf laid = {0};
+	json_t *fields = fields_of(list), *item, *value;
 	struct mesh_slice rest, line;
 	const char *key, *between = "";
-	json_t *value;
 	size_t i;
 
-	json_object_foreach((json_t *)first, key, value)
+	json_object_foreach(fields, key, value)
 	{
 		mesh_buf_printf(&t.text, "%s%s", between, key);
 		between = "\t";
 	}
 	mesh_buf_char(&t.text, '\n');
-	json_array_foreach(list, i, item) table_row(&t.text, item, first);
-	mesh_tabs_flush(&t, &text_out);
-	rest = mesh_buf_view(&text_out);
+	json_array_foreach(list, i, item) table_row(&t.text, item, fields);
+	mesh_tabs_flush(&t, &laid);
+	rest = mesh_buf_view(&laid);
 	while (rest.len && mesh_slice_split(&rest, '\n', &line))
 		mesh_buf_printf(out, "%*s%.*s\n", depth * 2, "", (int)line.len, line.ptr);
 	mesh_tabs_free(&t);
+	json_decref(fields);
 }
 
 static void print_object(struct mesh_buf *out, const json_t *obj, int depth)

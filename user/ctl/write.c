@@ -39,9 +39,12 @@ int mesh_write(struct mesh_ctl *ctl, const struct mesh_resource *res, const char
 
 	mesh_inforce_begin(ctl);
 	r = mesh_ctl_request(ctl, method, whole, body, content_type, NULL, a);
-	if (r == 0)
-		mesh_inforce_note(ctl, res, mesh_meta(a->body, "resourceVersion"));
-	return r;
+	if (r < 0)
+		return r;
+	mesh_inforce_note(ctl, res, mesh_meta(a->body, "resourceVersion"));
+	if (strcmp(res->kind, "ServiceMeshMemberRoll") == 0)
+		mesh_inforce_settle(ctl, res, a->body);
+	return 0;
 }
 
 int mesh_need_files(struct mesh_ctl *ctl, const struct mesh_flags *f)
