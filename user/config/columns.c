@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/columns.h"
 
+#include "config/cells.h"
 #include "config/decode.h"
 #include "core/mem.h"
 
@@ -25,7 +26,7 @@ const char *mesh_json_text(const json_t *obj, const char *key)
 	return json_string_value(json_object_get(obj, key));
 }
 
-static json_t *steal_text(struct mesh_buf *b)
+json_t *mesh_cell_steal(struct mesh_buf *b)
 {
 	json_t *v = json_stringn(b->data ? b->data : "", b->len);
 
@@ -33,7 +34,7 @@ static json_t *steal_text(struct mesh_buf *b)
 	return v ? v : json_string("");
 }
 
-static json_t *text_or(const char *s, const char *otherwise)
+json_t *mesh_cell_text(const char *s, const char *otherwise)
 {
 	return json_string(s && *s ? s : otherwise);
 }
@@ -76,22 +77,22 @@ void mesh_since_text(const char *text, struct mesh_buf *out)
 		mesh_duration_text((int64_t)time(NULL) - t, out);
 }
 
-static json_t *since(const char *text)
+json_t *mesh_cell_since(const char *text)
 {
 	struct mesh_buf b = {0};
 
 	mesh_since_text(text, &b);
-	return steal_text(&b);
+	return mesh_cell_steal(&b);
 }
 
 json_t *mesh_cell_name(const json_t *obj)
 {
-	return text_or(mesh_json_text(json_object_get(obj, "metadata"), "name"), "");
+	return mesh_cell_text(mesh_json_text(json_object_get(obj, "metadata"), "name"), "");
 }
 
 json_t *mesh_cell_age(const json_t *obj)
 {
-	return since(mesh_json_text(json_object_get(obj, "metadata"), "creationTimestamp"));
+	return mesh_cell_since(mesh_json_text(json_object_get(obj, "metadata"), "creationTimestamp"));
 }
 
 static json_t *cell_created(const json_t *obj)
@@ -103,7 +104,7 @@ static json_t *cell_created(const json_t *obj)
 
 /* ---- lists of texts ---- */
 
-static void add_part(struct mesh_buf *b, const char *sep, const char *part)
+void mesh_cell_add(struct mesh_buf *b, const char *sep, const char *part)
 {
 	if (b->len)
 		mesh_buf_str(b, sep);
@@ -128,19 +129,19 @@ static void labels_text(const json_t *labels, struct mesh_buf *out)
 	for (size_t i = 0; i < n; i++) {
 		const char *value = mesh_json_text(labels, keys[i]);
 
-		add_part(out, ",", keys[i]);
+		mesh_cell_add(out, ",", keys[i]);
 		mesh_buf_printf(out, "=%s", value ? value : "");
 	}
 }
 
-static json_t *labels_cell(const json_t *labels)
+json_t *mesh_cell_labels(const json_t *labels)
 {
 	struct mesh_buf b = {0};
 
 	if (json_object_size(labels) == 0)
 		return json_string("<none>");
 	labels_text(labels, &b);
-	return steal_text(&b);
+	return mesh_cell_steal(&b);
 }
 
 /* metav1.FormatLabelSelector: pairs, then expressions. */
@@ -159,8 +160,8 @@ static json_t *selector_cell(const json_t *selector)
 		if (!key || !op)
 			continue;
 		json_array_foreach(json_object_get(e, "values"), j, v)
-			add_part(&values, ",", json_string_value(v) ? json_string_value(v) : "");
-		add_part(&b, ",", strcmp(op, "DoesNotExist") == 0 ? "!" : "");
+			mesh_cell_add(&values, ",", json_string_value(v) ? json_string_value(v) : "");
+		mesh_cell_add(&b, ",", strcmp(op, "DoesNotExist") == 0 ? "!" : "");
 		mesh_buf_str(&b, key);
 		if (strcmp(op, "In") == 0 || strcmp(op, "NotIn") == 0)
 			mesh_buf_printf(&b, " %s (%s)", op[0] == 'I' ? "in" : "notin", values.data ? values.data : "");
@@ -168,7 +169,7 @@ static json_t *selector_cell(const json_t *selector)
 	}
 	if (b.len == 0)
 		mesh_buf_str(&b, "<none>");
-	return steal_text(&b);
+	return mesh_cell_steal(&b);
 }
 
 static json_t *containers_cell(const json_t *obj, const char *field)
@@ -182,9 +183,9 @@ static json_t *containers_cell(const json_t *obj, const char *field)
 	{
 		const char *s = mesh_json_text(c, field);
 
-		add_part(&b, ",", s ? s : "");
+		mesh_cell_add(&b, ",", s ? s : "");
 	}
-	return steal_text(&b);
+	return mesh_cell_steal(&b);
 }
 
 static json_int_t number_at(const json_t *obj, const char *a, const char *b)
@@ -196,7 +197,7 @@ static json_int_t number_at(const json_t *obj, const char *a, const char *b)
 
 static json_t *cell_phase(const json_t *obj)
 {
-	return text_or(json_string_value(mesh_json_at(obj, "status", "phase", NULL)), "");
+	return mesh_cell_text(json_string_value(mesh_json_at(obj, "status", "phase", NULL)), "");
 }
 
 const struct mesh_column mesh_columns_namespace[] = {
@@ -208,7 +209,7 @@ const struct mesh_column mesh_columns_namespace[] = {
 
 static json_t *cell_display_name(const json_t *obj)
 {
-	return text_or(
+	return mesh_cell_text(
 		json_string_value(mesh_json_at(obj, "metadata", "annotations", "openshift.io/display-name", NULL)), "");
 }
 
@@ -249,7 +250,7 @@ static json_t *cell_node_status(const json_t *obj)
 	mesh_buf_str(&b, !ready ? "Unknown" : status && strcmp(status, "True") == 0 ? "Ready" : "NotReady");
 	if (json_is_true(mesh_json_at(obj, "spec", "unschedulable", NULL)))
 		mesh_buf_str(&b, ",SchedulingDisabled");
-	return steal_text(&b);
+	return mesh_cell_steal(&b);
 }
 
 static json_t *cell_node_roles(const json_t *obj)
@@ -271,10 +272,10 @@ static json_t *cell_node_roles(const json_t *obj)
 	}
 	qsort(roles, n, sizeof(*roles), by_text);
 	for (size_t i = 0; i < n; i++)
-		add_part(&b, ",", roles[i]);
+		mesh_cell_add(&b, ",", roles[i]);
 	if (!n)
 		mesh_buf_str(&b, "<none>");
-	return steal_text(&b);
+	return mesh_cell_steal(&b);
 }
 
 static const char *node_info(const json_t *obj, const char *key)
@@ -284,13 +285,14 @@ static const char *node_info(const json_t *obj, const char *key)
 
 static json_t *cell_node_version(const json_t *obj)
 {
-	return text_or(node_info(obj, "kubeletVersion"), "");
+	return mesh_cell_text(node_info(obj, "kubeletVersion"), "");
 }
 
 static json_t *node_address(const json_t *obj, const char *type)
 {
-	return text_or(mesh_json_text(find_by(mesh_json_at(obj, "status", "addresses", NULL), "type", type), "address"),
-		       "<none>");
+	return mesh_cell_text(
+		mesh_json_text(find_by(mesh_json_at(obj, "status", "addresses", NULL), "type", type), "address"),
+		"<none>");
 }
 
 static json_t *cell_node_internal(const json_t *obj)
@@ -305,17 +307,17 @@ static json_t *cell_node_external(const json_t *obj)
 
 static json_t *cell_node_os(const json_t *obj)
 {
-	return text_or(node_info(obj, "osImage"), "<unknown>");
+	return mesh_cell_text(node_info(obj, "osImage"), "<unknown>");
 }
 
 static json_t *cell_node_kernel(const json_t *obj)
 {
-	return text_or(node_info(obj, "kernelVersion"), "<unknown>");
+	return mesh_cell_text(node_info(obj, "kernelVersion"), "<unknown>");
 }
 
 static json_t *cell_node_runtime(const json_t *obj)
 {
-	return text_or(node_info(obj, "containerRuntimeVersion"), "<unknown>");
+	return mesh_cell_text(node_info(obj, "containerRuntimeVersion"), "<unknown>");
 }
 
 const struct mesh_column mesh_columns_node[] = {
@@ -329,190 +331,6 @@ const struct mesh_column mesh_columns_node[] = {
 	{"OS-Image", "string", "Its system.", 1, NULL, cell_node_os},
 	{"Kernel-Version", "string", "Its kernel.", 1, NULL, cell_node_kernel},
 	{"Container-Runtime", "string", "What runs its containers.", 1, NULL, cell_node_runtime},
-	{.name = NULL},
-};
-
-/* ---- services and endpoints ---- */
-
-static json_t *cell_service_type(const json_t *obj)
-{
-	return text_or(json_string_value(mesh_json_at(obj, "spec", "type", NULL)), "ClusterIP");
-}
-
-static json_t *cell_cluster_ip(const json_t *obj)
-{
-	return text_or(json_string_value(mesh_json_at(obj, "spec", "clusterIP", NULL)), "<none>");
-}
-
-static void add_ingress(const json_t *obj, struct mesh_buf *b)
-{
-	size_t i;
-	json_t *in;
-
-	json_array_foreach(mesh_json_at(obj, "status", "loadBalancer", "ingress", NULL), i, in)
-	{
-		const char *ip = mesh_json_text(in, "ip"), *host = mesh_json_text(in, "hostname");
-
-		if (ip || host)
-			add_part(b, ",", ip ? ip : host);
-	}
-}
-
-static json_t *cell_external_ip(const json_t *obj)
-{
-	const char *type = json_string_value(mesh_json_at(obj, "spec", "type", NULL));
-	struct mesh_buf b = {0};
-	size_t i;
-	json_t *ip;
-
-	if (type && strcmp(type, "ExternalName") == 0)
-		return text_or(json_string_value(mesh_json_at(obj, "spec", "externalName", NULL)), "");
-	if (type && strcmp(type, "LoadBalancer") == 0)
-		add_ingress(obj, &b);
-	json_array_foreach(mesh_json_at(obj, "spec", "externalIPs", NULL), i, ip)
-		add_part(&b, ",", json_string_value(ip) ? json_string_value(ip) : "");
-	if (b.len == 0)
-		mesh_buf_str(&b, type && strcmp(type, "LoadBalancer") == 0 ? "<pending>" : "<none>");
-	return steal_text(&b);
-}
-
-static json_t *cell_service_ports(const json_t *obj)
-{
-	struct mesh_buf b = {0};
-	size_t i;
-	json_t *p;
-
-	json_array_foreach(mesh_json_at(obj, "spec", "ports", NULL), i, p)
-	{
-		json_int_t node = json_integer_value(json_object_get(p, "nodePort"));
-		const char *protocol = mesh_json_text(p, "protocol");
-
-		add_part(&b, ",", "");
-		mesh_buf_printf(&b, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(p, "port")));
-		if (node)
-			mesh_buf_printf(&b, ":%" JSON_INTEGER_FORMAT, node);
-		mesh_buf_printf(&b, "/%s", protocol ? protocol : "TCP");
-	}
-	if (b.len == 0)
-		mesh_buf_str(&b, "<none>");
-	return steal_text(&b);
-}
-
-static json_t *cell_service_selector(const json_t *obj)
-{
-	return labels_cell(mesh_json_at(obj, "spec", "selector", NULL));
-}
-
-const struct mesh_column mesh_columns_service[] = {
-	{"Name", "string", "Name of the service.", 0, NULL, mesh_cell_name},
-	{"Type", "string", "How it is reached.", 0, NULL, cell_service_type},
-	{"Cluster-IP", "string", "Its address inside the cluster.", 0, NULL, cell_cluster_ip},
-	{"External-IP", "string", "Its addresses outside.", 0, NULL, cell_external_ip},
-	{"Port(s)", "string", "Port[:node port]/protocol.", 0, NULL, cell_service_ports},
-	{"Age", "string", "Time since it was made.", 0, NULL, mesh_cell_age},
-	{"Selector", "string", "Labels of its pods.", 1, NULL, cell_service_selector},
-	{.name = NULL},
-};
-
-enum { CELL_ITEMS_MAX = 3 };
-
-/* The first three of what was added, and how many more there are. */
-static json_t *first_three(struct mesh_buf *b, size_t total)
-{
-	if (total == 0)
-		mesh_buf_str(b, "<none>");
-	else if (total > CELL_ITEMS_MAX)
-		mesh_buf_printf(b, " + %zu more...", total - CELL_ITEMS_MAX);
-	return steal_text(b);
-}
-
-static void add_host_port(struct mesh_buf *b, const char *host, json_int_t port)
-{
-	add_part(b, ",", "");
-	mesh_buf_printf(b, strchr(host, ':') ? "[%s]:%" JSON_INTEGER_FORMAT : "%s:%" JSON_INTEGER_FORMAT, host, port);
-}
-
-static json_t *cell_endpoints(const json_t *obj)
-{
-	struct mesh_buf b = {0};
-	size_t i, j, k, total = 0;
-	json_t *subset, *address, *port;
-
-	json_array_foreach(json_object_get(obj, "subsets"), i, subset)
-	{
-		const json_t *ports = json_object_get(subset, "ports"), *list = json_object_get(subset, "addresses");
-
-		json_array_foreach(list, j, address)
-		{
-			const char *ip = mesh_json_text(address, "ip");
-
-			if (!ip)
-				continue;
-			if (json_array_size(ports) == 0 && total++ < CELL_ITEMS_MAX)
-				add_part(&b, ",", ip);
-			json_array_foreach(ports, k, port) if (total++ < CELL_ITEMS_MAX)
-				add_host_port(&b, ip, json_integer_value(json_object_get(port, "port")));
-		}
-	}
-	return first_three(&b, total);
-}
-
-const struct mesh_column mesh_columns_endpoints[] = {
-	{"Name", "string", "Name of the service.", 0, NULL, mesh_cell_name},
-	{"Endpoints", "string", "Ready addresses.", 0, NULL, cell_endpoints},
-	{"Age", "string", "Time since it was made.", 0, NULL, mesh_cell_age},
-	{.name = NULL},
-};
-
-static json_t *cell_slice_type(const json_t *obj)
-{
-	return text_or(mesh_json_text(obj, "addressType"), "");
-}
-
-static json_t *cell_slice_ports(const json_t *obj)
-{
-	struct mesh_buf b = {0};
-	size_t i, total = 0;
-	json_t *p;
-
-	json_array_foreach(json_object_get(obj, "ports"), i, p)
-	{
-		const json_t *number = json_object_get(p, "port");
-
-		if (total++ >= CELL_ITEMS_MAX)
-			continue;
-		if (json_is_integer(number)) {
-			add_part(&b, ",", "");
-			mesh_buf_printf(&b, "%" JSON_INTEGER_FORMAT, json_integer_value(number));
-		} else {
-			add_part(&b, ",", "*");
-		}
-	}
-	if (total == 0)
-		mesh_buf_str(&b, "<unset>");
-	return total ? first_three(&b, total) : steal_text(&b);
-}
-
-static json_t *cell_slice_endpoints(const json_t *obj)
-{
-	struct mesh_buf b = {0};
-	size_t i, j, total = 0;
-	json_t *e, *a;
-
-	json_array_foreach(json_object_get(obj, "endpoints"), i, e) json_array_foreach(
-		json_object_get(e, "addresses"), j, a) if (json_string_value(a) && total++ < CELL_ITEMS_MAX)
-		add_part(&b, ",", json_string_value(a));
-	if (total == 0)
-		mesh_buf_str(&b, "<unset>");
-	return total ? first_three(&b, total) : steal_text(&b);
-}
-
-const struct mesh_column mesh_columns_endpoint_slice[] = {
-	{"Name", "string", "Name of the slice.", 0, NULL, mesh_cell_name},
-	{"AddressType", "string", "IPv4, IPv6 or FQDN.", 0, NULL, cell_slice_type},
-	{"Ports", "string", "Ports of each endpoint.", 0, NULL, cell_slice_ports},
-	{"Endpoints", "string", "Addresses.", 0, NULL, cell_slice_endpoints},
-	{"Age", "string", "Time since it was made.", 0, NULL, mesh_cell_age},
 	{.name = NULL},
 };
 
@@ -547,7 +365,7 @@ const struct mesh_column mesh_columns_config_map[] = {
 
 static json_t *cell_secret_type(const json_t *obj)
 {
-	return text_or(mesh_json_text(obj, "type"), "");
+	return mesh_cell_text(mesh_json_text(obj, "type"), "");
 }
 
 const struct mesh_column mesh_columns_secret[] = {
@@ -560,7 +378,7 @@ const struct mesh_column mesh_columns_secret[] = {
 
 static json_t *cell_holder(const json_t *obj)
 {
-	return text_or(json_string_value(mesh_json_at(obj, "spec", "holderIdentity", NULL)), "");
+	return mesh_cell_text(json_string_value(mesh_json_at(obj, "spec", "holderIdentity", NULL)), "");
 }
 
 const struct mesh_column mesh_columns_lease[] = {
@@ -603,12 +421,12 @@ static json_t *subjects_of(const json_t *obj, const char *kind)
 
 		if (!k || !name || strcmp(k, kind) != 0)
 			continue;
-		add_part(&b, ", ", "");
+		mesh_cell_add(&b, ", ", "");
 		if (strcmp(kind, "ServiceAccount") == 0)
 			mesh_buf_printf(&b, "%s/", ns ? ns : "");
 		mesh_buf_str(&b, name);
 	}
-	return steal_text(&b);
+	return mesh_cell_steal(&b);
 }
 
 static json_t *cell_users(const json_t *obj)
@@ -705,121 +523,5 @@ const struct mesh_column mesh_columns_replica_set[] = {
 	{"Containers", "string", "Names of its containers.", 1, NULL, cell_containers},
 	{"Images", "string", "Their images.", 1, NULL, cell_images},
 	{"Selector", "string", "Labels of its pods.", 1, NULL, cell_selector},
-	{.name = NULL},
-};
-
-/* ---- events (core and events.k8s.io) ---- */
-
-static const char *first_text(const json_t *obj, const char *a, const char *b)
-{
-	const char *v = mesh_json_text(obj, a);
-
-	return v ? v : mesh_json_text(obj, b);
-}
-
-static json_t *cell_last_seen(const json_t *obj)
-{
-	const json_t *series = json_object_get(obj, "series");
-	const char *t = first_text(obj, "lastTimestamp", "deprecatedLastTimestamp");
-
-	if (series)
-		t = mesh_json_text(series, "lastObservedTime");
-	if (!t)
-		t = first_text(obj, "firstTimestamp", "deprecatedFirstTimestamp");
-	return since(t ? t : mesh_json_text(obj, "eventTime"));
-}
-
-static json_t *cell_first_seen(const json_t *obj)
-{
-	const char *t = first_text(obj, "firstTimestamp", "deprecatedFirstTimestamp");
-
-	return since(t ? t : mesh_json_text(obj, "eventTime"));
-}
-
-static json_t *cell_event_type(const json_t *obj)
-{
-	return text_or(mesh_json_text(obj, "type"), "");
-}
-
-static json_t *cell_event_reason(const json_t *obj)
-{
-	return text_or(mesh_json_text(obj, "reason"), "");
-}
-
-static const json_t *event_object(const json_t *obj)
-{
-	const json_t *about = json_object_get(obj, "involvedObject");
-
-	return about ? about : json_object_get(obj, "regarding");
-}
-
-static json_t *cell_event_object(const json_t *obj)
-{
-	const json_t *about = event_object(obj);
-	const char *kind = mesh_json_text(about, "kind"), *name = mesh_json_text(about, "name");
-	struct mesh_buf b = {0};
-
-	for (; kind && *kind; kind++)
-		mesh_buf_char(&b, *kind >= 'A' && *kind <= 'Z' ? (char)(*kind + 32) : *kind);
-	if (name && *name)
-		mesh_buf_printf(&b, "/%s", name);
-	return steal_text(&b);
-}
-
-static json_t *cell_event_field(const json_t *obj)
-{
-	return text_or(mesh_json_text(event_object(obj), "fieldPath"), "");
-}
-
-static json_t *cell_event_source(const json_t *obj)
-{
-	const json_t *source = json_object_get(obj, "source");
-	const char *component, *host;
-	struct mesh_buf b = {0};
-
-	if (!source)
-		source = json_object_get(obj, "deprecatedSource");
-	component = mesh_json_text(source, "component");
-	host = mesh_json_text(source, "host");
-	if (!component)
-		component = first_text(obj, "reportingComponent", "reportingController");
-	if (!host)
-		host = mesh_json_text(obj, "reportingInstance");
-	mesh_buf_str(&b, component ? component : "");
-	if (host && *host)
-		mesh_buf_printf(&b, ", %s", host);
-	return steal_text(&b);
-}
-
-static json_t *cell_event_message(const json_t *obj)
-{
-	const char *m = first_text(obj, "message", "note");
-	struct mesh_slice s = mesh_slice_trim(mesh_slice_str(m));
-
-	return json_stringn(s.len ? s.ptr : "", s.len);
-}
-
-static json_t *cell_event_count(const json_t *obj)
-{
-	const json_t *count = mesh_json_at(obj, "series", "count", NULL);
-
-	if (!count)
-		count = json_object_get(obj, "count");
-	if (!count)
-		count = json_object_get(obj, "deprecatedCount");
-	return json_integer(json_integer_value(count) ? json_integer_value(count) : 1);
-}
-
-const struct mesh_column mesh_columns_event[] = {
-	{"Last Seen", "string", "Time since it happened last.", 0, NULL, cell_last_seen},
-	{"Type", "string", "Normal or Warning.", 0, NULL, cell_event_type},
-	{"Reason", "string", "What happened, in one word.", 0, NULL, cell_event_reason},
-	{"Object", "string", "What it happened to.", 0, NULL, cell_event_object},
-	{"Subobject", "string", "The part of it.", 1, NULL, cell_event_field},
-	{"Source", "string", "Who says so.", 1, NULL, cell_event_source},
-	{"Message", "string", "What happened.", 0, NULL, cell_event_message},
-	{"First Seen", "string", "Time since it happened first.", 1, NULL, cell_first_seen},
-	{"Count", "string", "How often it happened.", 1, NULL, cell_event_count},
-	{"Name", "string", "Name of the event.", 1, NULL, mesh_cell_name},
 	{.name = NULL},
 };

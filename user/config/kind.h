@@ -35,10 +35,9 @@ enum mesh_field_flag {
 	MESH_FIELD_UNSUPPORTED = 1 << 1, /* known to Istio, accepted, has no effect here yet: a named warning */
 	MESH_FIELD_IGNORED = 1 << 2,     /* known, accepted, rightly without effect in this mesh: no warning */
 	MESH_FIELD_DEPRECATED = 1 << 3,
-	MESH_FIELD_IMMUTABLE = 1 << 4,   /* an update that changes it is refused */
-	MESH_FIELD_RANGE = 1 << 5,       /* min and max hold */
-	MESH_FIELD_RETAIN_KEYS = 1 << 6, /* strategic merge: a patch names all keys that stay */
-	MESH_FIELD_NULLABLE = 1 << 7,    /* null is a value (kinds that are not builtin) */
+	MESH_FIELD_RANGE = 1 << 4,       /* min and max hold */
+	MESH_FIELD_RETAIN_KEYS = 1 << 5, /* strategic merge: a patch names all keys that stay */
+	MESH_FIELD_NULLABLE = 1 << 6,    /* null is a value (kinds that are not builtin) */
 };
 
 struct mesh_schema;
