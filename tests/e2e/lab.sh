@@ -187,6 +187,12 @@ all_running() { meshctl lab status --name $NAME -o json | jq -e 'all(.processes[
 check "who was killed is started again" eventually 8 all_running
 same "running pods were not touched" "$(field pod client '{.status.containerStatuses[0].containerID}')" "$before"
 $K scale deploy/web --replicas=4 > /dev/null
+victim=$(meshctl lab status --name $NAME -o json | jq -r '[.pods[] | select(.name == "env")][0].pid')
+was=$(field pod env '{.status.podIP}')
+kill -9 "$victim"
+new_sandbox() { [ "$(field pod env '{.status.podIP}')" != "$was" ] && has_ready env 1; }
+check "a pod whose sandbox is lost gets another" eventually 8 new_sandbox
+same "and it works" "$(in_pod default env hostname)" env
 check "and work goes on" eventually 10 has_endpoints web 4
 kill -9 "$(pid_of $NAME supervisor)"
 kill -9 "$(pid_of $NAME node-1)"
@@ -200,6 +206,10 @@ check "another lab beside it" meshctl lab up --name $OTHER --nodes 1
 same "it has its own API" "$(kubectl --kubeconfig "/run/sockmesh/labs/$OTHER/kubeconfig" get nodes -o name)" "node/node-1"
 check "the first is not disturbed" answers client http://web/
 
+# ---- Two `up` of one name at the same time
+for n in 1 2; do meshctl lab up --name $OTHER --nodes 1 > "$T/up$n" 2>&1 & ups="${ups:-} $!"; done
+for p in $ups; do wait "$p" || fail "two at the same time" "$(cat "$T"/up[12])"; done
+
 # ---- Down leaves nothing
 index=$(jq .index "/run/sockmesh/labs/$OTHER/lab.json")
 kill -9 "$(pid_of $OTHER supervisor)" "$(pid_of $OTHER node-1)" "$(pid_of $OTHER control)"
@@ -209,6 +219,9 @@ same "no process" "$(lab_processes $OTHER)" 0
 check "no cgroup" test ! -e "$CGROUP2/sockmesh-lab-$OTHER"
 check "no state" test ! -e "/run/sockmesh/labs/$OTHER"
 same "no pin" "$(ls /sys/fs/bpf/sockmesh 2> /dev/null | grep -c "^$OTHER-node-")" 0
+mkdir "/run/sockmesh/labs/$OTHER"
+check "down of what an unfinished up left" meshctl lab down --name $OTHER
+check "that is gone" test ! -e "/run/sockmesh/labs/$OTHER"
 check "the other lab is still there" answers client http://web/
 index=$(jq .index "/run/sockmesh/labs/$NAME/lab.json")
 check "down" meshctl lab down --name $NAME

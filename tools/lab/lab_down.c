@@ -54,15 +54,28 @@ static void remove_namespaces(const struct mesh_lab *lab)
 		closedir(d);
 }
 
+/* Its state may be unfinished (an `up` that was killed): then there is only what carries the name. */
+static int find(const struct mesh_lab_args *args, struct mesh_lab *ret)
+{
+	const char *name = args->name ? args->name : "default";
+
+	if (mesh_lab_load(name, ret, NULL) == 0)
+		return 0;
+	mesh_lab_remains(name, ret);
+	if (args->name && (access(ret->dir, F_OK) == 0 || access(ret->cgroup, F_OK) == 0))
+		return 0;
+	mesh_lab_free(ret);
+	return mesh_lab_pick(args, ret);
+}
+
 int mesh_lab_down(const struct mesh_lab_args *args)
 {
-	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
 	mesh_auto_fd int lock = -1;
 	struct mesh_lab lab;
 	int r;
 
 	failures = 0;
-	if (mesh_lab_pick(args, &lab) < 0)
+	if (find(args, &lab) < 0)
 		return 1;
 	lock = open(lab.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (lock >= 0 && flock(lock, LOCK_EX) < 0)
@@ -71,7 +84,8 @@ int mesh_lab_down(const struct mesh_lab_args *args)
 	note(lab.cgroup, r);
 	if (r == 0) {
 		remove_pins(&lab);
-		remove_namespaces(&lab);
+		if (lab.index < MESH_LAB_MAX)
+			remove_namespaces(&lab);
 		note(lab.cgroup, mesh_lab_cgroup_remove(lab.cgroup));
 	}
 	/* The state goes last: as long as something is left, a second `down` finds it. */

@@ -101,6 +101,12 @@ void mesh_lab_free(struct mesh_lab *lab)
 	memset(lab, 0, sizeof(*lab));
 }
 
+void mesh_lab_remains(const char *name, struct mesh_lab *ret)
+{
+	lab_init(ret, name);
+	ret->index = MESH_LAB_MAX;
+}
+
 static void lab_decode(struct mesh_lab *lab, const json_t *o)
 {
 	const char *name;

@@ -47,6 +47,8 @@ bool mesh_lab_name_valid(const char *name);
 int mesh_lab_load(const char *name, struct mesh_lab *ret, struct mesh_errs *errs);
 /** Makes the state of a new lab with a free index. Returns 0, -EEXIST, or another -errno with errs. */
 int mesh_lab_create(const char *name, unsigned nodes, struct mesh_lab *ret, struct mesh_errs *errs);
+/** Fills in name and paths only, for what has no state any more (index is MESH_LAB_MAX: unknown). */
+void mesh_lab_remains(const char *name, struct mesh_lab *ret);
 /** Writes lab.json. */
 int mesh_lab_save(const struct mesh_lab *lab);
 void mesh_lab_free(struct mesh_lab *lab);

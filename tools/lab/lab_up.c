@@ -241,11 +241,10 @@ static int open_lab(const struct mesh_lab_args *args, struct mesh_lab *ret, int 
 
 	if (r == -ENOENT)
 		r = mesh_lab_create(name, nodes, ret, errs);
-	if (r == -EEXIST) {
-		mesh_errs_add(errs, "another `lab up` or an unfinished one is in the way: meshctl lab down --name %s",
-			      name);
-		return r;
-	}
+	if (r == -EEXIST) /* another `up` was faster */
+		r = mesh_lab_load(name, ret, errs);
+	if (r == -ENOENT)
+		mesh_errs_add(errs, "what an unfinished `lab up` left is in the way: meshctl lab down --name %s", name);
 	if (r < 0)
 		return r;
 	*lock = open(ret->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -101,6 +101,8 @@ void mesh_container_stop(struct mesh_container *c, unsigned grace_s, const char 
 void mesh_container_wait(struct mesh_container *c, const char *reason, const char *message);
 /** Follows a process found running after a restart of the kubelet; if it has ended, handles that. */
 void mesh_container_adopt(struct mesh_container *c);
+/** Stops following it: its process is gone or killed otherwise. */
+void mesh_container_forget(struct mesh_container *c);
 /** Frees what it has; kills nothing. */
 void mesh_container_clear(struct mesh_container *c);
 /** Back-off before the next restart, in seconds; was: the last one, ran_s: how long it ran. As a kubelet: 0, 10, 20 ...
@@ -145,6 +147,7 @@ struct mesh_pod {
 	size_t count;
 	char start_time[32];
 	struct mesh_timer timer; /* the next step, or a new try */
+	struct mesh_io pause;    /* tells when the sandbox is lost */
 	struct mesh_io agent;    /* its socket, while asked */
 	struct mesh_timer agent_timer;
 	json_t *conditions; /* ours, as last computed */
@@ -174,6 +177,8 @@ void mesh_pods_restore(struct mesh_node *node);
 /** The list from the API is complete: what it does not have is removed. */
 void mesh_pods_listed(struct mesh_node *node);
 struct mesh_pod *mesh_pod_find(const struct mesh_node *node, const char *ns, const char *name);
+/** Follows the pause process: without it, all starts again. */
+void mesh_pod_watch_sandbox(struct mesh_pod *pod);
 /** Its sandbox was lost: everything again, in a new one. */
 void mesh_pod_new_sandbox(struct mesh_pod *pod);
 bool mesh_pod_stopping(const struct mesh_pod *pod);

@@ -302,15 +302,24 @@ void mesh_container_stop(struct mesh_container *c, unsigned grace_s, const char 
 		send_term(c);
 }
 
-void mesh_container_clear(struct mesh_container *c)
+void mesh_container_forget(struct mesh_container *c)
 {
+	struct mesh_loop *loop = c->pod->node->loop;
+
 	mesh_probes_stop(c);
 	mesh_action_cancel(c->hook);
-	mesh_timer_remove(c->pod->node->loop, &c->timer);
-	mesh_timer_remove(c->pod->node->loop, &c->grace);
-	mesh_io_remove(c->pod->node->loop, &c->gone);
+	c->hook = NULL;
+	c->killing = false;
+	mesh_timer_remove(loop, &c->timer);
+	mesh_timer_remove(loop, &c->grace);
+	mesh_io_remove(loop, &c->gone);
 	if (c->gone.fn)
 		mesh_cleanup_fd(&c->gone.fd);
+}
+
+void mesh_container_clear(struct mesh_container *c)
+{
+	mesh_container_forget(c);
 	json_decref(c->last_state);
 	json_decref(c->env);
 	free(c->name);

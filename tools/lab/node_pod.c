@@ -94,7 +94,7 @@ struct mesh_pod *mesh_pod_new(struct mesh_node *node, json_t *obj)
 	pod->ns = mesh_xstrdup(mesh_lab_text(obj, "metadata.namespace"));
 	pod->name = mesh_xstrdup(mesh_lab_text(obj, "metadata.name"));
 	pod->timer.fn = pod_due;
-	pod->agent.fd = -1;
+	pod->agent.fd = pod->pause.fd = -1;
 	mesh_lab_time(time(NULL), pod->start_time);
 	add_containers(pod);
 	for (size_t i = 0; i < pod->count; i++)
@@ -117,6 +117,8 @@ static void pod_free(struct mesh_pod *pod)
 	mesh_timer_remove(node->loop, &pod->token_timer);
 	mesh_io_remove(node->loop, &pod->agent);
 	mesh_cleanup_fd(&pod->agent.fd);
+	mesh_io_remove(node->loop, &pod->pause);
+	mesh_cleanup_fd(&pod->pause.fd);
 	json_decref(pod->obj);
 	json_decref(pod->conditions);
 	json_decref(pod->reported);
@@ -174,6 +176,28 @@ static int make_sandbox(struct mesh_pod *pod)
 	return r;
 }
 
+static void pause_gone(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
+{
+	struct mesh_pod *pod = mesh_container_of(io, struct mesh_pod, pause);
+
+	(void)events;
+	mesh_io_remove(loop, io);
+	mesh_cleanup_fd(&io->fd);
+	waitpid(pod->sandbox.pause.pid, NULL, WNOHANG);
+	if (mesh_pod_stopping(pod))
+		return;
+	mesh_node_event(pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+	mesh_pod_new_sandbox(pod);
+}
+
+void mesh_pod_watch_sandbox(struct mesh_pod *pod)
+{
+	pod->pause.fn = pause_gone;
+	pod->pause.fd = mesh_lab_pid_open(&pod->sandbox.pause);
+	if (pod->pause.fd >= 0)
+		mesh_io_set(pod->node->loop, &pod->pause, EPOLLIN);
+}
+
 static void step_new(struct mesh_pod *pod)
 {
 	int r = make_sandbox(pod);
@@ -185,6 +209,7 @@ static void step_new(struct mesh_pod *pod)
 		return;
 	}
 	pod->stage = MESH_POD_ADDRESSED;
+	mesh_pod_watch_sandbox(pod);
 	mesh_pod_save(pod);
 	mesh_pod_token(pod);
 	mesh_pod_report(pod);

@@ -139,12 +139,15 @@ void mesh_pod_new_sandbox(struct mesh_pod *pod)
 {
 	mesh_auto_free char *cgroup = mesh_pod_cgroup(pod);
 
+	mesh_io_remove(pod->node->loop, &pod->pause);
+	mesh_cleanup_fd(&pod->pause.fd);
 	mesh_lab_sandbox_remove(&pod->sandbox, cgroup, pod->node->netns);
 	pod->node->hosts[pod->sandbox.host] = false;
 	memset(&pod->sandbox, 0, sizeof(pod->sandbox));
 	for (size_t i = 0; i < pod->count; i++) {
 		struct mesh_container *c = &pod->containers[i];
 
+		mesh_container_forget(c);
 		c->restarts += c->state == MESH_CONTAINER_RUNNING;
 		mesh_container_wait(c, "ContainerCreating", "");
 		c->id[0] = 0;
@@ -162,6 +165,7 @@ static void resume(struct mesh_pod *pod)
 		mesh_pod_new_sandbox(pod);
 		return;
 	}
+	mesh_pod_watch_sandbox(pod);
 	for (size_t i = 0; i < pod->count; i++)
 		mesh_container_adopt(&pod->containers[i]);
 	mesh_pod_token(pod);
