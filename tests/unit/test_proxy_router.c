@@ -123,7 +123,7 @@ TEST(match_method_scheme_authority)
 	struct mesh_l7_match m = {.method = &method};
 
 	CHECK(holds(&m, REQ("POST /", "")));
-	CHECK(!holds(&m, REQ("post /", "")));
+	CHECK(!holds(&m, REQ("PUT /", "")));
 	m = (struct mesh_l7_match){.scheme = &scheme};
 	CHECK(!holds(&m, REQ("GET /", "")));
 	scheme = str(MESH_MATCH_EXACT, "http");

@@ -268,6 +268,8 @@ WORLD(pool_of_an_endpoint_that_left, .workers = 1)
 	for (int i = 0; i < 400 && v1.open; i++)
 		lab_sleep_ms(5);
 	CHECK_INT(v1.open, 0);
+	for (int i = 0; i < 400 && lab_stats(&px).upstream_connections_active != 1; i++)
+		lab_sleep_ms(5);
 	CHECK_INT(lab_stats(&px).upstream_connections_active, 1);
 }
 
