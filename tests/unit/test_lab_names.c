@@ -109,6 +109,7 @@ TEST(addresses_follow_the_index)
 	CHECK_STR(mesh_lab_fabric_ip6(&lab, 254, out), "fd5a:67::fe");
 	CHECK_STR(mesh_lab_pod_ip(&lab, 2, 5, out), "10.67.2.5");
 	CHECK_STR(mesh_lab_pod_ip6(&lab, 2, 17, out), "fd5a:67:2::11");
+	CHECK_STR(mesh_lab_pod_ip6(&lab, 2, 0, out), "fd5a:67:2::");
 	CHECK_STR(mesh_lab_service_ip(&lab, 10, out), "10.131.0.10");
 	CHECK_STR(mesh_lab_host_ip(&lab, out), "127.67.0.1");
 	CHECK_STR(mesh_lab_netns_name(&lab, "n1", out), "sml3-n1");

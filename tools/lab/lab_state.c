@@ -286,6 +286,8 @@ const char *mesh_lab_pod_ip(const struct mesh_lab *lab, unsigned node, unsigned 
 
 const char *mesh_lab_pod_ip6(const struct mesh_lab *lab, unsigned node, unsigned host, char *out)
 {
+	if (host == 0)
+		ADDRESS("fd5a:%u:%u::", 64 + lab->index, node);
 	ADDRESS("fd5a:%u:%u::%x", 64 + lab->index, node, host);
 }
 
