@@ -98,8 +98,7 @@ TEST(types)
 		      "}]}"),
 		   "spec.http[0].match[0].uri: only one of exact, prefix, regex may be set\n");
 	CHECK_SAID("vs", VS("{\"hosts\":[\"a\"],\"http\":[{\"timeout\":\"5\"," ROUTE "}]}"),
-		   "spec.http[0].timeout: \"5\" is not a duration\n"
-		   "warning: spec.http[0].timeout: accepted, but not supported yet: it has no effect\n");
+		   "spec.http[0].timeout: \"5\" is not a duration\n");
 }
 
 TEST(ranges)
@@ -186,8 +185,38 @@ TEST(virtual_services)
 		   "spec.tcp[0].route: Required value\n");
 }
 
+TEST(expressions)
+{
+	static const char *const good[] = {"a.*",      "(?i)abc",  "(?:a|b)+?",  "\\\\d+",
+					   "[^]a-z]+", "(?P<n>x)", "[\\\\w.-]+", "a{2,3}"};
+	static const char *const bad[] = {"(", "[a", "a)", "*", "?", "a{2,1}", "(?:a"};
+	char text[256], want[256];
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(text, sizeof(text),
+			 VS("{\"hosts\":[\"a\"],\"http\":[{\"match\":[{\"uri\":{\"regex\":\"%s\"}}]," ROUTE "}]}"),
+			 good[i]);
+		CHECK_SAID("vs", text, "");
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text),
+			 VS("{\"hosts\":[\"a\"],\"http\":[{\"match\":[{\"uri\":{\"regex\":\"%s\"}}]," ROUTE "}]}"),
+			 bad[i]);
+		snprintf(want, sizeof(want), "spec.http[0].match[0].uri.regex: \"%s\" is not a regular expression\n",
+			 bad[i]);
+		CHECK_SAID("vs", text, want);
+	}
+}
+
 TEST(other_kinds)
 {
+	CHECK_SAID("dr", VS("{\"host\":\"a\",\"trafficPolicy\":{\"loadBalancer\":{\"simple\":\"PASSTHROUGH\"}}}"),
+		   "warning: spec.trafficPolicy.loadBalancer.simple: PASSTHROUGH is not supported yet: ROUND_ROBIN is "
+		   "used\n");
+	CHECK_SAID("gw",
+		   VS("{\"selector\":{\"a\":\"b\"},\"servers\":[{\"port\":{\"number\":80,\"name\":\"x\",\"protocol\":"
+		      "\"TCP\"},\"hosts\":[\"*\"]}]}"),
+		   "warning: spec.servers[0].port.protocol: TCP is not supported yet: this server is not opened\n");
 	CHECK_SAID("dr", VS("{\"host\":\"a\",\"subsets\":[{\"name\":\"v1\"},{\"name\":\"v1\"}]}"),
 		   "spec.subsets[1].name: \"v1\" is there twice\n");
 	CHECK_SAID("dr", VS("{\"host\":\"1.2.3.4\"}"), "spec.host: host \"1.2.3.4\" has an all-numeric top level\n");

@@ -235,14 +235,64 @@ bool mesh_text_is_wildcard_host(const char *text, const char **why)
 	return labels_are_good(text, why);
 }
 
+/*
+ * An expression of RE2's with the same structure as a POSIX one: groups lose their "?:" and names, "*?" its "?",
+ * escapes become letters. What of RE2 this mesh cannot match is told by those who compile it.
+ */
+static bool simplify(const char *p, struct mesh_buf *out)
+{
+	bool inside = false;
+	int depth = 0;
+
+	for (; *p; p++) {
+		if (p[0] == '\\' && p[1]) {
+			mesh_buf_char(out, 'x');
+			p++;
+		} else if (inside) {
+			inside = *p != ']';
+			mesh_buf_char(out, *p);
+		} else if (p[0] == '(' && p[1] == '?') {
+			size_t flags = strcspn(p, ":)>");
+
+			/* "(?i)" stands for no group at all. */
+			if (!p[flags])
+				return false;
+			if (p[flags] != ')') {
+				mesh_buf_char(out, '(');
+				depth++;
+			}
+			p += flags;
+		} else if (*p && strchr("*+?}", *p) && p[1] == '?') {
+			mesh_buf_char(out, *p++);
+		} else {
+			/* POSIX takes a ")" without its "(" as itself. */
+			depth += *p == '(' ? 1 : *p == ')' ? -1 : 0;
+			if (depth < 0)
+				return false;
+			inside = *p == '[';
+			mesh_buf_char(out, *p);
+			if (inside && p[1] == '^')
+				mesh_buf_char(out, *++p);
+			if (inside && p[1] == ']')
+				mesh_buf_char(out, *++p);
+		}
+	}
+	return true;
+}
+
 bool mesh_text_is_regex(const char *text)
 {
+	struct mesh_buf plain = {0};
 	regex_t re;
+	bool good;
 
-	if (regcomp(&re, text, REG_EXTENDED | REG_NOSUB) != 0)
-		return false;
-	regfree(&re);
-	return true;
+	good = simplify(text, &plain);
+	mesh_buf_str(&plain, "");
+	good = good && regcomp(&re, plain.data, REG_EXTENDED | REG_NOSUB) == 0;
+	if (good)
+		regfree(&re);
+	mesh_buf_free(&plain);
+	return good;
 }
 
 /* ---- what several kinds ask ---- */

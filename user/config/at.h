@@ -63,7 +63,7 @@ bool mesh_text_is_fqdn(const char *text, const char **why);
 bool mesh_text_is_wildcard_host(const char *text, const char **why);
 /** Whether text is one label of a host name (letters of both cases). */
 bool mesh_text_is_label(const char *text);
-/** Whether a POSIX or RE2 expression can be compiled here. */
+/** Whether text is built like a regular expression (RE2). */
 bool mesh_text_is_regex(const char *text);
 
 #endif

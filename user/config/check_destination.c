@@ -173,6 +173,8 @@ static void load_balancer(struct mesh_at *at, const json_t *v, void *arg)
 {
 	struct locality l = {.outlier = *(const bool *)arg}, zone = {.outlier = l.outlier, .zone_aware = true};
 
+	if (mesh_is(mesh_text(v, "simple"), "PASSTHROUGH"))
+		mesh_at_warn_key(at, "simple", "PASSTHROUGH is not supported yet: ROUND_ROBIN is used");
 	mesh_at_in(at, v, "consistentHash", consistent_hash, NULL);
 	mesh_at_in(at, v, "localityLbSetting", locality, &l);
 	mesh_at_in(at, v, "zoneAwareLbSetting", locality, &zone);

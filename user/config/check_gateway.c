@@ -13,15 +13,20 @@
 static const char *const protocols[] = {"HTTP", "HTTPS", "GRPC",  "GRPC-WEB",   "HTTP2", "MONGO",        "TCP", "TLS",
 					"UDP",  "MYSQL", "REDIS", "HTTP_PROXY", "HBONE", "DOUBLE-HBONE", "AUTO"};
 
+static bool is_protocol(const char *s)
+{
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(protocols); i++)
+		if (strcasecmp(s, protocols[i]) == 0)
+			return true;
+	return false;
+}
+
 void mesh_at_named_port(struct mesh_at *at, const json_t *v, bool number, bool named)
 {
 	const char *name = mesh_text(v, "name"), *protocol = mesh_text(v, "protocol");
 	json_int_t n = mesh_number(v, "number");
-	bool known = !*protocol;
 
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(protocols); i++)
-		known |= strcasecmp(protocol, protocols[i]) == 0;
-	if (!known)
+	if (*protocol && !is_protocol(protocol))
 		mesh_at_err_key(at, "protocol", "\"%s\" is not a protocol", protocol);
 	if (!*name && named)
 		mesh_at_err_key(at, "name", "Required value");
@@ -196,6 +201,9 @@ static void server_port(struct mesh_at *at, const json_t *v, void *arg)
 	mesh_at_named_port(at, v, strncmp(bind, "unix://", 7) != 0, true);
 	if (mesh_has(v, "targetPort"))
 		mesh_at_warn_key(at, "targetPort", "has no effect in a Gateway");
+	if (is_protocol(mesh_text(v, "protocol")) && !mesh_protocol_is_http(mesh_text(v, "protocol")))
+		mesh_at_warn_key(at, "protocol", "%s is not supported yet: this server is not opened",
+				 mesh_text(v, "protocol"));
 }
 
 static void tls_fits(struct mesh_at *at, const json_t *v)

@@ -290,7 +290,7 @@ static const struct mesh_field http_route_fields[] = {
 	OBJECT("rewrite", &rewrite_schema, .flags = UNSUPPORTED, .help = "Change path or host before forwarding."),
 	LIST_OF("route", &http_route_destination_schema,
 		.help = "Destinations among which each request is drawn by weight."),
-	FIELD("timeout", DURATION, .flags = UNSUPPORTED | RANGE, .min = 1000000, .max = INT64_MAX,
+	FIELD("timeout", DURATION, .flags = RANGE, .min = 1000000, .max = INT64_MAX,
 	      .help = "How long a request may take."),
 	{.name = NULL},
 };
@@ -299,7 +299,7 @@ static const struct mesh_schema http_route_schema = {.name = "HTTPRoute", .field
 
 static const struct mesh_field l4_match_attributes_fields[] = {
 	LIST("destinationSubnets", STRING, .flags = UNSUPPORTED),
-	LIST("gateways", STRING, .flags = UNSUPPORTED),
+	LIST("gateways", STRING),
 	FIELD("port", INT64, .flags = RANGE, .min = 0, .max = 4294967295,
 	      .help = "The port that the connection is for."),
 	MAP("sourceLabels", STRING, .flags = UNSUPPORTED),
