@@ -34,6 +34,7 @@ struct cache_write {
 	enum mesh_control_kind kind;
 	char *path;    /* of the object or its status: the key in writes */
 	json_t *merge; /* what a create merges in when the object turns out to exist */
+	bool removal;  /* that it is gone already is as good */
 };
 
 struct mesh_cache {
@@ -298,9 +299,9 @@ static void on_written(void *arg, const struct mesh_kube_response *r)
 		return;
 	}
 	mesh_map_remove_str(&cache->writes, w->path);
-	if (r->status < 200 || r->status >= 300)
+	if ((r->status < 200 || r->status >= 300) && !(w->removal && r->status == 404))
 		write_failed(w, r);
-	else if (json_object_get(r->body, "metadata") &&
+	else if (!w->removal && json_object_get(r->body, "metadata") &&
 		 strcmp(rows[w->kind].kind, json_string_value(json_object_get(r->body, "kind")) ?: "") == 0)
 		put_object(&cache->kinds[w->kind], r->body);
 	write_free(w);
@@ -376,7 +377,9 @@ void mesh_cache_delete(struct mesh_cache *cache, enum mesh_control_kind kind, co
 				 "uid", mesh_control_uid(obj));
 	struct cache_write *w = write_new(cache, kind, path);
 
-	if (w)
+	if (w) {
+		w->removal = true;
 		write_send(w, "DELETE", path, body);
+	}
 	json_decref(body);
 }
