@@ -307,7 +307,8 @@ int mesh_ctl_run_scale(struct mesh_ctl *ctl, const struct mesh_flags *f)
 		return 1;
 	objects = json_array();
 	if (gather(ctl, f->args.list.items, f->args.list.count, "scale", objects, &each) == 0)
-		json_array_foreach(objects, i, obj) scale_one(ctl, &p, each.list.items[i].resource, obj);
+		for (i = 0; i < each.list.count && (obj = json_array_get(objects, i)); i++)
+			scale_one(ctl, &p, each.list.items[i].resource, obj);
 	json_decref(objects);
 	return ctl->failed;
 }

@@ -241,7 +241,7 @@ void mesh_describe_containers(struct mesh_tabs *t, int level, const char *title,
 		const char *name = mesh_at_text(c, "name");
 
 		mesh_describe_line(t, level, "%s%s:", template ? " " : "  ", name);
-		container(t, level + 2 - template + (template ? 0 : 0), c, status_of(statuses, name));
+		container(t, level + (template ? 1 : 2), c, status_of(statuses, name));
 	}
 }
 
@@ -268,7 +268,7 @@ static void volume_source(struct mesh_tabs *t, int level, const json_t *v)
 		mesh_describe_line(t, level, "Type:\tHostPath (bare host directory volume)");
 		mesh_describe_line(t, level, "Path:\t%s", mesh_at_text(s, "path"));
 		mesh_describe_line(t, level, "HostPathType:\t%s", mesh_at_text(s, "type"));
-	} else if ((s = json_object_get(v, "projected"))) {
+	} else if (json_object_get(v, "projected")) {
 		mesh_describe_line(t, level,
 				   "Type:\tProjected (a volume that contains injected data from multiple sources)");
 	} else {

@@ -184,11 +184,11 @@ int mesh_seconds_parse(const char *text, double *ret)
 
 	p += minus;
 	while (*p) {
-		char *end;
+		char *end = NULL;
 		double v = strtod(p, &end);
 		size_t i;
 
-		if (end == p || strspn(p, "0123456789.") != (size_t)(end - p))
+		if (!end || end == p || strspn(p, "0123456789.") != (size_t)(end - p))
 			return -EINVAL;
 		if (*end == '\0' && p == text + minus) { /* a bare number */
 			*ret = minus ? -v : v;

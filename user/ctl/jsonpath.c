@@ -2,65 +2,20 @@
 #include "ctl/jsonpath.h"
 
 #include "core/mem.h"
-#include "core/vec.h"
-#include "ctl/json_out.h"
+#include "ctl/jsonpath_tree.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
-
-enum step_type {
-	STEP_FIELD,     /* .name, ['name'] */
-	STEP_ALL,       /* [*], .* */
-	STEP_SLICE,     /* [from:to:every] */
-	STEP_FILTER,    /* [?(@.a=="b")] */
-	STEP_RECURSIVE, /* .. : this value and all below */
-	STEP_UNION,     /* [0,2], ['a','b'] */
-};
-
-struct path;
-
-struct step {
-	enum step_type type;
-	char *name; /* FIELD; FILTER: the operator, "" for "is there" */
-	long from, to, every;
-	bool has_from, has_to;
-	struct path *left, *right; /* FILTER */
-	struct step *options;      /* UNION: FIELD and SLICE steps */
-	size_t option_count;
-};
-
-struct path {
-	MESH_VEC(struct step) steps;
-	bool from_root;  /* $ */
-	json_t *literal; /* instead of steps: "text", 1, true */
-};
-
-enum node_type {
-	NODE_TEXT,
-	NODE_PATHS, /* {.a,.b} */
-	NODE_RANGE,
-};
-
-struct node {
-	enum node_type type;
-	char *text;
-	MESH_VEC(struct path *) paths;
-	struct mesh_jsonpath *body; /* RANGE */
-};
-
-struct mesh_jsonpath {
-	MESH_VEC(struct node *) nodes;
-};
 
 struct reader {
 	const char *p;
 	struct mesh_errs *errs;
 };
 
-static void path_free(struct path *path);
+static void path_free(struct mesh_path *path);
 
-static void step_free(struct step *s)
+static void step_free(struct mesh_step *s)
 {
 	free(s->name);
 	path_free(s->left);
@@ -70,7 +25,7 @@ static void step_free(struct step *s)
 	free(s->options);
 }
 
-static void path_free(struct path *path)
+static void path_free(struct mesh_path *path)
 {
 	if (!path)
 		return;
@@ -138,7 +93,7 @@ static bool ends_name(char c)
 	return c == '\0' || strchr(".[]{}()=!<>&|, \t\n'\"", c);
 }
 
-static int field_name(struct reader *r, struct step *s)
+static int field_name(struct reader *r, struct mesh_step *s)
 {
 	struct mesh_buf b = {0};
 
@@ -149,20 +104,20 @@ static int field_name(struct reader *r, struct step *s)
 	}
 	if (b.len == 0)
 		return fail(r, "a field's name is missing");
-	*s = (struct step){.type = STEP_FIELD, .name = mesh_buf_steal(&b)};
+	*s = (struct mesh_step){.type = MESH_STEP_FIELD, .name = mesh_buf_steal(&b)};
 	if (strcmp(s->name, "*") == 0)
-		s->type = STEP_ALL;
+		s->type = MESH_STEP_ALL;
 	return 0;
 }
 
-static struct path *parse_path(struct reader *r);
+static struct mesh_path *parse_path(struct reader *r);
 
 static const char *const operators[] = {"==", "!=", "<=", ">=", "<", ">"};
 
 /* After "[?(". */
-static int filter(struct reader *r, struct step *s)
+static int filter(struct reader *r, struct mesh_step *s)
 {
-	*s = (struct step){.type = STEP_FILTER};
+	*s = (struct mesh_step){.type = MESH_STEP_FILTER};
 	blanks(r);
 	s->left = parse_path(r);
 	if (!s->left)
@@ -201,17 +156,17 @@ static bool number(struct reader *r, long *ret)
 }
 
 /* One of what stands between '[' and ']': a name, an index or a slice. */
-static int subscript(struct reader *r, struct step *s)
+static int subscript(struct reader *r, struct mesh_step *s)
 {
 	blanks(r);
 	if (*r->p == '\'' || *r->p == '"') {
-		*s = (struct step){.type = STEP_FIELD};
+		*s = (struct mesh_step){.type = MESH_STEP_FIELD};
 		return quoted(r, &s->name);
 	}
-	*s = (struct step){.type = STEP_SLICE, .every = 1};
+	*s = (struct mesh_step){.type = MESH_STEP_SLICE, .every = 1};
 	if (*r->p == '*') {
 		r->p++;
-		s->type = STEP_ALL;
+		s->type = MESH_STEP_ALL;
 		return 0;
 	}
 	s->has_from = number(r, &s->from);
@@ -230,10 +185,10 @@ static int subscript(struct reader *r, struct step *s)
 	return 0;
 }
 
-static int bracket(struct reader *r, struct step *ret)
+static int bracket(struct reader *r, struct mesh_step *ret)
 {
-	MESH_VEC(struct step) options = {0};
-	struct step s = {0};
+	MESH_VEC(struct mesh_step) options = {0};
+	struct mesh_step s = {0};
 	int error;
 
 	r->p++;
@@ -259,22 +214,23 @@ static int bracket(struct reader *r, struct step *ret)
 		*ret = options.items[0];
 		mesh_vec_free(&options);
 	} else {
-		*ret = (struct step){.type = STEP_UNION, .options = options.items, .option_count = options.count};
+		*ret = (struct mesh_step){
+			.type = MESH_STEP_UNION, .options = options.items, .option_count = options.count};
 	}
 	return error;
 }
 
-static int parse_steps(struct reader *r, struct path *path)
+static int parse_steps(struct reader *r, struct mesh_path *path)
 {
 	while (*r->p == '.' || *r->p == '[') {
-		struct step s = {0};
+		struct mesh_step s = {0};
 		int error = 0;
 
 		if (*r->p == '[') {
 			error = bracket(r, &s);
 		} else if (r->p[1] == '.') {
 			r->p += 2;
-			mesh_vec_push(&path->steps, ((struct step){.type = STEP_RECURSIVE}));
+			mesh_vec_push(&path->steps, ((struct mesh_step){.type = MESH_STEP_RECURSIVE}));
 			if (*r->p == '[')
 				continue;
 			error = field_name(r, &s);
@@ -291,7 +247,7 @@ static int parse_steps(struct reader *r, struct path *path)
 	return 0;
 }
 
-static int literal(struct reader *r, struct path *path)
+static int literal(struct reader *r, struct mesh_path *path)
 {
 	mesh_auto_free char *text = NULL;
 	char *end;
@@ -321,9 +277,9 @@ static int literal(struct reader *r, struct path *path)
 	return 0;
 }
 
-static struct path *parse_path(struct reader *r)
+static struct mesh_path *parse_path(struct reader *r)
 {
-	struct path *path = mesh_xcalloc(1, sizeof(*path));
+	struct mesh_path *path = mesh_xcalloc(1, sizeof(*path));
 	int error;
 
 	if (*r->p == '$' || *r->p == '@') {
@@ -332,7 +288,7 @@ static struct path *parse_path(struct reader *r)
 	} else if (*r->p == '.' || *r->p == '[') {
 		error = parse_steps(r, path);
 	} else if (isalpha((unsigned char)*r->p) && strncmp(r->p, "true", 4) != 0 && strncmp(r->p, "false", 5) != 0) {
-		struct step s = {0};
+		struct mesh_step s = {0};
 
 		error = field_name(r, &s);
 		mesh_vec_push(&path->steps, s);
@@ -347,19 +303,19 @@ static struct path *parse_path(struct reader *r)
 	return NULL;
 }
 
-static struct node *add_node(struct mesh_jsonpath *j, enum node_type type)
+static struct mesh_path_node *add_node(struct mesh_jsonpath *j, enum mesh_node_type type)
 {
-	struct node *n = mesh_xcalloc(1, sizeof(*n));
+	struct mesh_path_node *n = mesh_xcalloc(1, sizeof(*n));
 
 	n->type = type;
 	mesh_vec_push(&j->nodes, n);
 	return n;
 }
 
-static int parse_paths(struct reader *r, struct node *n)
+static int parse_paths(struct reader *r, struct mesh_path_node *n)
 {
 	for (;;) {
-		struct path *path;
+		struct mesh_path *path;
 
 		blanks(r);
 		path = parse_path(r);
@@ -392,12 +348,12 @@ static bool word(struct reader *r, const char *w)
 static int parse_body(struct reader *r, struct mesh_jsonpath *j, bool in_range)
 {
 	while (*r->p) {
-		struct node *n;
+		struct mesh_path_node *n;
 		size_t len = strcspn(r->p, "{");
 		int error;
 
 		if (len) {
-			add_node(j, NODE_TEXT)->text = mesh_xstrndup(r->p, len);
+			add_node(j, MESH_NODE_TEXT)->text = mesh_xstrndup(r->p, len);
 			r->p += len;
 			continue;
 		}
@@ -409,13 +365,13 @@ static int parse_body(struct reader *r, struct mesh_jsonpath *j, bool in_range)
 			return 0;
 		}
 		if (word(r, "range")) {
-			n = add_node(j, NODE_RANGE);
+			n = add_node(j, MESH_NODE_RANGE);
 			n->body = mesh_xcalloc(1, sizeof(*n->body));
 			error = parse_paths(r, n);
 			if (error == 0)
 				error = parse_body(r, n->body, true);
 		} else {
-			error = parse_paths(r, add_node(j, NODE_PATHS));
+			error = parse_paths(r, add_node(j, MESH_NODE_PATHS));
 		}
 		if (error < 0)
 			return error;
@@ -435,194 +391,6 @@ int mesh_jsonpath_new(struct mesh_jsonpath **ret, const char *template, struct m
 	}
 	*ret = j;
 	return 0;
-}
-
-/* Running: every step turns a list of values into another. */
-
-struct values {
-	MESH_VEC(const json_t *) list;
-};
-
-static void find(const struct path *path, const json_t *root, const json_t *at, struct values *out);
-
-static void children(const json_t *v, struct values *out)
-{
-	const char *key;
-	json_t *item;
-	size_t i;
-
-	if (json_is_array(v))
-		json_array_foreach(v, i, item) mesh_vec_push(&out->list, item);
-	else
-		json_object_foreach((json_t *)v, key, item) mesh_vec_push(&out->list, item);
-}
-
-static void descend(const json_t *v, struct values *out)
-{
-	struct values below = {0};
-
-	mesh_vec_push(&out->list, v);
-	children(v, &below);
-	mesh_vec_each (item, &below.list)
-		descend(*item, out);
-	mesh_vec_free(&below.list);
-}
-
-static void slice(const struct step *s, const json_t *v, struct values *out)
-{
-	long n = (long)json_array_size(v), from = s->has_from ? s->from : 0, to = s->has_to ? s->to : n;
-
-	from = from < 0 ? from + n : from;
-	to = to < 0 || (s->has_from && s->from < 0 && s->has_to && s->to == s->from + 1) ? to + n : to;
-	for (long i = MESH_MAX(from, 0L); json_is_array(v) && i < MESH_MIN(to, n); i += s->every)
-		mesh_vec_push(&out->list, json_array_get(v, (size_t)i));
-}
-
-static int order(const json_t *a, const json_t *b, bool *comparable)
-{
-	*comparable = true;
-	if (json_is_number(a) && json_is_number(b)) {
-		double d = json_number_value(a) - json_number_value(b);
-
-		return d < 0 ? -1 : d > 0;
-	}
-	if (json_is_string(a) && json_is_string(b))
-		return strcmp(json_string_value(a), json_string_value(b));
-	if (json_is_boolean(a) && json_is_boolean(b))
-		return (int)json_is_true(a) - (int)json_is_true(b);
-	*comparable = false;
-	return 0;
-}
-
-static bool passes(const struct step *s, const json_t *root, const json_t *v)
-{
-	struct values left = {0}, right = {0};
-	bool comparable = false, yes = false;
-	int c = 0;
-
-	find(s->left, root, v, &left);
-	if (!s->right) {
-		yes = left.list.count > 0;
-	} else {
-		find(s->right, root, v, &right);
-		if (left.list.count && right.list.count)
-			c = order(left.list.items[0], right.list.items[0], &comparable);
-		if (comparable)
-			yes = (strcmp(s->name, "==") == 0 && c == 0) || (strcmp(s->name, "!=") == 0 && c != 0) ||
-			      (strcmp(s->name, "<") == 0 && c < 0) || (strcmp(s->name, ">") == 0 && c > 0) ||
-			      (strcmp(s->name, "<=") == 0 && c <= 0) || (strcmp(s->name, ">=") == 0 && c >= 0);
-	}
-	mesh_vec_free(&left.list);
-	mesh_vec_free(&right.list);
-	return yes;
-}
-
-static void apply_step(const struct step *s, const json_t *root, const json_t *v, struct values *out)
-{
-	struct values items = {0};
-	json_t *field;
-
-	switch (s->type) {
-	case STEP_FIELD:
-		field = json_object_get(v, s->name);
-		if (field)
-			mesh_vec_push(&out->list, field);
-		break;
-	case STEP_ALL:
-		children(v, out);
-		break;
-	case STEP_SLICE:
-		slice(s, v, out);
-		break;
-	case STEP_RECURSIVE:
-		descend(v, out);
-		break;
-	case STEP_UNION:
-		for (size_t i = 0; i < s->option_count; i++)
-			apply_step(&s->options[i], root, v, out);
-		break;
-	case STEP_FILTER:
-		children(v, &items);
-		mesh_vec_each (item, &items.list)
-			if (passes(s, root, *item))
-				mesh_vec_push(&out->list, *item);
-		mesh_vec_free(&items.list);
-		break;
-	}
-}
-
-static void find(const struct path *path, const json_t *root, const json_t *at, struct values *out)
-{
-	struct values now = {0};
-
-	if (path->literal) {
-		mesh_vec_push(&out->list, path->literal);
-		return;
-	}
-	mesh_vec_push(&now.list, path->from_root ? root : at);
-	mesh_vec_each (s, &path->steps) {
-		struct values next = {0};
-
-		mesh_vec_each (v, &now.list)
-			apply_step(s, root, *v, &next);
-		mesh_vec_free(&now.list);
-		now.list.items = next.list.items;
-		now.list.count = next.list.count;
-		now.list.capacity = next.list.capacity;
-	}
-	mesh_vec_each (v, &now.list)
-		mesh_vec_push(&out->list, *v);
-	mesh_vec_free(&now.list);
-}
-
-static void print_value(struct mesh_buf *out, const json_t *v)
-{
-	if (json_is_string(v))
-		mesh_buf_add(out, json_string_value(v), json_string_length(v));
-	else if (!json_is_null(v))
-		mesh_json_out(out, v, 0);
-}
-
-static void run_body(const struct mesh_jsonpath *j, const json_t *root, const json_t *at, struct mesh_buf *out)
-{
-	mesh_vec_each (one, &j->nodes) {
-		const struct node *n = *one;
-		struct values found = {0};
-
-		if (n->type == NODE_TEXT)
-			mesh_buf_str(out, n->text);
-		mesh_vec_each (path, &n->paths)
-			find(*path, root, at, &found);
-		for (size_t i = 0; i < found.list.count; i++) {
-			if (n->type == NODE_RANGE) {
-				run_body(n->body, root, found.list.items[i], out);
-				continue;
-			}
-			if (i)
-				mesh_buf_char(out, ' ');
-			print_value(out, found.list.items[i]);
-		}
-		mesh_vec_free(&found.list);
-	}
-}
-
-void mesh_jsonpath_run(const struct mesh_jsonpath *p, const json_t *value, struct mesh_buf *out)
-{
-	run_body(p, value, value, out);
-}
-
-json_t *mesh_jsonpath_find(const struct mesh_jsonpath *p, const json_t *value)
-{
-	json_t *all = json_array();
-	struct values found = {0};
-
-	mesh_vec_each (one, &p->nodes)
-		if ((*one)->type == NODE_PATHS && (*one)->paths.count)
-			find((*one)->paths.items[0], value, value, &found);
-	mesh_vec_each (v, &found.list)
-		json_array_append(all, (json_t *)*v);
-	mesh_vec_free(&found.list);
-	return all;
 }
 
 char *mesh_jsonpath_relaxed(const char *path)
