@@ -210,6 +210,10 @@ check "the first is not disturbed" answers client http://web/
 for n in 1 2; do meshctl lab up --name $OTHER --nodes 1 > "$T/up$n" 2>&1 & ups="${ups:-} $!"; done
 for p in $ups; do wait "$p" || fail "two at the same time" "$(cat "$T"/up[12])"; done
 
+meshctl lab up --name bad$$ --image nothing > "$T/bad" 2>&1
+same "a bad --image makes nothing" "$?$(ls -d /run/sockmesh/labs/bad$$ 2> /dev/null)" 1
+same "and says why" "$(cat "$T/bad")" "--image nothing: not of the form NAME=PATH"
+
 # ---- Down leaves nothing
 index=$(jq .index "/run/sockmesh/labs/$OTHER/lab.json")
 kill -9 "$(pid_of $OTHER supervisor)" "$(pid_of $OTHER node-1)" "$(pid_of $OTHER control)"

@@ -124,6 +124,7 @@ static int parse_options(int argc, char **argv, struct mesh_lab_args *args)
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
+	uint64_t n;
 	int c;
 
 	optind = 1;
@@ -131,7 +132,11 @@ static int parse_options(int argc, char **argv, struct mesh_lab_args *args)
 		if (c == 'N') {
 			args->name = optarg;
 		} else if (c == 'k') {
-			args->nodes = (unsigned)atoi(optarg);
+			if (mesh_slice_to_u64(mesh_slice_str(optarg), MESH_LAB_NODES_MAX, &n) < 0 || n == 0) {
+				fprintf(stderr, "--nodes %s: 1 to %d\n", optarg, MESH_LAB_NODES_MAX);
+				return -EINVAL;
+			}
+			args->nodes = (unsigned)n;
 		} else if (c == 'i') {
 			args->node = (unsigned)atoi(optarg);
 		} else if (c == 'I') {
@@ -159,10 +164,6 @@ static int check_options(const struct command *cmd, const struct mesh_lab_args *
 	if (args->name && !mesh_lab_name_valid(args->name)) {
 		fprintf(stderr, "--name %s: a lab's name has at most %d of a-z, 0-9 and '-', not '-' at the ends\n",
 			args->name, MESH_LAB_NAME_MAX);
-		return -EINVAL;
-	}
-	if (args->nodes > MESH_LAB_NODES_MAX) {
-		fprintf(stderr, "--nodes: 1 to %d\n", MESH_LAB_NODES_MAX);
 		return -EINVAL;
 	}
 	if ((cmd->flags & NEEDS_ROOT) && geteuid() != 0) {

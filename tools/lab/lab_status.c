@@ -197,12 +197,12 @@ int mesh_lab_exec(const struct mesh_lab_args *args)
 		return 1;
 	}
 	r = mesh_lab_sandbox_exec(want.found, args->container, args->rest + at);
+	json_decref(want.found);
 	if (r < 0) {
 		fprintf(stderr, "%s: %s\n", want.name, strerror(-r));
 		return 1;
 	}
 	while (waitpid(r, &status, 0) < 0 && errno == EINTR)
 		;
-	json_decref(want.found);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

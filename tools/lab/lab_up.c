@@ -237,7 +237,16 @@ static int open_lab(const struct mesh_lab_args *args, struct mesh_lab *ret, int 
 {
 	const char *name = args->name ? args->name : "default";
 	unsigned nodes = args->nodes ? args->nodes : 2;
-	int r = mesh_lab_load(name, ret, errs);
+	struct mesh_lab check = {0};
+	int r = 0;
+
+	/* Nothing is made for a command line that cannot be followed. */
+	mesh_vec_each (image, &args->images)
+		r = r < 0 ? r : mesh_lab_add_image(&check, *image, errs);
+	mesh_lab_free(&check);
+	if (r < 0)
+		return r;
+	r = mesh_lab_load(name, ret, errs);
 
 	if (r == -ENOENT)
 		r = mesh_lab_create(name, nodes, ret, errs);
@@ -290,42 +299,49 @@ static void say_how(const struct up *up)
 	printf("  meshctl lab down --name %s\n", lab->name);
 }
 
-int mesh_lab_up(const struct mesh_lab_args *args)
+static int bring_up(struct up *up, const struct mesh_lab_args *args)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
 	mesh_auto_fd int lock = -1;
-	struct up up = {.start = mesh_now_ns()};
 	char ip[MESH_LAB_TEXT];
 	bool running;
-	int r;
+	int r = open_lab(args, &up->lab, &lock, &errs);
 
-	up.end = up.start + MESH_SEC(UP_TIMEOUT_S);
-	r = open_lab(args, &up.lab, &lock, &errs);
 	mesh_vec_each (e, &errs.list)
 		fprintf(stderr, "%s\n", e->text);
-	if (r < 0) {
-		if (errs.list.count == 0)
-			fprintf(stderr, "%s: %s\n", MESH_LAB_ROOT, strerror(-r));
-		return 1;
-	}
-	running = supervisor_runs(&up.lab);
-	printf("lab '%s': %u nodes in %s/16%s\n", up.lab.name, up.lab.nodes, mesh_lab_fabric_ip(&up.lab, 0, ip),
+	if (r < 0 && errs.list.count == 0)
+		fprintf(stderr, "%s: %s\n", MESH_LAB_ROOT, strerror(-r));
+	if (r < 0)
+		return r;
+	running = supervisor_runs(&up->lab);
+	printf("lab '%s': %u nodes in %s/16%s\n", up->lab.name, up->lab.nodes, mesh_lab_fabric_ip(&up->lab, 0, ip),
 	       running ? ", running already" : "");
 	fflush(stdout);
 	if (running) /* one that was killed just now may still be on its way out */
 		usleep(20000);
-	if (!supervisor_runs(&up.lab)) {
-		if (!role_runs(&up.lab, "router") && (port_taken(&up.lab, 80), port_taken(&up.lab, MESH_LAB_API_PORT)))
-			return 1;
-		r = start_supervisor(&up.lab);
+	if (!supervisor_runs(&up->lab)) {
+		if (!role_runs(&up->lab, "router") &&
+		    (port_taken(&up->lab, 80), port_taken(&up->lab, MESH_LAB_API_PORT)))
+			return -EADDRINUSE;
+		r = start_supervisor(&up->lab);
 		if (r < 0) {
 			fprintf(stderr, "cannot start the supervisor: %s\n", strerror(-r));
-			return 1;
+			return r;
 		}
 	}
-	if (wait_for_all(&up) < 0)
-		return 1;
-	say_how(&up);
+	r = wait_for_all(up);
+	if (r == 0)
+		say_how(up);
+	return r;
+}
+
+int mesh_lab_up(const struct mesh_lab_args *args)
+{
+	struct up up = {.start = mesh_now_ns()};
+	int r;
+
+	up.end = up.start + MESH_SEC(UP_TIMEOUT_S);
+	r = bring_up(&up, args);
 	mesh_lab_free(&up.lab);
-	return 0;
+	return r < 0;
 }
