@@ -6,18 +6,12 @@
 #include "core/mem.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <time.h>
 
-const json_t *mesh_json_at(const json_t *obj, ...)
+const json_t *mesh_json_walk(const json_t *obj, const char *const *keys)
 {
-	const char *key;
-	va_list ap;
-
-	va_start(ap, obj);
-	while (obj && (key = va_arg(ap, const char *)))
-		obj = json_object_get(obj, key);
-	va_end(ap);
+	for (; obj && *keys; keys++)
+		obj = json_object_get(obj, *keys);
 	return obj;
 }
 

@@ -33,7 +33,8 @@ void mesh_since_text(const char *time, struct mesh_buf *out);
 /** The values a simple JSON path (".a.b", ".c[?(@.type==\"x\")].d") finds, as one cell; null if none. */
 json_t *mesh_json_path(const json_t *obj, const char *path);
 /** Follows keys, ended by NULL, through objects; NULL if one is missing. */
-const json_t *mesh_json_at(const json_t *obj, ...) __attribute__((sentinel));
+const json_t *mesh_json_walk(const json_t *obj, const char *const *keys);
+#define mesh_json_at(obj, ...) mesh_json_walk((obj), (const char *const[]){__VA_ARGS__})
 /** The text of obj.key, or NULL. */
 const char *mesh_json_text(const json_t *obj, const char *key);
 
