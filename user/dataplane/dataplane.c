@@ -17,9 +17,14 @@ static int agent_cgroup_id(const struct mesh_dp_opts *opts, uint64_t *ret, struc
 		r = mesh_cgroup_of_pid(getpid(), &own);
 	if (r == 0)
 		r = mesh_cgroup_id(opts->agent_cgroup ? opts->agent_cgroup : own, ret);
-	if (r < 0)
-		mesh_errs_add(errs, "the agent's cgroup %s: %s", opts->agent_cgroup ? opts->agent_cgroup : "",
-			      strerror(-r));
+	if (r < 0) {
+		const char *path = opts->agent_cgroup ? opts->agent_cgroup : own ? own : "(unknown)";
+		struct mesh_err *err = mesh_errs_add(errs, "the agent's cgroup %s: %s", path, strerror(-r));
+
+		if (err && strstr(path, "/.."))
+			err->hint =
+				mesh_xstrdup("it is outside of this cgroup namespace: start the agent in one inside");
+	}
 	return r;
 }
 
