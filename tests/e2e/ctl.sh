@@ -126,6 +126,12 @@ reset() {
 	meshctl delete vs --all > /dev/null 2>&1
 	meshctl delete cm words > /dev/null 2>&1
 	meshctl create -f "$T/state.yaml" > /dev/null 2>&1
+	[ "$server" = embedded ] || return
+	# control writes the status a moment later
+	for _ in {1..100}; do
+		[[ $(meshctl get vs catalog -o jsonpath='{.status.conditions[*].type}' 2> /dev/null) != *InForce* ]] || return
+		sleep 0.02
+	done
 }
 # What differs from run to run, or by the programs' own names, is made the same.
 norm() {
@@ -138,7 +144,7 @@ norm() {
 		s/10\.[0-9]+\.[0-9]+\.[0-9]+/IP/g; s/IP +/IP /g'
 }
 compare() { # compare SERVER COMMAND: as a shell line, without the program's name
-	local line=$2 k m
+	local line=$2 server=$1 k m
 	reset
 	case $line in get* | describe* | wait*) dirty=0 ;; *) dirty=1 ;; esac
 	(cd "$T" && eval "kubectl $line" > k.out 2> k.err < /dev/null)
