@@ -137,7 +137,7 @@ reset() {
 norm() {
 	sed -E 's/kubectl\.kubernetes\.io/K/g; s/kubectl/meshctl/g
 		s/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/UID/g
-		s/(resourceVersion: |"resourceVersion": |Resource Version:  *)"?[0-9]+"?/\1RV/
+		s/(resourceVersion: |"resourceVersion": |Resource Version:  *)"?[0-9]+"?/\1RV/; s/(resourceVersion\\":\\")[0-9]+/\1RV/
 		s/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]+Z/TIME/g; s/[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]+ \+0000/TIME/
 		s/^(namespace|virtualservice.networking.istio.io|configmap|service|deployment.apps)(\/[^ ]+ .*[^ ]) +[0-9]+[smh]([0-9]+s)?/\1\2 AGE/
 		s/ +([0-9]+m)?[0-9]+s$/ AGE/; s/ +([0-9]+m)?[0-9]+s   / AGE   /; s/ +[0-9]+m$/ AGE/; s/ +[0-9]+m   / AGE   /; s/AGE +([A-Z])/AGE \1/

@@ -241,7 +241,9 @@ static int set_value(const struct mesh_flag *row, const char *value, struct mesh
 	void *to = (char *)f + row->offset;
 	char *end;
 
-	if (row->values && !one_of(row->values, value)) {
+	if (!value && row->type != MESH_FLAG_BOOL)
+		return -EINVAL;
+	if (row->values && value && !one_of(row->values, value)) {
 		mesh_errs_add(errs, "Invalid %s value (%s). Must be one of %s.", row->name, value, row->values);
 		return -EINVAL;
 	}
