@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status: the agents and gateways by their Leases, and what each agent on this machine says of itself. */
+#include "ctl/find_api.h"
 #include "ctl/inforce.h"
 #include "ctl/json_out.h"
 #include "ctl/print.h"
@@ -53,13 +54,24 @@ static json_t *ask(const char *path)
 	return json_loadb(in.data, in.len, JSON_DISABLE_EOF_CHECK, NULL);
 }
 
-/* The agents' sockets lie beside the lab's kubeconfig, or on a node in the usual place. */
+static bool is_of(const char *kubeconfig, const char *server)
+{
+	struct mesh_kubeconfig c = {0};
+	bool same = mesh_kubeconfig_read(kubeconfig, NULL, &c, NULL) == 0 && strcmp(c.server, server) == 0;
+
+	mesh_kubeconfig_free(&c);
+	return same;
+}
+
+/* The agents' sockets lie beside the kubeconfig of the lab with our API, or on a node in the usual place. */
 static char *socket_pattern(const struct mesh_ctl *ctl)
 {
-	const char *file = mesh_kube_config(ctl->kube)->file, *slash = file ? strrchr(file, '/') : NULL;
+	mesh_auto(mesh_lab_list_free) struct mesh_lab_list labs = {0};
 
-	if (slash && strncmp(file, "/run/sockmesh/labs/", 19) == 0)
-		return mesh_xasprintf("%.*s/node-*.sock", (int)(slash - file), file);
+	mesh_lab_list_read(NULL, &labs);
+	mesh_vec_each (path, &labs.list)
+		if (is_of(*path, mesh_kube_config(ctl->kube)->server))
+			return mesh_xasprintf("%.*s/node-*.sock", (int)(strrchr(*path, '/') - *path), *path);
 	return mesh_xstrdup("/run/sockmesh/agent.sock");
 }
 
