@@ -66,7 +66,9 @@ static void conn_close(struct ready_conn *conn)
 /* One request, one answer, close: a probe needs no more. */
 static void answer(struct ready_conn *conn)
 {
-	bool known = mesh_slice_starts(mesh_buf_view(&conn->in), MESH_SLICE("GET /healthz/ready"));
+	struct mesh_slice in = mesh_buf_view(&conn->in);
+	bool known = mesh_slice_starts(in, MESH_SLICE("GET /healthz/ready ")) ||
+		     mesh_slice_starts(in, MESH_SLICE("GET /healthz/ready?"));
 	const char *status = !known ? "404 Not Found" : conn->ready->is_ready ? "200 OK" : "503 Service Unavailable";
 	char text[160];
 	int n = snprintf(text, sizeof(text), "HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", status);
