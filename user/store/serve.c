@@ -3,12 +3,13 @@
 
 #include "core/log.h"
 #include "core/vec.h"
-#include "store/head.h"
+#include "proxy/http1.h"
+#include "store/target.h"
 
 #include <errno.h>
 #include <openssl/x509.h>
 
-enum { HANDSHAKE_S = 20, HEAD_S = 30, BODY_S = 60, IDLE_S = 300, DRAIN_S = 60, PIPELINE_MAX = 64 << 10 };
+enum { HANDSHAKE_S = 20, HEAD_S = 30, BODY_S = 60, IDLE_S = 300, DRAIN_S = 60 };
 
 struct listener {
 	struct mesh_io io;
@@ -32,9 +33,13 @@ struct mesh_conn {
 	struct mesh_conn *next, *prev;
 	struct mesh_tls tls;
 	struct mesh_timer timer;
-	struct mesh_request *req; /* being handled */
-	struct mesh_buf body;     /* of a chunked request, decoded so far */
-	bool pumping, closing, dead, continued;
+	struct mesh_request *req;    /* being handled */
+	struct mesh_request *coming; /* its head was read, its body not yet */
+	struct mesh_http1_head head;
+	struct mesh_http1_field fields[MESH_SERVE_HEADERS];
+	struct mesh_http1_body walk;
+	struct mesh_buf body; /* of the coming request, so far */
+	bool pumping, closing, dead;
 };
 
 static void pump(struct mesh_conn *c);
@@ -67,6 +72,9 @@ static void conn_close(struct mesh_conn *c)
 
 	if (c->dead)
 		return;
+	if (c->coming)
+		request_free(c->coming);
+	c->coming = NULL;
 	c->dead = true;
 	mesh_timer_remove(server->loop, &c->timer);
 	mesh_tls_close(&c->tls);
@@ -97,6 +105,8 @@ static void on_timeout(struct mesh_loop *loop, struct mesh_timer *timer)
 	conn_close(c);
 }
 
+static const struct mesh_http1_limits limits = {.head_bytes = MESH_SERVE_HEAD_MAX, .body_bytes = MESH_SERVE_BODY_MAX};
+
 static void on_tls(struct mesh_tls *tls)
 {
 	pump(tls->arg);
@@ -120,7 +130,8 @@ static void on_accept(struct mesh_loop *loop, struct mesh_io *io, uint32_t event
 		c = mesh_xcalloc(1, sizeof(*c));
 		c->server = server;
 		c->timer.fn = on_timeout;
-		c->tls.in_limit = PIPELINE_MAX;
+		c->tls.in_limit = MESH_SERVE_HEAD_MAX;
+		mesh_http1_head_init(&c->head, MESH_HTTP1_REQUEST, c->fields, MESH_SERVE_HEADERS, &limits);
 		if (mesh_tls_accept(&c->tls, loop, server->ctx, fd, on_tls, c) < 0) {
 			free(c);
 			continue;
@@ -242,100 +253,122 @@ static void refuse(struct mesh_conn *c, int status, const char *text)
 {
 	mesh_buf_printf(&c->tls.out,
 			"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
-			"Connection: close\r\n\r\n%s",
-			status, mesh_head_reason(status), strlen(text), text);
+			"Connection: close\r\n\r\n%s\n",
+			status, mesh_http1_reason(status), strlen(text) + 1, text);
 	c->closing = true;
+	if (c->coming)
+		request_free(c->coming);
+	c->coming = NULL;
 	mesh_timer_set(c->server->loop, &c->timer, MESH_SEC(DRAIN_S));
 }
 
-/* Makes the request of a complete head and body. */
-static void dispatch(struct mesh_conn *c, const struct mesh_head *head, struct mesh_slice body, size_t consumed)
+/* The head is complete: what it says is copied, and its bytes go. */
+static void begin_request(struct mesh_conn *c)
 {
+	const struct mesh_http1_head *h = &c->head;
 	struct mesh_request *req = mesh_xcalloc(1, sizeof(*req));
+	struct mesh_arena *a = &req->arena;
 
 	req->conn = c;
-	req->head = mesh_slice_str(mesh_arena_slice(&req->arena, mesh_slice_of(c->tls.in.data, head->length)));
-	req->head.len = head->length;
-	req->body = mesh_slice_of(mesh_arena_slice(&req->arena, body), body.len);
-	mesh_head_to_request(head, req);
+	req->method = mesh_arena_slice(a, h->method);
+	req->http10 = h->minor == 0;
+	req->upgrade = h->upgrade;
+	mesh_target_parse(req, h->path);
+	req->headers = mesh_arena_array(a, struct mesh_pair, h->field_count);
+	for (size_t i = 0; i < h->field_count; i++)
+		req->headers[i] = (struct mesh_pair){mesh_arena_slice(a, h->fields[i].name),
+						     mesh_arena_slice(a, h->fields[i].value)};
+	req->header_count = h->field_count;
 	peer_identity(req, c->tls.ssl);
-	mesh_buf_consume(&c->tls.in, consumed);
-	mesh_buf_free(&c->body);
-	if (c->tls.in.len == 0 && c->tls.in.capacity > PIPELINE_MAX * 2)
-		mesh_buf_free(&c->tls.in);
-	c->tls.in_limit = PIPELINE_MAX;
-	c->continued = false;
-	c->req = req;
-	if (req->http10 || !head->keep_alive)
+	c->coming = req;
+	if (!h->keep_alive && !h->upgrade)
 		c->closing = true;
-	mesh_timer_remove(c->server->loop, &c->timer);
-	c->server->handle(c->server->arg, req);
+	if (h->expect_continue)
+		mesh_buf_str(&c->tls.out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-static void expect_continue(struct mesh_conn *c, const struct mesh_head *head)
+/* Returns 1 when a head was read, 0 when more bytes are needed, -1 when the connection was refused. */
+static int read_head(struct mesh_conn *c)
 {
-	if (head->expect_continue && !c->continued)
-		mesh_buf_str(&c->tls.out, "HTTP/1.1 100 Continue\r\n\r\n");
-	c->continued = true;
+	enum mesh_http1_error error;
+
+	switch (mesh_http1_head_parse(&c->head, c->tls.in.data, c->tls.in.len)) {
+	case MESH_HTTP1_MORE:
+		return 0;
+	case MESH_HTTP1_ERROR:
+		refuse(c, mesh_http1_error_status(c->head.error), mesh_http1_error_text(c->head.error));
+		return -1;
+	case MESH_HTTP1_DONE:
+		break;
+	}
+	error = mesh_http1_body_request(&c->walk, &c->head);
+	if (error != MESH_HTTP1_ERROR_NONE) {
+		refuse(c, mesh_http1_error_status(error), mesh_http1_error_text(error));
+		return -1;
+	}
+	begin_request(c);
+	mesh_buf_consume(&c->tls.in, c->head.size);
+	mesh_http1_head_reset(&c->head);
+	return 1;
+}
+
+/* The same for the rest of a request. */
+static int read_body(struct mesh_conn *c)
+{
+	while (!mesh_http1_body_done(&c->walk)) {
+		struct mesh_slice payload;
+		size_t used;
+		enum mesh_http1_result r;
+
+		if (c->tls.in.len == 0)
+			return 0;
+		r = mesh_http1_body_next(&c->walk, c->tls.in.data, c->tls.in.len, &used, &payload);
+		mesh_buf_slice(&c->body, payload);
+		mesh_buf_consume(&c->tls.in, used);
+		if (r == MESH_HTTP1_ERROR) {
+			refuse(c, mesh_http1_error_status(c->walk.error), mesh_http1_error_text(c->walk.error));
+			return -1;
+		}
+		if (r == MESH_HTTP1_DONE)
+			break;
+	}
+	return 1;
+}
+
+static void dispatch(struct mesh_conn *c)
+{
+	struct mesh_request *req = c->coming;
+
+	req->body = mesh_slice_of(mesh_arena_slice(&req->arena, mesh_buf_view(&c->body)), c->body.len);
+	mesh_buf_free(&c->body);
+	c->coming = NULL;
+	c->req = req;
+	mesh_timer_remove(c->server->loop, &c->timer);
+	c->server->handle(c->server->arg, req);
 }
 
 /* Returns 1 when a request was dispatched, 0 when more bytes are needed, -1 when the connection was refused. */
 static int take_request(struct mesh_conn *c)
 {
-	struct mesh_slice in = mesh_buf_view(&c->tls.in), body = {"", 0};
-	struct mesh_head head;
-	const char *text = NULL;
-	int status = mesh_head_parse(in, MESH_SERVE_HEAD_MAX, &head, &text);
-	size_t used;
+	int r = 1;
 
-	if (status == 0)
-		return 0;
-	if (status != 200) {
-		refuse(c, status, text);
-		return -1;
-	}
-	used = head.length;
-	if (head.content_length > MESH_SERVE_BODY_MAX) {
-		refuse(c, 413, "request body exceeds the limit of 3145728 bytes\n");
-		return -1;
-	}
-	if (head.chunked) {
-		mesh_buf_clear(&c->body);
-		status = mesh_head_unchunk(mesh_slice_of(in.ptr + used, in.len - used), MESH_SERVE_BODY_MAX, &c->body,
-					   &used);
-		if (status == 0) {
-			c->tls.in_limit = MESH_SERVE_HEAD_MAX + 2 * MESH_SERVE_BODY_MAX;
-			expect_continue(c, &head);
-			if (in.len >= c->tls.in_limit) {
-				refuse(c, 413, "request body exceeds the limit of 3145728 bytes\n");
-				return -1;
-			}
-			return 0;
-		}
-		if (status != 200) {
-			refuse(c, status, "malformed chunked body\n");
-			return -1;
-		}
-		body = mesh_buf_view(&c->body);
-	} else {
-		if (in.len - used < head.content_length) {
-			c->tls.in_limit = used + head.content_length;
-			expect_continue(c, &head);
-			return 0;
-		}
-		body = mesh_slice_of(in.ptr + used, head.content_length);
-		used += head.content_length;
-	}
-	dispatch(c, &head, body, used);
-	return 1;
+	if (!c->coming)
+		r = read_head(c);
+	if (r == 1)
+		r = read_body(c);
+	if (r == 1)
+		dispatch(c);
+	return r;
 }
 
 static void read_requests(struct mesh_conn *c)
 {
-	while (!c->req && !c->closing && !c->dead && !c->tls.failed) {
+	while (!c->req && (!c->closing || c->coming) && !c->dead && !c->tls.failed) {
+		int r = c->tls.in.len || c->coming ? take_request(c) : 0;
 		size_t had = c->tls.in.len;
-		int r = had ? take_request(c) : 0;
 
+		if (r < 0)
+			break;
 		if (r == 0) {
 			mesh_tls_fill(&c->tls);
 			if (c->tls.in.len == had)
@@ -346,7 +379,7 @@ static void read_requests(struct mesh_conn *c)
 
 static void set_timer(struct mesh_conn *c)
 {
-	unsigned seconds = c->tls.in.len == 0 ? IDLE_S : c->tls.in_limit > PIPELINE_MAX ? BODY_S : HEAD_S;
+	unsigned seconds = c->coming ? BODY_S : c->tls.in.len ? HEAD_S : IDLE_S;
 
 	if (mesh_tls_pending(&c->tls))
 		seconds = DRAIN_S;
@@ -392,7 +425,7 @@ static void begin(struct mesh_request *req, int status, const char *type)
 	struct mesh_buf *out = &req->conn->tls.out;
 
 	mesh_buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nCache-Control: no-cache, private\r\n", status,
-			mesh_head_reason(status), type);
+			mesh_http1_reason(status), type);
 	mesh_buf_slice(out, mesh_buf_view(&req->extra));
 	if (req->conn->closing)
 		mesh_buf_str(out, "Connection: close\r\n");

@@ -32,7 +32,6 @@ struct mesh_request {
 	struct mesh_pair *params, *headers;
 	size_t param_count, header_count;
 	struct mesh_slice body;
-	struct mesh_slice head;          /* as received, up to and including the blank line */
 	const char *cert_user;           /* CN of the client's certificate, or NULL */
 	const char **cert_groups;        /* its Os, NULL-ended */
 	struct mesh_buf extra;           /* header lines added to the answer */
