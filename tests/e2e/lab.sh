@@ -165,6 +165,58 @@ check "udp pod" timeout 10 $K wait --for=condition=Ready pod/udp --timeout=8s
 ask_udp() { in_pod default client python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); s.connect(("udp", 53)); s.send(b"hello"); print(s.recv(99).decode())' | grep -qx hello; }
 check "a UDP Service" eventually 5 ask_udp
 
+# ---- The sample applications, without a mesh
+coolapp() { # coolapp NAME IMAGE
+	cat <<-Y
+	apiVersion: apps/v1
+	kind: Deployment
+	metadata: {name: $1}
+	spec:
+	  selector: {matchLabels: {app: $1}}
+	  template:
+	    metadata: {labels: {app: $1}}
+	    spec:
+	      terminationGracePeriodSeconds: 3
+	      containers:
+	      - name: main
+	        image: "$2"
+	        readinessProbe: {exec: {command: [curl, -sf, "localhost:8080/health"]}}
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: ${1%-v1}}
+	spec: {selector: {app: $1}, ports: [{name: http, port: 8080}]}
+	Y
+}
+status_of() { in_pod default client curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$1"; }
+image=docker.io/rhtgptetraining/foundation
+{ coolapp catalog-v1 $image-catalog-service:latest; echo ---; coolapp partner $image-partner; echo ---; coolapp gateway $image-gateway-service:1.0; } | apply
+for app in catalog-v1 partner gateway; do timeout 15 $K rollout status deploy/$app > /dev/null || fail "$app is available"; done
+eventually 5 answers client http://gateway:8080/health
+catalog=$($K get pods -l app=catalog-v1 -o jsonpath='{.items[0].metadata.name}')
+id=${catalog#catalog-v1-}
+same "gateway, partner, catalog" "$(curl_from client http://gateway:8080/)" "gateway => partner => catalog v1 from '$id': 1"
+same "and again" "$(curl_from client http://gateway:8080/)" "gateway => partner => catalog v1 from '$id': 2"
+same "another path is not there" "$(status_of http://gateway:8080/other)" 404
+curl_from client http://catalog:8080/misbehave > /dev/null
+same "misbehaving" "$(curl_from client http://gateway:8080/)" "gateway => 503 partner => 503 catalog misbehavior from '$id'"
+same "is a 503" "$(status_of http://gateway:8080/)" 503
+same "but healthy" "$(status_of http://catalog:8080/health)" 200
+curl_from client http://catalog:8080/behave > /dev/null
+same "behaving again" "$(curl_from client http://gateway:8080/)" "gateway => partner => catalog v1 from '$id': 3"
+partner=$($K get pods -l app=partner -o jsonpath='{.items[0].metadata.name}')
+connections() { in_pod default "$partner" ss -Htn state established dport = 8080 | wc -l; }
+for _ in $(seq 50); do curl_from client http://gateway:8080/ > /dev/null; done
+within "connections to the next service are kept and used again" "$(connections)" 1 2
+$K delete pod "$catalog" > /dev/null
+eventually 10 has_endpoints catalog 1
+sleep 0.2
+if out=$(curl_from client http://gateway:8080/) && [[ $out == "gateway => partner => catalog v1 from "*": 1" ]]; then
+	ok "a kept connection that has gone is replaced"
+else
+	fail "a kept connection that has gone is replaced" "$out"
+fi
+
 # ---- Flows between nodes cross a wire
 other=$($K get pods -l app=web -o json | jq -r --arg n "$(field pod client '{.spec.nodeName}')" '[.items[] | select(.spec.nodeName != $n and .metadata.deletionTimestamp == null)][0].status.podIP')
 fabric=$(meshctl lab status --name $NAME -o json | jq -r .fabricNetns)
