@@ -129,6 +129,16 @@ static int add_path(struct mesh_ctl *ctl, const char *path, struct mesh_inputs *
 	return S_ISDIR(st.st_mode) ? add_directory(ctl, path, in) : add_file(ctl, path, in);
 }
 
+/* Without a server the mesh's own rows say whether a kind has namespaces. */
+static bool has_namespace(const char *version, const char *kind)
+{
+	const char *slash = strchr(version, '/');
+	mesh_auto_free char *group = slash ? mesh_xstrndup(version, (size_t)(slash - version)) : mesh_xstrdup("");
+	const struct mesh_kind *row = mesh_kind_by_name(group, kind);
+
+	return !row || (row->flags & MESH_KIND_NAMESPACED);
+}
+
 /* Its kind must be there, and its namespace is the one to work in unless it has its own. */
 static int place(struct mesh_ctl *ctl, struct mesh_input *one, bool offline)
 {
@@ -141,6 +151,8 @@ static int place(struct mesh_ctl *ctl, struct mesh_input *one, bool offline)
 			       kind[0] ? "apiVersion" : "Kind");
 		return -EINVAL;
 	}
+	if (offline && !has_namespace(version, kind))
+		return 0;
 	if (!offline) {
 		const struct mesh_resources *r = mesh_resources_get(ctl);
 

@@ -55,7 +55,7 @@ struct mesh_verb {
 	const char *name, *usage, *help;
 	const char *flags; /* names of the rows it takes beyond the common ones, separated by blanks */
 	int (*run)(struct mesh_ctl *ctl, const struct mesh_flags *flags);
-	bool offline; /* needs no server */
+	bool offline; /* needs no server, or connects by itself */
 };
 
 void mesh_flags_free(struct mesh_flags *flags);

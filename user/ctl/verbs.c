@@ -9,11 +9,11 @@ const struct mesh_verb mesh_ctl_verbs[] = {
 	 "output selector field-selector all-namespaces watch watch-only output-watch-events show-labels show-kind no-headers "
 	 "ignore-not-found filename recursive raw label-columns chunk-size show-managed-fields", mesh_ctl_run_get, false},
 	{"create", "-f FILE | namespace NAME | serviceaccount NAME", "make objects; an object that is there is an error",
-	 "filename recursive output dry-run validate save-config wait timeout", mesh_ctl_run_create, false},
+	 "filename recursive output dry-run validate save-config wait timeout", mesh_ctl_run_create, true},
 	{"apply", "-f FILE", "make objects, or change them to what the file says now",
-	 "filename recursive output dry-run validate wait timeout", mesh_ctl_run_apply, false},
+	 "filename recursive output dry-run validate wait timeout", mesh_ctl_run_apply, true},
 	{"replace", "-f FILE", "put whole objects in the place of those that are there",
-	 "filename recursive output dry-run validate save-config wait timeout", mesh_ctl_run_replace, false},
+	 "filename recursive output dry-run validate save-config wait timeout", mesh_ctl_run_replace, true},
 	{"delete", "TYPE NAME... | TYPE -l QUERY | TYPE --all | -f FILE", "delete objects",
 	 "filename recursive selector field-selector all all-namespaces ignore-not-found grace-period now cascade output dry-run "
 	 "wait timeout", mesh_ctl_run_delete, false},

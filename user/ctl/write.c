@@ -147,7 +147,9 @@ static int each_input(struct mesh_ctl *ctl, const struct mesh_flags *f, const ch
 
 	if (mesh_need_files(ctl, f) != 0 || mesh_printer_init(ctl, &p) < 0)
 		return 1;
-	mesh_inputs_read(ctl, verb, false, &in);
+	if (!mesh_ctl_dry_client(ctl) && mesh_ctl_connect(ctl) != 0)
+		return 1;
+	mesh_inputs_read(ctl, verb, mesh_ctl_dry_client(ctl), &in);
 	if (mesh_ctl_dry_client(ctl) && mesh_check_offline(ctl, &in) != 0)
 		return 1;
 	mesh_vec_each (i, &in.list) {
@@ -173,7 +175,7 @@ static int create_named(struct mesh_ctl *ctl, const struct mesh_flags *f)
 	const struct mesh_resources *r;
 	struct mesh_input in = {0};
 
-	if (mesh_printer_init(ctl, &p) < 0 || !(r = mesh_resources_get(ctl)))
+	if (mesh_printer_init(ctl, &p) < 0 || mesh_ctl_connect(ctl) != 0 || !(r = mesh_resources_get(ctl)))
 		return 1;
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(kinds); i++) {
 		const char *at = strstr(kinds[i].words, what);
