@@ -4,6 +4,7 @@
 #include "core/netns.h"
 #include "proxy/engine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -73,6 +74,7 @@ static struct mesh_pool *pool_get(struct mesh_space *s, const struct mesh_addr *
 
 static void idle_remove(struct mesh_up *u)
 {
+	assert(u->pool); /* until it is dead */
 	if (u->prev)
 		u->prev->next = u->next;
 	else
@@ -235,13 +237,14 @@ int mesh_up_get(struct mesh_request *r)
 {
 	struct mesh_worker *w = r->down->worker;
 	struct mesh_pool *p = pool_get(r->down->space, &r->to);
-	struct mesh_up *u;
+	struct mesh_up *u = NULL;
 	int e;
 
 	p->gone = false;
 	p->plain = !r->cluster;
 	p->ups++;
-	u = r->fresh ? NULL : idle_get(w, p);
+	if (!r->fresh)
+		u = idle_get(w, p);
 	if (u) {
 		pool_unref(p);
 	} else {
@@ -250,6 +253,7 @@ int mesh_up_get(struct mesh_request *r)
 			pool_unref(p);
 			return e;
 		}
+		assert(u);
 	}
 	u->request = r;
 	r->up = u;
