@@ -70,7 +70,7 @@ char *mesh_token_new(struct mesh_store *store, const json_t *account, const json
 				    json_pack("{s:s,s:s}", "name", mesh_js_str(pod, "metadata.name"), "uid",
 					      mesh_js_str(pod, "metadata.uid")));
 	claims = json_pack("{s:O,s:I,s:I,s:s,s:s,s:o,s:I,s:s}", "aud", (json_t *)audiences, "exp",
-			   (json_int_t)(time(NULL) + seconds), "iat", (json_int_t)time(NULL), "iss", ISSUER, "jti",
+			   (json_int_t)time(NULL) + seconds, "iat", (json_int_t)time(NULL), "iss", ISSUER, "jti",
 			   mesh_uuid(uuid), "kubernetes.io", own, "nbf", (json_int_t)time(NULL), "sub", subject);
 	mesh_js_write(&json, claims);
 	json_decref(claims);

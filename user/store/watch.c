@@ -273,9 +273,7 @@ void mesh_call_watch(struct mesh_call *call)
 	w->bookmarks = bookmarks && (strcmp(bookmarks, "true") == 0 || strcmp(bookmarks, "1") == 0);
 	w->allowance = QUEUE_MAX;
 	call->req->data = w;
-	mesh_request_stream(call->req, 200,
-			    call->shape == MESH_SHAPE_OBJECT ? "application/json;stream=watch"
-							     : "application/json;stream=watch");
+	mesh_request_stream(call->req, 200, "application/json;stream=watch");
 	w->next = call->store->watchers;
 	if (w->next)
 		w->next->prev = w;

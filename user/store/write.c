@@ -425,7 +425,7 @@ static void update_scale(struct mesh_call *call, struct mesh_entry *e, const jso
 		mesh_meta_update(obj, e->obj);
 		mesh_meta_generation(call->res->kind, obj, e->obj);
 		if (!json_equal(obj, e->obj) && !call->dry_run)
-			e = mesh_state_put(call->store->state, call->res, json_incref(obj));
+			mesh_state_put(call->store->state, call->res, json_incref(obj));
 		seen = mesh_scale_of(call, obj);
 		mesh_call_json(call, 200, seen);
 	}
