@@ -103,7 +103,10 @@ TEST(acknowledged_writes_survive_sigkill)
 		pthread_t thread;
 
 		server_start(&s);
-		good = status_of(&s, "GET", "/readyz", NULL) == 200 && all_there(&s);
+		good = status_of(&s, "GET", "/readyz", NULL) == 200;
+		if (!good)
+			printf("  round %d: the server does not answer\n", round);
+		good = good && all_there(&s);
 		killer = (struct killer){s.pid, (unsigned)rand() % KILL_US};
 		pthread_create(&thread, NULL, kill_later, &killer);
 		while (write_one(&s, n++))
