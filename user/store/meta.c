@@ -121,12 +121,20 @@ static bool same_but(const json_t *a, const json_t *b)
 	return true;
 }
 
+static bool same_annotations(const json_t *a, const json_t *b)
+{
+	json_t *x = mesh_js_at(a, "metadata.annotations"), *y = mesh_js_at(b, "metadata.annotations");
+
+	return (says_nothing(x) && says_nothing(y)) || json_equal(x, y);
+}
+
 void mesh_meta_generation(const struct mesh_kind *kind, json_t *obj, const json_t *old)
 {
 	int64_t was = mesh_js_int(old, "metadata.generation", 0);
+	bool deployment = strcmp(kind->plural, "deployments") == 0; /* its annotations go to its replica sets */
 
 	if (!(kind->flags & MESH_KIND_GENERATION))
 		return;
-	if (!same_but(obj, old) || !same_but(old, obj))
+	if (!same_but(obj, old) || !same_but(old, obj) || (deployment && !same_annotations(obj, old)))
 		json_object_set_new(json_object_get(obj, "metadata"), "generation", json_integer(was + 1));
 }
