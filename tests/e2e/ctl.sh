@@ -127,7 +127,8 @@ reset() {
 	meshctl delete cm words > /dev/null 2>&1
 	meshctl create -f "$T/state.yaml" > /dev/null 2>&1
 	[ "$server" = embedded ] || return
-	# control writes the status a moment later
+	# control writes the status a moment later: what prints or replaces the object waits for that
+	case $1 in create* | delete* | label* | annotate* | wait*) return ;; esac
 	for _ in {1..100}; do
 		[[ $(meshctl get vs catalog -o jsonpath='{.status.conditions[*].type}' 2> /dev/null) != *InForce* ]] || return
 		sleep 0.02
@@ -145,13 +146,20 @@ norm() {
 }
 compare() { # compare SERVER COMMAND: as a shell line, without the program's name
 	local line=$2 server=$1 k m
-	reset
-	case $line in get* | describe* | wait*) dirty=0 ;; *) dirty=1 ;; esac
-	(cd "$T" && eval "kubectl $line" > k.out 2> k.err < /dev/null)
-	k=$?
-	reset
+	reset "$line"
+	case $line in get* | describe*) dirty=0 ;; *) dirty=1 ;; esac
+	(cd "$T" && eval "kubectl $line" > k.out 2> k.err < /dev/null) &
+	if [ $dirty = 1 ]; then # one after the other, each from the same state
+		wait $!
+		k=$?
+		reset "$line"
+	fi
 	(cd "$T" && eval "meshctl $line" > m.out 2> m.err < /dev/null)
 	m=$?
+	if [ $dirty = 0 ]; then
+		wait $!
+		k=$?
+	fi
 	for f in k.out k.err m.out m.err; do norm < "$T/$f" > "$T/$f.n"; done
 	if [ $k = $m ] && cmp -s "$T/k.out.n" "$T/m.out.n" && cmp -s "$T/k.err.n" "$T/m.err.n"; then
 		echo "ok $1: $line"
@@ -279,7 +287,7 @@ commands() {
 # Objects that both programs change in turn: what one applied the other leaves alone, or changes as the first would.
 mixed() {
 	local a=$1 b=$2 out want
-	reset
+	reset apply
 	kubectl delete -f "$T/app.yaml" --ignore-not-found --wait=false > /dev/null 2>&1
 	out=$({ "$a" apply -f "$T/app.yaml"; "$b" apply -f "$T/app.yaml"; "$b" apply -f "$T/app2.yaml"; "$a" apply -f "$T/app2.yaml"; } 2>&1)
 	want="service/catalog created
