@@ -44,7 +44,7 @@ static const struct {
 	{MESH_HTTP1_ERROR_LENGTH, "an empty Content-Length; white space within it; above 2^63-1"},
 	{MESH_HTTP1_ERROR_LENGTH_MANY, "Content-Length twice"},
 	{MESH_HTTP1_ERROR_LENGTH_CODING, "Content-Length beside Transfer-Encoding"},
-	{MESH_HTTP1_ERROR_CODING, "transfer codings but chunked"},
+	{MESH_HTTP1_ERROR_CODING, "transfer codings but chunked; a tab after it"},
 	{MESH_HTTP1_ERROR_CODING_MANY, "chunked twice, or not last"},
 	{MESH_HTTP1_ERROR_CODING_OLD, "Transfer-Encoding in HTTP/1.0"},
 	{MESH_HTTP1_ERROR_CHUNK_SIZE, "white space after a chunk's size; more than 16 digits"},

@@ -202,6 +202,7 @@ static const struct {
 	{"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
 	 MESH_HTTP1_ERROR_LENGTH_CODING, 400},
 	{"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", MESH_HTTP1_ERROR_CODING, 501},
+	{"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked \t\r\n\r\n", MESH_HTTP1_ERROR_CODING, 501},
 	{"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", MESH_HTTP1_ERROR_CODING, 501},
 	{"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", MESH_HTTP1_ERROR_CODING, 501},
 	{"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", MESH_HTTP1_ERROR_CODING, 501},

@@ -227,13 +227,21 @@ static void take_connection(struct mesh_http1_head *h, struct mesh_slice list)
 	}
 }
 
+/* A tab after a value that frames: allowed by RFC 9110, but not every reader takes it for white space. */
+static bool tab_behind(struct mesh_slice value)
+{
+	for (const char *p = value.ptr + value.len; *p != '\r'; p++)
+		if (*p == '\t')
+			return true;
+	return false;
+}
+
 static enum mesh_http1_error take_length(struct mesh_http1_head *h, struct mesh_slice value, bool again)
 {
 	if (again)
 		return MESH_HTTP1_ERROR_LENGTH_MANY;
-	for (const char *p = value.ptr + value.len; *p != '\r'; p++)
-		if (*p == '\t') /* allowed by RFC 9110, refused by others */
-			return MESH_HTTP1_ERROR_LENGTH;
+	if (tab_behind(value))
+		return MESH_HTTP1_ERROR_LENGTH;
 	if (mesh_slice_to_u64(value, INT64_MAX, &h->content_length) < 0)
 		return MESH_HTTP1_ERROR_LENGTH;
 	return MESH_HTTP1_ERROR_NONE;
@@ -245,6 +253,8 @@ static enum mesh_http1_error take_coding(struct mesh_http1_head *h, struct mesh_
 		return MESH_HTTP1_ERROR_CODING_OLD;
 	if (again)
 		return MESH_HTTP1_ERROR_CODING_MANY;
+	if (tab_behind(value))
+		return MESH_HTTP1_ERROR_CODING;
 	if (mesh_slice_eq_nocase(value, MESH_SLICE("chunked")))
 		return MESH_HTTP1_ERROR_NONE;
 	if (mesh_http1_list_has(value, MESH_SLICE("chunked")) &&
