@@ -187,15 +187,18 @@ int mesh_lab_nl_up(struct mesh_lab_nl *nl, const char *name)
 	return r;
 }
 
-int mesh_lab_nl_bridge(struct mesh_lab_nl *nl, const char *name)
+int mesh_lab_nl_bridge(struct mesh_lab_nl *nl, const char *name, const unsigned char *mac)
 {
 	struct rtnl_link *link = rtnl_link_bridge_alloc();
+	struct nl_addr *addr = nl_addr_build(AF_LLC, mac, 6);
 	int r;
 
 	rtnl_link_set_name(link, name);
 	rtnl_link_set_flags(link, IFF_UP);
+	rtnl_link_set_addr(link, addr);
 	r = nl_errno(rtnl_link_add(nl->sock, link, NLM_F_CREATE | NLM_F_EXCL));
 	rtnl_link_put(link);
+	nl_addr_put(addr);
 	return r == -EEXIST ? mesh_lab_nl_up(nl, name) : r;
 }
 

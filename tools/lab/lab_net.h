@@ -20,8 +20,11 @@ struct mesh_lab_nl; /* a netlink socket in one namespace */
 
 int mesh_lab_nl_new(struct mesh_lab_nl **ret, int netns_fd);
 void mesh_lab_nl_free(struct mesh_lab_nl *nl);
-/** A bridge, up. */
-int mesh_lab_nl_bridge(struct mesh_lab_nl *nl, const char *name);
+/**
+ * A bridge, up, with that hardware address (6 bytes). One of its own choice would change as ports come and go, and
+ * what is on its way to the old one would be dropped.
+ */
+int mesh_lab_nl_bridge(struct mesh_lab_nl *nl, const char *name, const unsigned char *mac);
 /** A veth pair: name here (in the bridge master, or NULL), peer in the namespace peer_ns. Both up. */
 int mesh_lab_nl_veth(struct mesh_lab_nl *nl, const char *name, const char *master, const char *peer, int peer_ns);
 int mesh_lab_nl_up(struct mesh_lab_nl *nl, const char *name);

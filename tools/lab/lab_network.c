@@ -67,13 +67,14 @@ static int route_to_node(const struct mesh_lab *lab, struct mesh_lab_nl *nl, con
 
 static int fabric_make(const struct mesh_lab *lab, int ns, struct mesh_errs *errs)
 {
+	const unsigned char mac[6] = {0x02, 0x5a, (unsigned char)lab->index, 0, 0, 1};
 	static const unsigned hosts[] = {MESH_LAB_CONTROL_HOST, MESH_LAB_DNS_HOST};
 	struct mesh_lab_nl *nl;
 	char ip[MESH_LAB_TEXT];
 
 	TRY("fabric", forwarding(ns));
 	TRY("fabric", mesh_lab_nl_new(&nl, ns));
-	TRY("fabric: bridge", mesh_lab_nl_bridge(nl, "fabric"));
+	TRY("fabric: bridge", mesh_lab_nl_bridge(nl, "fabric", mac));
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(hosts); i++) {
 		TRY("fabric: address", add_address(nl, "fabric", mesh_lab_fabric_ip(lab, hosts[i], ip), 24));
 		TRY("fabric: address", add_address(nl, "fabric", mesh_lab_fabric_ip6(lab, hosts[i], ip), 64));
@@ -86,6 +87,7 @@ static int fabric_make(const struct mesh_lab *lab, int ns, struct mesh_errs *err
 
 static int node_make(const struct mesh_lab *lab, unsigned node, int ns, int fabric_ns, struct mesh_errs *errs)
 {
+	const unsigned char mac[6] = {0x02, 0x5a, (unsigned char)lab->index, (unsigned char)node, 0, 1};
 	struct mesh_lab_nl *nl, *fabric;
 	char ip[MESH_LAB_TEXT], port[16];
 
@@ -95,7 +97,7 @@ static int node_make(const struct mesh_lab *lab, unsigned node, int ns, int fabr
 	TRY("node: uplink", mesh_lab_nl_veth(fabric, port, "fabric", "up0", ns));
 	mesh_lab_nl_free(fabric);
 	TRY("node", mesh_lab_nl_new(&nl, ns));
-	TRY("node: bridge", mesh_lab_nl_bridge(nl, "pods0"));
+	TRY("node: bridge", mesh_lab_nl_bridge(nl, "pods0", mac));
 	TRY("node: sysctl", mesh_lab_sysctl(ns, "ipv4/conf/pods0/send_redirects", "0"));
 	TRY("node: address", add_address(nl, "up0", mesh_lab_fabric_ip(lab, node, ip), 24));
 	TRY("node: address", add_address(nl, "up0", mesh_lab_fabric_ip6(lab, node, ip), 64));

@@ -152,6 +152,7 @@ struct mesh_pod {
 	struct mesh_timer agent_timer;
 	json_t *conditions; /* ours, as last computed */
 	json_t *reported;   /* last status sent */
+	uint64_t ended_ns;  /* when the last container had ended */
 	bool report_dirty, report_busy, token_asked;
 	bool forgotten; /* the API does not know it any more */
 	bool listed;    /* found after a restart and confirmed by the API's list */

@@ -18,6 +18,7 @@ enum {
 	SANDBOX_RETRY_S = 1,
 	AGENT_TIMEOUT_MS = 2500,
 	REMOVE_RETRY_MS = 10,
+	LINGER_MS = 150, /* its last packets (FIN) leave a pod even on a machine that is short of time */
 	FIRST_HOST = 2,
 	LAST_HOST = 254,
 };
@@ -378,11 +379,15 @@ static void step_stopping(struct mesh_pod *pod)
 		if (stop_containers(pod))
 			return;
 		pod->stage = MESH_POD_REPORTED;
+		pod->ended_ns = mesh_now_ns();
+		step_in(pod, MESH_MS(LINGER_MS));
 		if (!pod->forgotten)
 			mesh_pod_report(pod);
 	}
 	if (pod->stage == MESH_POD_REPORTED) {
 		if (!pod->forgotten && (pod->report_busy || pod->report_dirty))
+			return;
+		if (pod->sandbox.host && mesh_now_ns() - pod->ended_ns < MESH_MS(LINGER_MS))
 			return;
 		if (!remove_sandbox(pod)) {
 			step_in(pod, MESH_MS(REMOVE_RETRY_MS));
