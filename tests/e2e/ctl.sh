@@ -322,13 +322,18 @@ on_server() {
 
 KUBECONFIG=$T/kubeconfig
 export KUBECONFIG
-port=$((20000 + $$ % 20000))
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 meshd control --embedded --data "$T/data" --listen "127.0.0.1:$port" --san localhost --kubeconfig-out "$T/kubeconfig" > "$T/log" 2>&1 &
 control=$!
 for _ in $(seq 100); do
-	kubectl get ns > /dev/null 2>&1 && break
+	[ -s "$KUBECONFIG" ] && kubectl get ns > /dev/null 2>&1 && break
 	sleep 0.1
 done
+if ! kubectl get ns > /dev/null 2>&1; then
+	echo "FAIL embedded: the API serves"
+	sed 's/^/    /' "$T/log"
+	exit 1
+fi
 on_server embedded
 
 if [ -x "${HYPER:-}" ] && [ -x "${KUBERNETES:-}/up" ]; then
