@@ -359,6 +359,13 @@ WORLD(stale_pooled_connection)
 	CHECK(strncmp(body(), "upstream connect error or disconnect/reset before headers: ", 59) == 0);
 	CHECK_INT(up.received, 3);
 	CHECK_INT(lab_stats(&px).flags_uf, 1);
+	CHECK(lab_say(fd, GET("/stale"))); /* a POST without a body must not be done twice either */
+	CHECK(lab_response(fd, &m));
+	CHECK_INT(m.head.status, 200);
+	CHECK(lab_say(fd, "POST /stale HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+	CHECK(lab_response(fd, &m));
+	CHECK_INT(m.head.status, 503);
+	CHECK_INT(lab_stats(&px).flags_uf, 2);
 }
 
 WORLD(upstream_that_hangs_up)

@@ -318,9 +318,10 @@ void mesh_request_raw(struct mesh_request *r)
 	send_request(r);
 }
 
+/* What may change something is sent twice only if not one byte of it was sent before. RFC 9110 section 9.2.2. */
 static bool replayable(const struct mesh_request *r)
 {
-	return r->kept && r->answer_bytes == 0 && (r->idempotent || r->down->in.sent == r->down->in.start);
+	return r->kept && r->answer_bytes == 0 && (r->idempotent || r->up_head_sent == 0);
 }
 
 void mesh_request_lost(struct mesh_request *r, const char *why, bool connect)
