@@ -66,7 +66,7 @@ struct mesh_up {
 	struct mesh_request *request; /* NULL: idle */
 	struct mesh_up *prev, *next;  /* in the pool, or among the dead */
 	uint64_t keep_ns, keep_until; /* what the upstream said in Keep-Alive: timeout=; 0: nothing */
-	bool reused, connecting, blocked, dead;
+	bool reused, connecting, blocked, hup, dead;
 };
 
 struct mesh_down {

@@ -162,11 +162,12 @@ static void complete(struct mesh_request *r)
 
 static void end_tunnel_down(struct mesh_request *r)
 {
-	if (!r->up_eof || r->down_shut)
+	if (!r->up_eof)
 		return;
+	if (!r->down_shut)
+		shutdown(r->down->io.fd, SHUT_WR);
 	r->down_shut = true;
-	shutdown(r->down->io.fd, SHUT_WR);
-	if (r->up_shut)
+	if (r->up_shut) /* also when a write that failed was what ended that side */
 		mesh_request_hang_up(r);
 }
 
@@ -251,6 +252,10 @@ void mesh_response_read(struct mesh_request *r)
 	struct mesh_worker *w = r->down->worker;
 	ssize_t n;
 
+	if (r->answer_phase == MESH_PHASE_DONE) { /* all of it is here: how the connection ends changes nothing */
+		mesh_up_close(r->up);
+		return;
+	}
 	if (!r->out.data) {
 		struct mesh_http1_limits limits = {.head_bytes = w->proxy->limits.head_bytes};
 

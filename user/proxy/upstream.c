@@ -118,7 +118,10 @@ void mesh_up_update(struct mesh_up *u)
 		events = EPOLLIN;
 	if (u->blocked)
 		events |= EPOLLOUT;
-	mesh_io_set(u->worker->loop, &u->io, events);
+	if (!events && u->hup)
+		mesh_io_remove(u->worker->loop, &u->io); /* or epoll would say so for ever while the client is slow */
+	else
+		mesh_io_set(u->worker->loop, &u->io, events);
 }
 
 void mesh_up_release(struct mesh_up *u, bool reuse)
@@ -169,6 +172,7 @@ static void up_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t events
 	struct mesh_up *u = (struct mesh_up *)io;
 
 	(void)loop;
+	u->hup = events & (EPOLLERR | EPOLLHUP);
 	if (!u->request) { /* closed by the other side, or it spoke out of turn */
 		mesh_up_close(u);
 		return;
@@ -183,6 +187,8 @@ static void up_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t events
 	}
 	if (!u->dead && u->request && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
 		mesh_response_read(u->request);
+	if (!u->dead && u->hup)
+		mesh_up_update(u);
 }
 
 static struct mesh_up *idle_get(struct mesh_worker *w, struct mesh_pool *p)
