@@ -71,6 +71,7 @@ int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct me
 	dp->cgroup_root = mesh_xstrdup(opts->cgroup_root);
 	dp->next_set = 1;
 	pthread_mutex_init(&dp->lock, NULL);
+	pthread_mutex_init(&dp->sweeping, NULL);
 	pthread_cond_init(&dp->wake, NULL);
 	r = start(dp, opts, errs);
 	if (r < 0) {
@@ -94,6 +95,7 @@ void mesh_dp_free(struct mesh_dp *dp)
 	mesh_dp_cache_free(dp->cache);
 	pthread_cond_destroy(&dp->wake);
 	pthread_mutex_destroy(&dp->lock);
+	pthread_mutex_destroy(&dp->sweeping);
 	free(dp->pin_dir);
 	free(dp->cgroup_root);
 	free(dp);

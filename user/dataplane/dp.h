@@ -82,6 +82,7 @@ struct mesh_dp {
 	pthread_t sweeper;
 	bool sweeper_runs;
 	pthread_mutex_t lock;
+	pthread_mutex_t sweeping; /* held from taking the garbage to having deleted it; before lock */
 	pthread_cond_t wake;
 	MESH_VEC(struct mesh_dp_garbage) garbage; /* under lock */
 	bool stop;                                /* under lock */

@@ -43,6 +43,8 @@ void mesh_dp_sweep_flush(struct mesh_dp *dp)
 {
 	__typeof__(dp->garbage) mine;
 
+	/* Who comes while another sweeps waits until that is done: it is for the room. */
+	pthread_mutex_lock(&dp->sweeping);
 	pthread_mutex_lock(&dp->lock);
 	mine = dp->garbage;
 	memset(&dp->garbage, 0, sizeof(dp->garbage));
@@ -52,6 +54,7 @@ void mesh_dp_sweep_flush(struct mesh_dp *dp)
 		mesh_vec_each (g, &mine)
 			mesh_dp_set_delete(dp, g);
 	}
+	pthread_mutex_unlock(&dp->sweeping);
 	mesh_vec_free(&mine);
 }
 
