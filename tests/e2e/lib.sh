@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 BUILD=$(realpath "${MESH_BUILD:-build}")
 PATH=$BUILD:$PATH:/usr/sbin:/sbin
 export LC_ALL=C
-T=$(mktemp -d)
+T=${T:-$(mktemp -d)}
 failed=0
 
 if [ "$(id -u)" -ne 0 ]; then

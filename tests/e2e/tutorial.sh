@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The tutorial, step by step, on a lab of its own: KCTL=kubectl (default) or meshctl gives the commands.
+# The tutorial, step by step, on a lab of its own: KCTL=kubectl (default) or meshctl gives the commands. PLACE=FILE is
+# read for another place, such as a real cluster (tests/cluster).
 # Each check prints ok or FAIL. With SHOW=1 (the demo) every command is printed with its real output and one
 # line of what to see in it, and the checks print only what differs.
 . "$(dirname "$0")/lib.sh"
+. "${PLACE:-tests/e2e/lib_lab.sh}"
 KCTL=${KCTL:-kubectl}
 SHOW=${SHOW:-0}
 files=tests/e2e/tutorial
@@ -64,9 +66,8 @@ stand() {
 	finish
 }
 logs() {
-	[ -n "$LAB" ] || return 0
 	echo "   logs:"
-	tail -n 8 /run/sockmesh/labs/"$LAB"/logs/* 2> /dev/null | cut -c1-300 | sed 's/^/    /' | tail -60
+	place_logs | cut -c1-300 | sed 's/^/    /' | tail -60
 }
 # A rule is in force 20 ms after the API's answer; meshctl waits for that itself.
 in_force() { [ "$KCTL" = meshctl ] || sleep 0.02; }
@@ -77,9 +78,9 @@ ready() { # ready NAMESPACE: every Deployment is available
 }
 
 begin=$(now_ms)
-[ "$SHOW" = 0 ] || printf '%sA lab of two nodes, each with an agent; %s gives the commands.%s\n' "$bold" "$KCTL" "$plain"
-lab_up "${LAB_NAME:-tut$$}" --nodes 2
-[ "$SHOW" = 0 ] || { printf '%s$ meshctl lab up --nodes 2%s\n' "$bold" "$plain"; cat "$T/up"; }
+[ "$SHOW" = 0 ] || printf '%s%s, each with an agent; %s gives the commands.%s\n' "$bold" "$place_name" "$KCTL" "$plain"
+place_up
+[ "$SHOW" = 0 ] || place_shown
 
 step 1 "The control plane"
 run "kubectl create -n istio-system -f $files/smcp.yaml"
@@ -135,9 +136,9 @@ step 4 "The way in"
 run "kubectl create -n coolapp -f $files/ingress-gateway.yaml"
 matches "gateway and virtual service" 'gateway.networking.istio.io/ingress-gateway created.*virtualservice.networking.istio.io/ingress-gateway created'
 in_force
-run "GATEWAY_URL=\$(kubectl -n istio-system get route istio-ingressgateway -o jsonpath='{.spec.host}{\"\\n\"}'); echo \$GATEWAY_URL"
+run "GATEWAY_URL=\$($place_way_in); echo \$GATEWAY_URL"
 GATEWAY_URL=$OUT
-matches "the route has a host" '^[0-9a-z.-]+$'
+matches "the way in has an address" "$place_way_in_is"
 pod=$(pod_of coolapp application=catalog,version=v1)
 for n in 1 2 3; do
 	run 'curl -s $GATEWAY_URL'
@@ -153,7 +154,7 @@ run "kubectl create -n coolapp -f $files/catalog-v2.yaml"
 matches "the deployment is made" 'deployment.apps/catalog-v2 created'
 ready coolapp
 run "kubectl get pods -n coolapp -o wide --show-labels"
-matches "the pods with their labels" 'catalog-v2-[a-z0-9]+-[a-z0-9]+ +1/1 +Running +0 .* 10\.[0-9.]+ +node-[12] .*application=catalog.*version=v2'
+matches "the pods with their labels" 'catalog-v2-[a-z0-9]+-[a-z0-9]+ +1/1 +Running +0 .* 10\.[0-9.]+ +'"$place_node"' .*application=catalog.*version=v2'
 run "kubectl describe service catalog -n coolapp"
 matches "two endpoints" 'Endpoints: +10\.[0-9.]+:8080,10\.[0-9.]+:8080'
 in_force
@@ -235,16 +236,16 @@ connections() {
 		printf 'header = "Connection: close"\n'
 		for ((i = 0; i < $1; i++)); do echo 'url = "http://catalog:8080/"'; done
 	} > "$T/urls"
-	in_pod coolapp "$client" curl -s --max-time 60 -K - < "$T/urls" > "$T/answers"
+	{ cat "$T/urls"; sleep 0.5; } | in_pod coolapp "$client" curl -s --max-time 60 -K - > "$T/answers"
 	echo "$(grep -c 'catalog v1 ' "$T/answers") $(grep -c 'catalog v2 ' "$T/answers")"
 }
 run "kubectl annotate service catalog sockmesh.io/balance=connection -n coolapp"
 matches "the service is annotated" 'service/catalog annotated'
 in_force
 connections 20 > /dev/null
-before=$(cpu_us node-1/agent node-2/agent)
+before=$(place_agents_us)
 run "connections 2000"
-after=$(cpu_us node-1/agent node-2/agent)
+after=$(place_agents_us)
 OUT=$(awk '{ print ($1 + $2 == 2000 && $1 >= 1400 - 61 && $1 <= 1400 + 61) ? "within" : "not within", $0 }' <<< "$OUT")
 matches "2,000 connections are within 3 sigma of 1,400 to 600" '^within'
 RAN="CPU time of both agents meanwhile" OUT="$((after - before)) us"
@@ -252,7 +253,7 @@ RAN="CPU time of both agents meanwhile" OUT="$((after - before)) us"
 [ "$SHOW" = 0 ] || echo "$RAN: $OUT"
 see "one draw per connection, made in the kernel at connect(): the agents used $(((after - before) / 1000)) ms of CPU meanwhile, which is their own housekeeping"
 node=$(kubectl get pod -n coolapp "$client" -o jsonpath='{.spec.nodeName}')
-run "bpftool map dump pinned /sys/fs/bpf/sockmesh/$LAB-$node/dest | grep -w weight | sort | uniq -c"
+run "$(place_dump "$node" dest) | grep -w weight | sort | uniq -c"
 matches "the weights are in the kernel" '"weight": 70.*"weight": 30|"weight": 30.*"weight": 70'
 see "the same weights in the map that the kernel draws from"
 run "kubectl annotate service catalog sockmesh.io/balance- -n coolapp"
@@ -267,7 +268,7 @@ in_force
 # through NAMESPACE POD: "mesh" if the answer to a request from there has passed the mesh, else "direct"
 through() {
 	local out
-	out=$(in_pod "$1" "$2" curl -s -i --max-time 5 http://catalog.coolapp:8080/) || { echo "no answer"; return; }
+	out=$(in_pod "$1" "$2" curl -s -i --max-time 5 http://catalog.coolapp:8080/ < /dev/null) || { echo "no answer"; return; }
 	[[ $out =~ "catalog v" ]] || { echo "not the catalog: $out"; return; }
 	if [[ ${out,,} =~ x-envoy-upstream-service-time ]]; then echo mesh; else echo direct; fi
 }
@@ -292,7 +293,7 @@ soon 5 "and the application works as before" '^gateway => partner => catalog v' 
 
 took=$((($(now_ms) - begin) / 1000))
 if [ "$SHOW" = 1 ]; then
-	lab_down
+	place_down
 	printf '\n%s%d checks, %d differed, %d s%s\n' "$bold" "$checks" "$bad" "$took" "$plain"
 elif [ $failed -ne 0 ]; then
 	logs

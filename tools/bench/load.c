@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] HOST:PORT[/PATH]
+ * load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] [-k KEY] HOST:PORT[/PATH]
  * An open-loop HTTP/1.1 client: requests leave on a fixed schedule over kept connections, one in flight on each;
  * when it falls due and no connection is idle, a request waits and its time counts from when it was due.
  * LOG gets a struct record per request. Ends on SIGTERM or once FILE exists as well; then prints counts as JSON.
@@ -22,7 +22,10 @@
 
 enum { CONNS_MAX = 1024, BUF = 65536 };
 
-/* What the log holds: CLOCK_MONOTONIC nanoseconds, the status (0: failed), and the digit after "catalog v". */
+/*
+ * What the log holds: CLOCK_MONOTONIC nanoseconds, the status (0: failed), and the digit after "catalog v" or, with
+ * -k KEY, the FNV-1a hash of the text that the JSON body has for KEY.
+ */
 struct record {
 	uint64_t start_ns, end_ns;
 	uint32_t status, version;
@@ -44,6 +47,7 @@ static socklen_t server_len;
 static char request[1024];
 static FILE *log_file;
 static const char *until;
+static char key[64]; /* "KEY": as it stands in the body */
 static uint64_t total, failed, by_status[6], versions[10], reconnects, slowest;
 static volatile sig_atomic_t stop;
 
@@ -64,11 +68,13 @@ static void on_signal(int sig)
 static int conn_open(struct conn *c)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+	struct timeval patience = {.tv_sec = 2};
 	int one = 1;
 
 	c->fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return -1;
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); /* also connect()'s */
 	if (connect(c->fd, (struct sockaddr *)&server, server_len) < 0) {
 		close(c->fd);
 		c->fd = -1;
@@ -88,6 +94,20 @@ static void conn_close(struct conn *c)
 	c->len = 0;
 }
 
+static uint32_t hash_of_value(const char *body)
+{
+	const char *p = body ? strstr(body, key) : NULL;
+	uint32_t h = 2166136261u;
+
+	if (!p)
+		return 0;
+	for (p += strlen(key); *p == ' ' || *p == '"'; p++)
+		;
+	for (; *p && *p != '"'; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	return h;
+}
+
 static void finish(struct conn *c, uint32_t status, const char *body)
 {
 	struct record r = {.start_ns = c->start, .end_ns = now_ns(), .status = status};
@@ -99,6 +119,8 @@ static void finish(struct conn *c, uint32_t status, const char *body)
 	failed += status != 200;
 	by_status[status / 100 < 6 ? status / 100 : 0]++;
 	versions[r.version]++;
+	if (*key)
+		r.version = hash_of_value(body);
 	if (r.end_ns - r.start_ns > slowest)
 		slowest = r.end_ns - r.start_ns;
 	if (log_file)
@@ -247,7 +269,7 @@ int main(int argc, char **argv)
 	double rate = 2000, seconds = 10;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "c:r:d:o:u:")) >= 0) {
+	while ((opt = getopt(argc, argv, "c:r:d:o:u:k:")) >= 0) {
 		if (opt == 'c')
 			conn_count = atoi(optarg);
 		else if (opt == 'r')
@@ -258,11 +280,14 @@ int main(int argc, char **argv)
 			until = optarg;
 		else if (opt == 'o')
 			log_file = fopen(optarg, "we");
+		else if (opt == 'k')
+			snprintf(key, sizeof(key), "\"%s\":", optarg);
 		else
 			return 2;
 	}
 	if (optind + 1 != argc || conn_count < 1 || conn_count > CONNS_MAX || rate <= 0) {
-		fputs("usage: load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] HOST:PORT[/PATH]\n",
+		fputs("usage: load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] [-k KEY] "
+		      "HOST:PORT[/PATH]\n",
 		      stderr);
 		return 2;
 	}

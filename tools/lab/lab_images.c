@@ -25,6 +25,10 @@ static const struct builtin builtins[] = {
 	{"echo", "apps/echo", NULL},
 	{"sockmesh/tcp-echo", "apps/tcp-echo", NULL},
 	{"tcp-echo", "apps/tcp-echo", NULL},
+	{"localhost/sockmesh", "meshd", NULL},
+	{"localhost/sockmesh-echo", "apps/echo", NULL},
+	{"localhost/sockmesh-tcp-echo", "apps/tcp-echo", NULL},
+	{"localhost/sockmesh-client", "/bin/sleep", "infinity"},
 	{"sockmesh/client", "/bin/sleep", "infinity"},
 	{"client", "/bin/sleep", "infinity"},
 };
