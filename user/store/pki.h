@@ -7,15 +7,12 @@
 #ifndef MESH_STORE_PKI_H
 #define MESH_STORE_PKI_H
 
-#include "core/err.h"
-
-#include <openssl/ssl.h>
+#include "identity/cert.h"
 
 enum { MESH_PKI_SECRET = 32 };
 
 struct mesh_pki {
-	X509 *ca;
-	EVP_PKEY *ca_key;
+	struct mesh_key_pair ca;
 	struct mesh_buf ca_pem;
 	struct mesh_buf admin_cert, admin_key; /* CN=kubernetes-admin, O=system:masters */
 	struct mesh_buf node_cert, node_key;   /* CN=kube-apiserver-kubelet-client, O=system:masters */
