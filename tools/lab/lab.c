@@ -8,7 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 
 static int list(const struct mesh_lab_args *args);
@@ -19,33 +19,78 @@ enum {
 	INTERNAL = 1 << 1, /* one of the lab's own processes */
 };
 
+#define AT(field) offsetof(struct mesh_lab_args, field)
+#define NAME                                                                                                           \
+	{                                                                                                              \
+		.name = "name", .type = MESH_OPT_STRING, .at = AT(name), .arg = "NAME", .help = "the lab's name"       \
+	}
+
+static const struct mesh_opt name_rows[] = {NAME};
+
+/* clang-format off */
+static const struct mesh_opt up_rows[] = {
+	NAME,
+	{.name = "nodes", .type = MESH_OPT_UNSIGNED, .at = AT(nodes), .arg = "N", .min = 1, .max = MESH_LAB_NODES_MAX,
+	 .help = "how many nodes (default: 2)"},
+	{.name = "image", .type = MESH_OPT_LIST, .at = AT(images), .arg = "NAME=PATH",
+	 .help = "what a container with this image runs"},
+};
+
+static const struct mesh_opt status_rows[] = {
+	NAME,
+	{.name = "output", .letter = 'o', .type = MESH_OPT_CHOICE, .at = AT(output), .arg = "FORMAT",
+	 .values = "table|json", .initial = "table", .help = "how it is shown"},
+};
+
+static const struct mesh_opt exec_rows[] = {
+	NAME,
+	{.name = "namespace", .letter = 'n', .type = MESH_OPT_STRING, .at = AT(ns), .arg = "NS",
+	 .help = "of the pod (default: default)"},
+	{.name = "container", .letter = 'c', .type = MESH_OPT_STRING, .at = AT(container), .arg = "NAME",
+	 .help = "of the pod (default: its first)"},
+};
+
+static const struct mesh_opt node_rows[] = {
+	NAME,
+	{.name = "node", .type = MESH_OPT_UNSIGNED, .at = AT(node), .arg = "N", .max = MESH_LAB_NODES_MAX,
+	 .help = "the node's number"},
+};
+/* clang-format on */
+
+#define ROWS(rows) rows, MESH_ARRAY_SIZE(rows)
+
 static const struct command {
 	const char *name;
 	int (*main)(const struct mesh_lab_args *args);
 	unsigned flags;
-	const char *usage, *help;
+	const struct mesh_opt *rows;
+	size_t count;
+	const char *operands, *help;
 } commands[] = {
-	{"up", mesh_lab_up, NEEDS_ROOT, "[--name N] [--nodes 2] [--image NAME=PATH]...", "start a lab, or repair one"},
-	{"down", mesh_lab_down, NEEDS_ROOT, "[--name N]", "remove a lab and all that belongs to it"},
-	{"status", mesh_lab_status, 0, "[--name N] [-o json]", "show a lab's processes, nodes and pods"},
-	{"kubeconfig", kubeconfig, 0, "[--name N]", "print a kubeconfig for a lab's API"},
-	{"exec", mesh_lab_exec, NEEDS_ROOT, "[--name N] [-n NS] [-c CONTAINER] POD -- CMD...",
+	{"up", mesh_lab_up, NEEDS_ROOT, ROWS(up_rows), NULL, "start a lab, or repair one"},
+	{"down", mesh_lab_down, NEEDS_ROOT, ROWS(name_rows), NULL, "remove a lab and all that belongs to it"},
+	{"status", mesh_lab_status, 0, ROWS(status_rows), NULL, "show a lab's processes, nodes and pods"},
+	{"kubeconfig", kubeconfig, 0, ROWS(name_rows), NULL, "print a kubeconfig for a lab's API"},
+	{"exec", mesh_lab_exec, NEEDS_ROOT, ROWS(exec_rows), "POD -- CMD...",
 	 "run a command in a pod, without the API"},
-	{"list", list, 0, "", "list the labs"},
-	{"supervise", mesh_lab_supervise, NEEDS_ROOT | INTERNAL, NULL, NULL},
-	{"router", mesh_lab_router, NEEDS_ROOT | INTERNAL, NULL, NULL},
-	{"node", mesh_lab_node, NEEDS_ROOT | INTERNAL, NULL, NULL},
-	{"controllers", mesh_lab_controllers, NEEDS_ROOT | INTERNAL, NULL, NULL},
+	{"list", list, 0, NULL, 0, NULL, "list the labs"},
+	{"supervise", mesh_lab_supervise, NEEDS_ROOT | INTERNAL, ROWS(name_rows), NULL, NULL},
+	{"router", mesh_lab_router, NEEDS_ROOT | INTERNAL, ROWS(name_rows), NULL, NULL},
+	{"node", mesh_lab_node, NEEDS_ROOT | INTERNAL, ROWS(node_rows), NULL, NULL},
+	{"controllers", mesh_lab_controllers, NEEDS_ROOT | INTERNAL, ROWS(name_rows), NULL, NULL},
 };
 
 static int usage(FILE *out)
 {
-	fputs("usage: meshctl lab COMMAND\n\nA cluster on one machine: nodes and pods in network namespaces.\n\n", out);
+	fputs("usage: meshctl lab COMMAND [OPTIONS]\n\n"
+	      "A cluster on one machine: nodes and pods in network namespaces.\n\n",
+	      out);
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(commands); i++)
 		if (commands[i].help)
-			fprintf(out, "  %-10s %s\n             %s\n", commands[i].name, commands[i].help,
-				commands[i].usage);
-	fputs("\nWithout --name: the only lab there is, else the one named 'default'.\n", out);
+			fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+	fputs("\nmeshctl lab COMMAND --help lists a command's options. Without --name: the only lab there is, else the "
+	      "one named 'default'.\n",
+	      out);
 	return out == stderr ? 2 : 0;
 }
 
@@ -111,54 +156,6 @@ static int kubeconfig(const struct mesh_lab_args *args)
 	return 0;
 }
 
-static int parse_options(int argc, char **argv, struct mesh_lab_args *args)
-{
-	static const struct option options[] = {
-		{"name", required_argument, NULL, 'N'},
-		{"nodes", required_argument, NULL, 'k'},
-		{"node", required_argument, NULL, 'i'},
-		{"image", required_argument, NULL, 'I'},
-		{"output", required_argument, NULL, 'o'},
-		{"namespace", required_argument, NULL, 'n'},
-		{"container", required_argument, NULL, 'c'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	uint64_t n;
-	int c;
-
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "+o:n:c:h", options, NULL)) != -1) {
-		if (c == 'N') {
-			args->name = optarg;
-		} else if (c == 'k') {
-			if (mesh_slice_to_u64(mesh_slice_str(optarg), MESH_LAB_NODES_MAX, &n) < 0 || n == 0) {
-				fprintf(stderr, "--nodes %s: 1 to %d\n", optarg, MESH_LAB_NODES_MAX);
-				return -EINVAL;
-			}
-			args->nodes = (unsigned)n;
-		} else if (c == 'i') {
-			args->node = (unsigned)atoi(optarg);
-		} else if (c == 'I') {
-			mesh_vec_push(&args->images, optarg);
-		} else if (c == 'n') {
-			args->ns = optarg;
-		} else if (c == 'c') {
-			args->container = optarg;
-		} else if (c == 'o' && strcmp(optarg, "json") == 0) {
-			args->json = true;
-		} else if (c == 'o') {
-			fprintf(stderr, "-o %s: only json is known\n", optarg);
-			return -EINVAL;
-		} else {
-			return -EINVAL;
-		}
-	}
-	args->rest_count = argc - optind;
-	args->rest = argv + optind;
-	return 0;
-}
-
 static int check_options(const struct command *cmd, const struct mesh_lab_args *args)
 {
 	if (args->name && !mesh_lab_name_valid(args->name)) {
@@ -176,36 +173,38 @@ static int check_options(const struct command *cmd, const struct mesh_lab_args *
 		      stderr);
 		return -ENODEV;
 	}
-	if (cmd->main != mesh_lab_exec && args->rest_count > 0) {
-		fprintf(stderr, "meshctl lab %s: '%s' is one too many\n", cmd->name, args->rest[0]);
-		return -EINVAL;
-	}
 	return 0;
+}
+
+static int run_command(const struct command *cmd, int argc, char **argv)
+{
+	mesh_auto_free char *command = mesh_xasprintf("meshctl lab %s", cmd->name);
+	struct mesh_opts opts = {.command = command,
+				 .operands = cmd->operands,
+				 .about = cmd->help,
+				 .rows = cmd->rows,
+				 .count = cmd->count};
+	struct mesh_lab_args args = {0};
+	int first, status = mesh_opts_main(&opts, argc, argv, &args, &first);
+
+	if (status < 0) {
+		args.rest_count = argc - first;
+		args.rest = argv + first;
+		status = check_options(cmd, &args) < 0 ? 2 : cmd->main(&args);
+	}
+	mesh_vec_free(&args.images.list);
+	return status;
 }
 
 int mesh_lab_main(int argc, char **argv)
 {
-	struct mesh_lab_args args = {0};
-	int status;
-
 	if (argc < 2)
 		return usage(stderr);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
 		return usage(stdout);
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(commands); i++) {
-		const struct command *cmd = &commands[i];
-
-		if (strcmp(argv[1], cmd->name) != 0)
-			continue;
-		if (parse_options(argc - 1, argv + 1, &args) < 0) {
-			if (cmd->usage)
-				fprintf(stderr, "usage: meshctl lab %s %s\n", cmd->name, cmd->usage);
-			return 2;
-		}
-		status = check_options(cmd, &args) < 0 ? 2 : cmd->main(&args);
-		mesh_vec_free(&args.images);
-		return status;
-	}
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return run_command(&commands[i], argc - 1, argv + 1);
 	fprintf(stderr, "meshctl lab: no command is named '%s'\n", argv[1]);
 	return usage(stderr);
 }

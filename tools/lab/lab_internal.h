@@ -6,6 +6,7 @@
 #ifndef MESH_LAB_LAB_INTERNAL_H
 #define MESH_LAB_LAB_INTERNAL_H
 
+#include "core/opts.h"
 #include "lab/lab_state.h"
 
 struct mesh_kube;
@@ -15,9 +16,9 @@ struct mesh_loop;
 struct mesh_lab_args {
 	const char *name; /* NULL: not given */
 	unsigned nodes, node;
-	bool json;
+	enum { MESH_LAB_OUT_TABLE, MESH_LAB_OUT_JSON } output;
 	const char *ns, *container;
-	MESH_VEC(const char *) images;
+	struct mesh_opt_list images;
 	int rest_count; /* what is behind the options */
 	char **rest;
 };

@@ -148,7 +148,7 @@ int mesh_lab_status(const struct mesh_lab_args *args)
 	if (mesh_lab_pick(args, &lab) < 0)
 		return 1;
 	o = describe(&lab);
-	if (args->json) {
+	if (args->output == MESH_LAB_OUT_JSON) {
 		json_dumpf(o, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {

@@ -241,7 +241,7 @@ static int open_lab(const struct mesh_lab_args *args, struct mesh_lab *ret, int 
 	int r = 0;
 
 	/* Nothing is made for a command line that cannot be followed. */
-	mesh_vec_each (image, &args->images)
+	mesh_vec_each (image, &args->images.list)
 		r = r < 0 ? r : mesh_lab_add_image(&check, *image, errs);
 	mesh_lab_free(&check);
 	if (r < 0)
@@ -264,12 +264,12 @@ static int open_lab(const struct mesh_lab_args *args, struct mesh_lab *ret, int 
 			      ret->nodes, name);
 		return -EEXIST;
 	}
-	mesh_vec_each (image, &args->images) {
+	mesh_vec_each (image, &args->images.list) {
 		r = mesh_lab_add_image(ret, *image, errs);
 		if (r < 0)
 			return r;
 	}
-	return args->images.count ? mesh_lab_save(ret) : 0;
+	return args->images.list.count ? mesh_lab_save(ret) : 0;
 }
 
 /* Says what is in the way of the two ports on the host, if they are not the lab's. */

@@ -5,20 +5,18 @@
 #include "agent/feed.h"
 #include "agent/lease.h"
 #include "compile/compile.h"
-#include "core/log.h"
+#include "core/daemon.h"
 #include "core/mem.h"
+#include "core/opts.h"
 #include "gateway/ready.h"
 #include "proxy/proxy.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <stdio.h>
-#include <sys/resource.h>
-
-enum { READY_PORT = 15021 };
+#include <stddef.h>
 
 struct gateway_opts {
-	const char *ns, *pod, *kubeconfig, *log_level;
+	const char *ns, *pod, *kubeconfig;
+	enum mesh_log_level log_level;
 	unsigned workers;
 	uint16_t ready_port;
 };
@@ -183,94 +181,37 @@ static void gateway_stop(struct gateway *g)
 		mesh_loop_free(g->loop);
 }
 
-static const struct option long_options[] = {
-	{"namespace", required_argument, NULL, 'n'},
-	{"pod", required_argument, NULL, 'p'},
-	{"kubeconfig", required_argument, NULL, 'k'},
-	{"workers", required_argument, NULL, 'w'},
-	{"ready-port", required_argument, NULL, 'r'},
-	{"log-level", required_argument, NULL, 'l'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+#define AT(field) offsetof(struct gateway_opts, field)
+
+/* clang-format off */
+static const struct mesh_opt rows[] = {
+	{.name = "namespace", .type = MESH_OPT_STRING, .at = AT(ns), .arg = "NS", .env = "POD_NAMESPACE", .required = true,
+	 .help = "of the gateway's own pod"},
+	{.name = "pod", .type = MESH_OPT_STRING, .at = AT(pod), .arg = "NAME", .env = "POD_NAME", .required = true,
+	 .help = "the gateway's own pod"},
+	{.name = "kubeconfig", .type = MESH_OPT_STRING, .at = AT(kubeconfig), .arg = "FILE",
+	 .help = "the API (default: $KUBECONFIG, the pod's service account, ~/.kube/config)"},
+	{.name = "ready-port", .type = MESH_OPT_PORT, .at = AT(ready_port), .arg = "PORT", .initial = "15021",
+	 .help = "of GET /healthz/ready"},
+	{.name = "workers", .type = MESH_OPT_UNSIGNED, .at = AT(workers), .arg = "N", .max = 256,
+	 .help = "proxy threads (default: one for each CPU)"},
+	{.name = "log-level", .type = MESH_OPT_CHOICE, .at = AT(log_level), .arg = "LEVEL", .values = MESH_LOG_LEVELS,
+	 .initial = "info", .help = "what is logged"},
 };
-
-static int usage(FILE *out)
-{
-	fputs("usage: meshd gateway [OPTIONS]\n\n"
-	      "  --namespace NS      of the gateway's own pod (default: POD_NAMESPACE)\n"
-	      "  --pod NAME          the gateway's own pod (default: POD_NAME)\n"
-	      "  --kubeconfig FILE   the API (default: KUBECONFIG, the pod's service account, ~/.kube/config)\n"
-	      "  --ready-port PORT   of GET /healthz/ready (default: 15021)\n"
-	      "  --workers N         proxy threads (default: one for each CPU)\n"
-	      "  --log-level LEVEL   error, warn, info (default) or debug\n",
-	      out);
-	return out == stderr ? 2 : 0;
-}
-
-/* Returns -1 to go on, else an exit status. */
-static int parse_options(int argc, char **argv, struct gateway_opts *o)
-{
-	uint64_t n;
-	int c;
-
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		switch (c) {
-		case 'n':
-			o->ns = optarg;
-			break;
-		case 'p':
-			o->pod = optarg;
-			break;
-		case 'k':
-			o->kubeconfig = optarg;
-			break;
-		case 'l':
-			o->log_level = optarg;
-			break;
-		case 'w':
-			if (mesh_slice_to_u64(mesh_slice_str(optarg), 256, &n) < 0)
-				return usage(stderr);
-			o->workers = (unsigned)n;
-			break;
-		case 'r':
-			if (mesh_slice_to_u64(mesh_slice_str(optarg), 65535, &n) < 0)
-				return usage(stderr);
-			o->ready_port = (uint16_t)n;
-			break;
-		case 'h':
-			return usage(stdout);
-		default:
-			return usage(stderr);
-		}
-	}
-	if (optind < argc || !o->ns || !o->pod)
-		return usage(stderr);
-	return -1;
-}
+/* clang-format on */
 
 int mesh_gateway_main(int argc, char **argv)
 {
+	static const struct mesh_opts opts = {.command = "meshd gateway", .rows = rows, .count = MESH_ARRAY_SIZE(rows)};
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	enum mesh_log_level level = MESH_LOG_INFO;
-	struct gateway g = {
-		.opts = {.ns = getenv("POD_NAMESPACE"), .pod = getenv("POD_NAME"), .ready_port = READY_PORT},
-		.publish.fn = on_publish};
-	struct rlimit files;
-	int r = parse_options(argc, argv, &g.opts);
+	struct gateway g = {.publish.fn = on_publish};
+	int r = mesh_opts_main(&opts, argc, argv, &g.opts, NULL);
 
 	if (r >= 0)
 		return r;
-	if (g.opts.log_level && mesh_log_level_parse(g.opts.log_level, &level) < 0)
-		return usage(stderr);
-	mesh_log_init("gateway", level);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	mesh_daemon_init("gateway", g.opts.log_level);
 	r = gateway_start(&g, &errs);
-	mesh_vec_each (e, &errs.list)
-		mesh_error("%s%s%s%s", e->text, e->hint ? " (" : "", e->hint ? e->hint : "", e->hint ? ")" : "");
+	mesh_log_errs(&errs);
 	if (r == 0) {
 		mesh_info("pod %s/%s: started", g.opts.ns, g.opts.pod);
 		r = mesh_loop_run(g.loop);
