@@ -8,7 +8,7 @@
 static struct world w;
 static struct pod *client, *other, *one, *two;
 
-TEST(world)
+TEST_SETUP(world)
 {
 	CHECK_INT(world_new(&w), 0);
 	client = world_pod(&w);
@@ -112,6 +112,8 @@ TEST(a_service_that_goes_is_untouched_again)
 {
 	struct mesh_l4_image empty = {.version = 2};
 
+	CHECK_INT(apply_to(one, 2, 15), 0);
+	CHECK(set_of("10.99.0.1:80") != 0);
 	CHECK_INT(world_apply(w.dp, &empty), 0);
 	CHECK_INT(set_of("10.99.0.1:80"), 0);
 	CHECK_INT(pod_burst(client, "10.99.0.1:80", 1).failed, 1);
@@ -164,6 +166,7 @@ TEST(too_many_services)
 {
 	struct mesh_l4_image image = {.version = 3};
 
+	CHECK_INT(apply_to(one, 1, 5), 0);
 	for (int i = 0; i < 257; i++) {
 		char vip[32];
 
@@ -179,6 +182,7 @@ TEST(too_many_endpoints)
 	struct mesh_addr *many = mesh_xcalloc(9000, sizeof(*many));
 	long before;
 
+	CHECK_INT(apply_to(one, 1, 5), 0);
 	for (int i = 0; i < 100 && map_entries(w.dp, "dest") != 6; i++)
 		usleep(20000);
 	before = map_entries(w.dp, "dest");
@@ -211,7 +215,7 @@ TEST(large_sets_replaced)
 	free(many);
 }
 
-TEST(end)
+TEST_TEARDOWN(end)
 {
 	world_free(&w);
 }

@@ -68,6 +68,8 @@ TEST(find_never_the_agents_namespace)
 
 	CHECK_INT(world_new(&w), 0);
 	world_pod(&w);
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
 	/* An agent in the namespace of pod 1. */
 	pid = fork();
 	if (pid == 0) {
@@ -380,6 +382,111 @@ TEST(detach_leaves_nothing)
 	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 1).failed, 1);
 	CHECK_INT(mesh_dp_detach(w.pin, &errs), 0);
 	CHECK_INT(errs.list.count, 0);
+	world_free(&w);
+}
+
+/* A second agent does not touch what the first one works on; when that has ended it takes over. */
+TEST(one_agent_at_a_time)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf said = {0}, want = {0};
+	struct mesh_dp *second = NULL;
+	struct mesh_errs errs = {0};
+	struct world w;
+
+	CHECK_INT(world_new(&w), 0);
+	CHECK_INT(mesh_dp_new(&second,
+			      &(struct mesh_dp_opts){
+				      .pin_dir = w.pin, .cgroup_root = w.pods_cgroup, .agent_cgroup = w.agent_cgroup},
+			      &errs),
+		  -EBUSY);
+	CHECK(second == NULL);
+	mesh_errs_format(&errs, &said);
+	mesh_errs_free(&errs);
+	mesh_buf_printf(&want,
+			"%s is in use by another agent (end that one, or give this one a directory of its own)\n",
+			w.pin);
+	CHECK_STR(said.data, want.data);
+	mesh_dp_free(w.dp);
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	world_free(&w);
+}
+
+static int pin_node_map(const char *pin, size_t value_size, uint32_t abi)
+{
+	mesh_auto_free char *path = mesh_xasprintf("%s/node", pin);
+	mesh_auto_fd int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "node", 4, (uint32_t)value_size, 1, NULL);
+	mesh_auto_free uint32_t *value = mesh_xcalloc(1, value_size);
+	uint32_t zero = 0;
+
+	value[0] = abi;
+	if (fd < 0 || bpf_map_update_elem(fd, &zero, value, BPF_ANY) < 0 || bpf_obj_pin(fd, path) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What another version pinned, of the same size or not, is refused and left alone. */
+TEST(another_layout_is_refused)
+{
+	static const struct {
+		size_t size;
+		uint32_t abi;
+	} cases[] = {
+		{sizeof(struct mesh_node), MESH_ABI_VERSION + 1}, {4096, MESH_ABI_VERSION + 1}, {8, MESH_ABI_VERSION}};
+	struct world w;
+
+	CHECK_INT(world_new(&w), 0);
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(cases); i++) {
+		mesh_auto(mesh_buf_free) struct mesh_buf said = {0};
+		mesh_auto_free char *want = NULL;
+		struct mesh_dp *dp = NULL;
+		struct mesh_errs errs = {0};
+		int r;
+
+		mesh_dp_free(w.dp);
+		w.dp = NULL;
+		CHECK_INT(mesh_dp_detach(w.pin, NULL), 0);
+		CHECK_INT(mkdir(w.pin, 0700), 0);
+		CHECK_INT(pin_node_map(w.pin, cases[i].size, cases[i].abi), 0);
+		r = mesh_dp_new(&dp,
+				&(struct mesh_dp_opts){
+					.pin_dir = w.pin, .cgroup_root = w.pods_cgroup, .agent_cgroup = w.agent_cgroup},
+				&errs);
+		mesh_errs_format(&errs, &said);
+		mesh_errs_free(&errs);
+		CHECK_INT(r, -EPROTO);
+		want = cases[i].size == sizeof(struct mesh_node)
+			       ? mesh_xasprintf("%s/node is pinned by version %d of the data plane, this is %d "
+						"(detach the old one first)\n",
+						w.pin, MESH_ABI_VERSION + 1, MESH_ABI_VERSION)
+			       : mesh_xasprintf("%s/node is pinned by another version of the data plane "
+						"(detach the old one first)\n",
+						w.pin);
+		CHECK_STR(said.data, want);
+	}
+	world_free(&w);
+}
+
+/* A client that closed and was never accepted leaves its original destination: it goes with the next release. */
+TEST(origdst_of_a_released_pod_is_dropped)
+{
+	struct dial d = {.to = at("10.99.0.2:80")};
+	struct conn c;
+	struct world w;
+
+	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	CHECK_INT(world_capture(&w, &w.pods[1]), 0);
+	c = pod_dial(&w.pods[0], &d);
+	CHECK_INT(c.error, 0);
+	pod_close(&w.pods[0], c.fd);
+	c = pod_dial(&w.pods[1], &d);
+	CHECK_INT(c.error, 0);
+	CHECK_INT(map_entries(w.dp, "origdst"), 2);
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
+	CHECK_INT(map_entries(w.dp, "origdst"), 2);
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[1].cookie), 0);
+	CHECK_INT(map_entries(w.dp, "origdst"), 1);
 	world_free(&w);
 }
 

@@ -113,10 +113,13 @@ static inline void *serve(void *arg)
 
 		if (fd < 0 && errno == EINVAL)
 			return NULL;
-		if (fd < 0 || write(fd, &s->name, 1) < 0)
+		if (fd < 0)
 			continue;
-		if (pthread_create(&t, NULL, serve_one, (void *)(intptr_t)fd) == 0)
-			pthread_detach(t);
+		if (write(fd, &s->name, 1) < 0 || pthread_create(&t, NULL, serve_one, (void *)(intptr_t)fd) != 0) {
+			close(fd);
+			continue;
+		}
+		pthread_detach(t);
 	}
 }
 

@@ -150,34 +150,122 @@ static inline void pod_call(struct pod *p, void (*fn)(const void *, void *), con
 		memcpy(out, c.bytes, out_len);
 }
 
+/*
+ * Pods are forked by a process that has one thread for ever. The test itself has more (the data plane's sweeper), and
+ * a fork beside a thread that just starts may copy a lock that is held: the sanitizers' own are, and the pod's next
+ * pthread_create() never returned.
+ */
+struct nursery_call {
+	pid_t stop; /* 0: start one */
+	char cgroup[400];
+};
+
+static int nursery = -1;
+
+/* The pod's own process, until its end. */
+static inline void pod_run(int sock, const char *cgroup)
+{
+	char procs[420];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_IGN);
+	mkdir(cgroup, 0755);
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup);
+	write_file(procs, "0");
+	if (unshare(CLONE_NEWNET) < 0)
+		_exit(1);
+	write_file("/proc/sys/net/ipv6/conf/all/accept_dad", "0");
+	write_file("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+	write_file("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535");
+	if (write(sock, "", 1) != 1)
+		_exit(1);
+	pod_main(sock);
+}
+
+/* A message of one pid, with one descriptor. */
+union fd_room {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+static inline void nursery_answer(int sock, pid_t pid, int fd)
+{
+	union fd_room room = {0};
+	struct iovec iov = {.iov_base = &pid, .iov_len = sizeof(pid)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof(room)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	if (sendmsg(sock, &m, 0) < 0)
+		_exit(1);
+}
+
+static inline void nursery_main(int sock)
+{
+	struct nursery_call c;
+
+	while (read(sock, &c, sizeof(c)) == sizeof(c)) {
+		int pair[2];
+		pid_t pid;
+
+		if (c.stop) {
+			kill(c.stop, SIGKILL);
+			waitpid(c.stop, NULL, 0);
+			if (write(sock, &c.stop, sizeof(c.stop)) < 0)
+				break;
+			continue;
+		}
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+			break;
+		pid = fork();
+		if (pid == 0) {
+			close(sock);
+			close(pair[0]);
+			pod_run(pair[1], c.cgroup);
+		}
+		close(pair[1]);
+		nursery_answer(sock, pid, pair[0]);
+		close(pair[0]);
+	}
+	_exit(0);
+}
+
+/* Before the first data plane, and so before the first thread. */
+static inline void nursery_start(void)
+{
+	int pair[2];
+
+	if (nursery >= 0)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		exit(1);
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		nursery_main(pair[1]);
+	}
+	close(pair[1]);
+	nursery = pair[0];
+}
+
 /* A process in a new namespace and the given cgroup. */
 static inline void pod_start(struct pod *p, const char *cgroup)
 {
-	char procs[400], path[64];
-	int pair[2];
+	struct nursery_call c = {0};
+	union fd_room room = {0};
+	struct iovec iov = {.iov_base = &p->pid, .iov_len = sizeof(p->pid)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof(room)};
+	char path[64], ready;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	snprintf(c.cgroup, sizeof(c.cgroup), "%s", cgroup);
+	if (write(nursery, &c, sizeof(c)) != sizeof(c) || recvmsg(nursery, &m, MSG_CMSG_CLOEXEC) != sizeof(p->pid) ||
+	    !CMSG_FIRSTHDR(&m))
 		exit(1);
-	p->pid = fork();
-	if (p->pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		signal(SIGPIPE, SIG_IGN);
-		close(pair[0]);
-		mkdir(cgroup, 0755);
-		snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup);
-		write_file(procs, "0");
-		if (unshare(CLONE_NEWNET) < 0)
-			_exit(1);
-		write_file("/proc/sys/net/ipv6/conf/all/accept_dad", "0");
-		write_file("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
-		write_file("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535");
-		if (write(pair[1], "", 1) != 1)
-			_exit(1);
-		pod_main(pair[1]);
-	}
-	close(pair[1]);
-	p->sock = pair[0];
-	if (read(p->sock, procs, 1) != 1)
+	memcpy(&p->sock, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(p->sock));
+	if (read(p->sock, &ready, 1) != 1)
 		exit(1);
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", p->pid);
 	p->netns_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -235,6 +323,7 @@ static inline int world_new(struct world *w)
 	static int worlds;
 
 	memset(w, 0, sizeof(*w));
+	nursery_start();
 	if (worlds++ == 0)
 		sweep_dead_worlds();
 	snprintf(w->name, sizeof(w->name), "meshdp-%d-%d", getpid(), worlds);
@@ -254,10 +343,13 @@ static inline int world_new(struct world *w)
 
 static inline void pod_stop(struct pod *p)
 {
+	struct nursery_call c = {0};
+
 	if (!p->pid)
 		return;
-	kill(p->pid, SIGKILL);
-	waitpid(p->pid, NULL, 0);
+	c.stop = p->pid;
+	if (write(nursery, &c, sizeof(c)) != sizeof(c) || read(nursery, &p->pid, sizeof(p->pid)) != sizeof(p->pid))
+		exit(1);
 	close(p->sock);
 	close(p->netns_fd);
 	for (size_t i = 0; i < p->listener_count; i++)

@@ -16,21 +16,26 @@ struct mesh_test {
 	const char *name;
 	void (*fn)(void);
 	struct mesh_test *next;
+	enum { TEST_IF_NAMED, TEST_BEFORE, TEST_AFTER } when;
 };
 
 static struct mesh_test *test_first, **test_last = &test_first;
 static int test_failed;
 static const char *test_skipped;
 
-#define TEST(id)                                                                                                       \
+#define TEST_WHEN(id, when)                                                                                            \
 	static void test_##id(void);                                                                                   \
-	static struct mesh_test entry_##id = {#id, test_##id, NULL};                                                   \
+	static struct mesh_test entry_##id = {#id, test_##id, NULL, when};                                             \
 	__attribute__((constructor)) static void register_##id(void)                                                   \
 	{                                                                                                              \
 		*test_last = &entry_##id;                                                                              \
 		test_last = &entry_##id.next;                                                                          \
 	}                                                                                                              \
 	static void test_##id(void)
+
+#define TEST(id)          TEST_WHEN(id, TEST_IF_NAMED)
+#define TEST_SETUP(id)    TEST_WHEN(id, TEST_BEFORE) /* runs always; if it fails, no test runs */
+#define TEST_TEARDOWN(id) TEST_WHEN(id, TEST_AFTER)  /* runs always */
 
 #define CHECK(cond)                                                                                                    \
 	do {                                                                                                           \
@@ -68,29 +73,59 @@ static const char *test_skipped;
 		return;                                                                                                \
 	} while (0)
 
-/* Runs all tests, or those named on the command line. */
+static int test_is_named(const struct mesh_test *t, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], t->name) == 0)
+			return 1;
+	return argc < 2;
+}
+
+static int test_names_exist(int argc, char **argv)
+{
+	int all = 1;
+
+	for (int i = 1; i < argc; i++) {
+		int found = 0;
+
+		for (struct mesh_test *t = test_first; t; t = t->next)
+			found |= strcmp(argv[i], t->name) == 0;
+		if (!found)
+			printf("FAIL no test is named %s\n", argv[i]);
+		all &= found;
+	}
+	return all;
+}
+
+static int test_run(const struct mesh_test *t)
+{
+	test_failed = 0;
+	test_skipped = NULL;
+	t->fn();
+	if (test_failed)
+		printf("FAIL %s\n", t->name);
+	else if (test_skipped)
+		printf("skip %s: %s\n", t->name, test_skipped);
+	else
+		printf("ok %s\n", t->name);
+	return test_failed;
+}
+
+/* Runs all tests, or those named on the command line, between set-up and teardown. */
 static int test_main(int argc, char **argv)
 {
-	int any_failed = 0;
+	int any_failed = 0, ready = 1;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!test_names_exist(argc, argv))
+		return 1;
 	for (struct mesh_test *t = test_first; t; t = t->next) {
-		int wanted = argc < 2;
-
-		for (int i = 1; i < argc; i++)
-			wanted |= strcmp(argv[i], t->name) == 0;
-		if (!wanted)
+		if (t->when == TEST_IF_NAMED && (!ready || !test_is_named(t, argc, argv)))
 			continue;
-		test_failed = 0;
-		test_skipped = NULL;
-		t->fn();
-		if (test_failed)
-			printf("FAIL %s\n", t->name);
-		else if (test_skipped)
-			printf("skip %s: %s\n", t->name, test_skipped);
-		else
-			printf("ok %s\n", t->name);
-		any_failed |= test_failed;
+		if (test_run(t)) {
+			any_failed = 1;
+			ready &= t->when != TEST_BEFORE;
+		}
 	}
 	return any_failed;
 }

@@ -148,8 +148,10 @@ static int switch_service(struct mesh_dp *dp, struct change *c)
 	struct mesh_dp_service *s = c->old;
 	int r = mesh_dp_set_switch(dp, c->s, c->set);
 
-	if (r < 0)
+	if (r < 0) { /* what is in force stays; nothing points to the new set */
+		mesh_dp_sweep_add(dp, c->set, dests_of(c->s), !mesh_addr_is_v4(&c->s->vip));
 		return r;
+	}
 	if (s) {
 		mesh_dp_sweep_add(dp, s->set, s->dests, s->key.v6);
 	} else {

@@ -191,8 +191,17 @@ int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const
 	return 0;
 }
 
+static bool of_captured_pod(struct mesh_dp *dp, const struct mesh_tuple *key)
+{
+	struct mesh_pod pod;
+
+	return bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &key->netns, &pod) == 0;
+}
+
 int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie)
 {
+	/* What clients that had closed left in pods released before, never accepted; this one's may still be. */
+	mesh_dp_origdst_drop(dp, of_captured_pod);
 	return bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODS], &netns_cookie) < 0 ? -errno : 0;
 }
 

@@ -28,15 +28,22 @@ static int agent_cgroup_id(const struct mesh_dp_opts *opts, uint64_t *ret, struc
 	return r;
 }
 
-/* Connections that were on their way to an earlier agent: its listeners are gone, and so are they. */
-static void drop_leftover_origdst(struct mesh_dp *dp)
+void mesh_dp_origdst_drop(struct mesh_dp *dp, bool (*keep)(struct mesh_dp *dp, const struct mesh_tuple *key))
 {
 	int fd = dp->maps[MESH_DP_MAP_ORIGDST];
-	struct mesh_tuple key;
+	uint32_t left = dp->sizes[MESH_DP_MAP_ORIGDST];
+	MESH_VEC(struct mesh_tuple) drop = {0};
+	struct mesh_tuple key, *prev = NULL;
 
-	while (bpf_map_get_next_key(fd, NULL, &key) == 0)
-		if (bpf_map_delete_elem(fd, &key) < 0)
-			return;
+	/* Connections come and go meanwhile, and a walk whose place is gone begins anew: it has a limit. */
+	for (; left > 0 && bpf_map_get_next_key(fd, prev, &key) == 0; left--) {
+		prev = &key;
+		if (!keep || !keep(dp, &key))
+			mesh_vec_push(&drop, key);
+	}
+	mesh_vec_each (d, &drop)
+		bpf_map_delete_elem(fd, d);
+	mesh_vec_free(&drop);
 }
 
 static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
@@ -47,8 +54,9 @@ static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 		r = mesh_dp_load(dp, opts, errs);
 	if (r < 0)
 		return r;
+	/* Connections that were on their way to an earlier agent: its listeners are gone, and so are they. */
 	if (dp->adopted)
-		drop_leftover_origdst(dp);
+		mesh_dp_origdst_drop(dp, NULL);
 	r = mesh_dp_table_adopt(dp);
 	if (r < 0) {
 		mesh_errs_add(errs, "reading the services in force: %s", strerror(-r));
@@ -70,6 +78,7 @@ int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct me
 	dp->pin_dir = mesh_xstrdup(opts->pin_dir);
 	dp->cgroup_root = mesh_xstrdup(opts->cgroup_root);
 	dp->next_set = 1;
+	dp->pin_lock = -1;
 	pthread_mutex_init(&dp->lock, NULL);
 	pthread_mutex_init(&dp->sweeping, NULL);
 	pthread_cond_init(&dp->wake, NULL);

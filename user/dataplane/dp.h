@@ -75,6 +75,7 @@ struct mesh_dp {
 	int maps[MESH_DP_MAP_COUNT];
 	uint32_t sizes[MESH_DP_MAP_COUNT];
 	bool can_set_retval, adopted;
+	int pin_lock; /* the pin directory, locked: one agent at a time */
 
 	struct mesh_map services; /* key bytes -> struct mesh_dp_service */
 	uint64_t next_set, version, applies;
@@ -128,6 +129,8 @@ int mesh_dp_table_adopt(struct mesh_dp *dp);
 int mesh_dp_sweep_start(struct mesh_dp *dp);
 void mesh_dp_sweep_stop(struct mesh_dp *dp);
 void mesh_dp_sweep_add(struct mesh_dp *dp, uint64_t set, uint32_t dests, bool v6);
+/** Waits until every program that runs now has ended. */
+void mesh_dp_grace_period(void);
 /** Deletes now, after a grace period, all that was added. */
 void mesh_dp_sweep_flush(struct mesh_dp *dp);
 void mesh_dp_set_delete(struct mesh_dp *dp, const struct mesh_dp_garbage *g);
@@ -136,6 +139,10 @@ void mesh_dp_set_delete(struct mesh_dp *dp, const struct mesh_dp_garbage *g);
 /** Loads the program that ends flows, if the kernel can. */
 void mesh_dp_flows_load(struct mesh_dp *dp);
 void mesh_dp_flows_unload(struct mesh_dp *dp);
+
+/* dataplane.c */
+/** Deletes original destinations; keep, if there is one, says which stay. */
+void mesh_dp_origdst_drop(struct mesh_dp *dp, bool (*keep)(struct mesh_dp *dp, const struct mesh_tuple *key));
 
 /* find.c */
 void mesh_dp_cache_free(struct mesh_dp_addr_cache *cache);

@@ -90,7 +90,7 @@ int mesh_dp_addresses(int netns_fd, struct mesh_dp_ifaddrs *ret)
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
 		size_t left = n > 0 ? (size_t)n : 0;
 
-		if (n <= 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
 			mesh_vec_free(&got.list);

@@ -14,6 +14,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
+
+enum { LOCK_TRIES = 50 }; /* at a tenth of a second each */
 
 static const char *const map_names[] = {
 #define MAP_NAME(id, name) #name,
@@ -139,16 +142,49 @@ static uint32_t pinned_size(const char *pin)
 	return info.max_entries;
 }
 
+/* Two agents on the same maps would number their sets alike. One that is ending is waited for. */
+static int lock_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
+{
+	struct timespec moment = {.tv_nsec = 100 * 1000 * 1000};
+	struct mesh_err *e;
+
+	dp->pin_lock = open(dp->pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dp->pin_lock < 0)
+		return fail(errs, -errno, dp->pin_dir);
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(dp->pin_lock, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return fail(errs, -errno, dp->pin_dir);
+		nanosleep(&moment, NULL);
+	}
+	e = mesh_errs_add(errs, "%s is in use by another agent", dp->pin_dir);
+	if (e)
+		e->hint = mesh_xstrdup("end that one, or give this one a directory of its own");
+	return -EBUSY;
+}
+
 /* Reads what an earlier agent pinned; *node is untouched if none did. */
 static int check_abi(struct mesh_dp *dp, struct mesh_node *ret, struct mesh_errs *errs)
 {
 	mesh_auto_free char *pin = mesh_xasprintf("%s/node", dp->pin_dir);
 	mesh_auto_fd int fd = bpf_obj_get(pin);
+	struct bpf_map_info info = {0};
 	struct mesh_node node = {0};
-	uint32_t zero = 0;
+	uint32_t zero = 0, len = sizeof(info);
 
 	if (fd < 0)
 		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return fail(errs, -errno, pin);
+	/* Of another layout even this map may be. */
+	if (info.value_size != sizeof(node) || info.key_size != sizeof(zero)) {
+		struct mesh_err *e = mesh_errs_add(errs, "%s is pinned by another version of the data plane", pin);
+
+		if (e)
+			e->hint = mesh_xstrdup("detach the old one first");
+		return -EPROTO;
+	}
 	if (bpf_map_lookup_elem(fd, &zero, &node) < 0)
 		return fail(errs, -errno, pin);
 	if (node.abi != 0 && node.abi != MESH_ABI_VERSION) {
@@ -228,6 +264,8 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	libbpf_set_print(listen_to_libbpf);
 	said[0] = '\0';
 	r = make_pin_dir(dp, errs);
+	if (r == 0)
+		r = lock_pin_dir(dp, errs);
 	if (r == 0)
 		r = check_abi(dp, &node, errs);
 	if (r < 0)
@@ -332,4 +370,5 @@ void mesh_dp_unload(struct mesh_dp *dp)
 	mesh_dp_flows_unload(dp);
 	connect_bpf__destroy(dp->connect);
 	sockops_bpf__destroy(dp->sockops);
+	mesh_cleanup_fd(&dp->pin_lock);
 }

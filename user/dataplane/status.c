@@ -17,12 +17,16 @@ static const struct {
 static const char *const tiers[] = {
 	[MESH_TIER_OFF] = "off", [MESH_TIER_L4] = "l4", [MESH_TIER_L7] = "l7", [MESH_TIER_REFUSE] = "refuse"};
 
-/* Entries of a hash map, read a few thousand at a time. */
-static uint64_t count_keys(int fd, size_t key_size, size_t value_size)
+enum { BATCH = 4096 };
+
+/*
+ * Reads a hash map a few thousand entries at a time; each is seen once, whatever changes meanwhile (a walk by
+ * key begins anew where its key is gone). Returns how many there are.
+ */
+static uint64_t each_batch(int fd, size_t key_size, size_t value_size,
+			   void (*see)(void *arg, const void *key, const void *value), void *arg)
 {
-	enum { BATCH = 4096 };
-	mesh_auto_free void *keys = mesh_xcalloc(BATCH, key_size);
-	mesh_auto_free void *values = mesh_xcalloc(BATCH, value_size);
+	mesh_auto_free char *keys = mesh_xcalloc(BATCH, key_size), *values = mesh_xcalloc(BATCH, value_size);
 	uint64_t n = 0;
 	uint32_t at = 0;
 	void *from = NULL;
@@ -32,8 +36,11 @@ static uint64_t count_keys(int fd, size_t key_size, size_t value_size)
 		uint32_t count = BATCH;
 
 		r = bpf_map_lookup_batch(fd, from, &at, keys, values, &count, NULL);
-		if (r == 0 || r == -ENOENT)
-			n += count;
+		if (r < 0 && r != -ENOENT)
+			break;
+		n += count;
+		for (uint32_t i = 0; see && i < count; i++)
+			see(arg, keys + i * key_size, values + i * value_size);
 		from = &at;
 	}
 	return n;
@@ -50,9 +57,9 @@ static json_t *map_status(struct mesh_dp *dp, enum mesh_dp_map map)
 	o = json_pack("{s:s, s:I, s:I}", "name", mesh_dp_map_name(map), "id", (json_int_t)info.id, "maxEntries",
 		      (json_int_t)info.max_entries);
 	if (info.type == BPF_MAP_TYPE_HASH || info.type == BPF_MAP_TYPE_LRU_HASH)
-		json_object_set_new(
-			o, "entries",
-			json_integer((json_int_t)count_keys(dp->maps[map], info.key_size, info.value_size)));
+		json_object_set_new(o, "entries",
+				    json_integer((json_int_t)each_batch(dp->maps[map], info.key_size, info.value_size,
+									NULL, NULL)));
 	return o;
 }
 
@@ -137,58 +144,67 @@ static json_t *reasons_status(const struct mesh_dp *dp)
 	return list;
 }
 
+struct listing {
+	const struct mesh_dp *dp;
+	json_t *list;
+};
+
+static void see_refused(void *arg, const void *key_bytes, const void *value)
+{
+	struct listing *l = arg;
+	struct mesh_refused key;
+	struct mesh_pod pod = {0};
+	struct mesh_addr a = {0};
+	char text[MESH_ADDR_TEXT];
+	uint64_t n;
+
+	memcpy(&key, key_bytes, sizeof(key));
+	memcpy(&n, value, sizeof(n));
+	a.port = key.port;
+	memcpy(&a.ip, key.ip, sizeof(a.ip));
+	bpf_map_lookup_elem(l->dp->maps[MESH_DP_MAP_PODS], &key.netns, &pod);
+	json_array_append_new(l->list, json_pack("{s:I, s:s, s:s, s:s, s:s, s:I}", "netns", (json_int_t)key.netns,
+						 "pod", pod.name, "destination", mesh_addr_text(&a, text), "protocol",
+						 key.proto == IPPROTO_UDP ? "UDP" : "TCP", "reason",
+						 key.reason < MESH_REASON_COUNT ? reasons[key.reason].name : "unknown",
+						 "count", (json_int_t)n));
+}
+
+static void see_pod(void *arg, const void *key, const void *value)
+{
+	struct listing *l = arg;
+	char text[MESH_ADDR_TEXT];
+	struct mesh_addr a = {0};
+	struct mesh_pod pod;
+	uint64_t netns;
+	uint32_t v4;
+
+	memcpy(&netns, key, sizeof(netns));
+	memcpy(&pod, value, sizeof(pod));
+	memcpy(&v4, pod.ip4, sizeof(v4));
+	if (v4)
+		a = mesh_addr_from_v4(v4, 0);
+	else
+		memcpy(&a.ip, pod.ip6, sizeof(a.ip));
+	json_array_append_new(l->list,
+			      json_pack("{s:I, s:s, s:s, s:i, s:i}", "netns", (json_int_t)netns, "name", pod.name, "ip",
+					mesh_addr_ip_text(&a, text), "port4", pod.port4, "port6", pod.port6));
+}
+
 static json_t *refused_status(const struct mesh_dp *dp)
 {
-	int fd = dp->maps[MESH_DP_MAP_REFUSED];
-	struct mesh_refused key, *prev = NULL;
-	json_t *list = json_array();
+	struct listing l = {dp, json_array()};
 
-	while (bpf_map_get_next_key(fd, prev, &key) == 0) {
-		struct mesh_addr a = {.port = key.port};
-		char text[MESH_ADDR_TEXT];
-		struct mesh_pod pod = {0};
-		uint64_t n;
-
-		prev = &key;
-		if (bpf_map_lookup_elem(fd, &key, &n) < 0)
-			continue;
-		bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &key.netns, &pod);
-		memcpy(&a.ip, key.ip, sizeof(a.ip));
-		json_array_append_new(list,
-				      json_pack("{s:I, s:s, s:s, s:s, s:s, s:I}", "netns", (json_int_t)key.netns, "pod",
-						pod.name, "destination", mesh_addr_text(&a, text), "protocol",
-						key.proto == IPPROTO_UDP ? "UDP" : "TCP", "reason",
-						key.reason < MESH_REASON_COUNT ? reasons[key.reason].name : "unknown",
-						"count", (json_int_t)n));
-	}
-	return list;
+	each_batch(dp->maps[MESH_DP_MAP_REFUSED], sizeof(struct mesh_refused), sizeof(uint64_t), see_refused, &l);
+	return l.list;
 }
 
 static json_t *pods_status(const struct mesh_dp *dp)
 {
-	int fd = dp->maps[MESH_DP_MAP_PODS];
-	uint64_t key, *prev = NULL;
-	json_t *list = json_array();
+	struct listing l = {dp, json_array()};
 
-	while (bpf_map_get_next_key(fd, prev, &key) == 0) {
-		char text[MESH_ADDR_TEXT];
-		struct mesh_pod pod;
-		struct mesh_addr a;
-		uint32_t v4;
-
-		prev = &key;
-		if (bpf_map_lookup_elem(fd, &key, &pod) < 0)
-			continue;
-		memcpy(&v4, pod.ip4, sizeof(v4));
-		if (v4)
-			a = mesh_addr_from_v4(v4, 0);
-		else
-			memcpy(&a.ip, pod.ip6, sizeof(a.ip));
-		json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:i, s:i}", "netns", (json_int_t)key, "name",
-						      pod.name, "ip", mesh_addr_ip_text(&a, text), "port4", pod.port4,
-						      "port6", pod.port6));
-	}
-	return list;
+	each_batch(dp->maps[MESH_DP_MAP_PODS], sizeof(uint64_t), sizeof(struct mesh_pod), see_pod, &l);
+	return l.list;
 }
 
 json_t *mesh_dp_status(struct mesh_dp *dp)

@@ -13,8 +13,7 @@
 /* Changes come in bursts: one grace period serves all of a burst. */
 enum { BURST_NS = 50 * 1000 * 1000 };
 
-/* Waits until every program that runs now has ended. */
-static void grace_period(void)
+void mesh_dp_grace_period(void)
 {
 	struct timespec second = {.tv_sec = 1};
 
@@ -50,7 +49,7 @@ void mesh_dp_sweep_flush(struct mesh_dp *dp)
 	memset(&dp->garbage, 0, sizeof(dp->garbage));
 	pthread_mutex_unlock(&dp->lock);
 	if (mine.count) {
-		grace_period();
+		mesh_dp_grace_period();
 		mesh_vec_each (g, &mine)
 			mesh_dp_set_delete(dp, g);
 	}

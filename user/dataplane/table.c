@@ -220,6 +220,10 @@ static int drop_unknown(struct mesh_dp *dp, enum mesh_dp_map map, const struct m
 		if (slot.set >= dp->next_set)
 			dp->next_set = slot.set + 1;
 	}
+	/* A program may still read what the earlier agent had just replaced; the kernel gives freed memory away at
+	 * once. */
+	if (unknown.count)
+		mesh_dp_grace_period();
 	mesh_vec_each (u, &unknown)
 		bpf_map_delete_elem(dp->maps[map], u);
 	mesh_vec_free(&unknown);
