@@ -9,7 +9,7 @@ endif
 CLANG     ?= clang
 BPFTOOL   := $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PREFIX    ?= /usr/local
-VERSION   := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+VERSION   := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 # SAN=1 builds everything with the address and undefined-behaviour sanitizers, in a directory of its own.
 ifeq ($(SAN),1)
