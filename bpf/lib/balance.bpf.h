@@ -51,17 +51,12 @@ static __always_inline int read_endpoint(const struct mesh_slot *slot, int v4, s
 	return 1;
 }
 
-/*
- * Puts the endpoint drawn into *to, which is the service's address. sticky 0: a new random ticket, and
- * endpoints in turn. Else the same sticky draws the same as long as the service stays as it is.
- * Returns enum mesh_reason: NONE, or why not.
- */
-static __always_inline __u32 draw(const struct service *s, __u32 sticky, struct addr *to)
+/* Puts the endpoint drawn into *to, which is the service's address. Returns enum mesh_reason: NONE, or why not. */
+static __always_inline __u32 draw(const struct service *s, struct addr *to)
 {
-	__u32 ticket = sticky ? sticky : bpf_get_prandom_u32();
+	__u32 ticket = bpf_get_prandom_u32();
 	struct mesh_slot slot;
 	struct mesh_dest *d;
-	__u64 turn;
 
 	if (!s->total || !s->dests)
 		return MESH_REASON_NO_ENDPOINT;
@@ -70,9 +65,67 @@ static __always_inline __u32 draw(const struct service *s, __u32 sticky, struct 
 		return MESH_REASON_BAD_CONFIG;
 	if (!d->endpoints)
 		return MESH_REASON_NO_ENDPOINT;
-	turn = sticky ? sticky / s->total : __sync_fetch_and_add(&d->turn, 1);
-	slot.index = turn % d->endpoints;
+	slot.index = __sync_fetch_and_add(&d->turn, 1) % d->endpoints;
 	return read_endpoint(&slot, is_v4(to->ip), to) ? MESH_REASON_NONE : MESH_REASON_BAD_CONFIG;
+}
+
+/* The endpoint that stick says, if the service still has it. Copied before it is believed: its memory may be given to
+ * another key meanwhile. */
+static __always_inline int stay(struct mesh_stick *stick, const struct service *s, __u64 now, __u64 period,
+				struct addr *to)
+{
+	struct mesh_member m = {.set = s->set};
+
+	if (!stick || now >= stick->until_ns)
+		return 0;
+	m.port = stick->port;
+	__builtin_memcpy(m.ip, stick->ip, sizeof(m.ip));
+	if (!bpf_map_lookup_elem(&member, &m))
+		return 0;
+	stick->until_ns = now + period;
+	__builtin_memcpy(to->ip, m.ip, sizeof(m.ip));
+	to->port = m.port;
+	return 1;
+}
+
+/*
+ * As draw(), but what was drawn for key is drawn again until it was not asked for so long, or the service lost it.
+ * Of two that ask first at the same time, both get what one was given.
+ */
+static __always_inline __u32 draw_again(void *sticks, const struct mesh_stick_key *key, const struct service *s,
+					__u64 period, struct addr *to)
+{
+	struct mesh_stick *old = bpf_map_lookup_elem(sticks, key), fresh = {};
+	__u64 now = bpf_ktime_get_ns();
+	__u32 why;
+
+	if (stay(old, s, now, period, to))
+		return MESH_REASON_NONE;
+	why = draw(s, to);
+	if (why != MESH_REASON_NONE)
+		return why;
+	fresh.port = to->port;
+	fresh.until_ns = now + period;
+	__builtin_memcpy(fresh.ip, to->ip, sizeof(fresh.ip));
+	if (bpf_map_update_elem(sticks, key, &fresh, old ? BPF_ANY : BPF_NOEXIST))
+		stay(bpf_map_lookup_elem(sticks, key), s, now, period, to);
+	return MESH_REASON_NONE;
+}
+
+enum { SECOND = 1000000000 };
+
+/* For a service with affinity, or (cookie not 0) a datagram of an unconnected socket. */
+static __noinline __u32 draw_sticky(const struct service *s, __u64 netns, __u64 cookie, __u32 proto, struct addr *to)
+{
+	struct mesh_stick_key key = {.port = to->port, .proto = proto};
+
+	__builtin_memcpy(key.ip, to->ip, sizeof(key.ip));
+	if (s->affinity) {
+		key.who = netns;
+		return draw_again(&affinity, &key, s, (__u64)s->affinity * SECOND, to);
+	}
+	key.who = cookie;
+	return draw_again(&udpflow, &key, s, (__u64)MESH_UDP_IDLE_S * SECOND, to);
 }
 
 #endif

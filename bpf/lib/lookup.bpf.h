@@ -33,6 +33,7 @@ struct service {
 	__u32 dests;
 	__u32 tier;
 	__u32 reason;
+	__u32 affinity;
 };
 
 enum found { FOUND_NONE, FOUND_SERVICE, FOUND_TORN };
@@ -44,12 +45,13 @@ static __always_inline int copy_sealed(struct mesh_svc *v, const __u32 *key, int
 	s->dests = *(volatile __u32 *)&v->dests;
 	s->tier = *(volatile __u32 *)&v->tier;
 	s->reason = *(volatile __u32 *)&v->reason;
-	return v->seal == mesh_seal(key, words, s->set, s->total, s->dests, s->tier, s->reason);
+	s->affinity = *(volatile __u32 *)&v->affinity;
+	return v->seal == mesh_seal(key, words, s->set, s->total, s->dests, s->tier, s->reason, s->affinity);
 }
 
-static __always_inline enum found service4(const struct addr *to, __u8 proto, struct service *s)
+static __always_inline enum found service4(const struct addr *to, __u8 proto, __u8 kind, struct service *s)
 {
-	struct mesh_key4 key = {.port = to->port, .proto = proto};
+	struct mesh_key4 key = {.port = to->port, .proto = proto, .kind = kind};
 
 	*(__u32 *)key.ip = to->ip[3];
 	for (int i = 0; i < MESH_READ_TRIES; i++) {
@@ -63,9 +65,9 @@ static __always_inline enum found service4(const struct addr *to, __u8 proto, st
 	return FOUND_TORN;
 }
 
-static __always_inline enum found service6(const struct addr *to, __u8 proto, struct service *s)
+static __always_inline enum found service6(const struct addr *to, __u8 proto, __u8 kind, struct service *s)
 {
-	struct mesh_key6 key = {.port = to->port, .proto = proto};
+	struct mesh_key6 key = {.port = to->port, .proto = proto, .kind = kind};
 
 	__builtin_memcpy(key.ip, to->ip, sizeof(key.ip));
 	for (int i = 0; i < MESH_READ_TRIES; i++) {
@@ -79,9 +81,47 @@ static __always_inline enum found service6(const struct addr *to, __u8 proto, st
 	return FOUND_TORN;
 }
 
+static __always_inline enum found service_at(const struct addr *to, __u8 proto, __u8 kind, struct service *s)
+{
+	return is_v4(to->ip) ? service4(to, proto, kind, s) : service6(to, proto, kind, s);
+}
+
+/* Loopback, link-local and multicast addresses are nobody's service. */
+static __always_inline int is_near(const struct addr *to)
+{
+	__u32 ip = bpf_ntohl(to->ip[is_v4(to->ip) ? 3 : 0]);
+
+	if (is_v4(to->ip))
+		return ip >> 24 == 127 || ip >> 16 == 0xa9fe || ip >> 28 == 0xe || ip == 0;
+	return ip >> 22 == 0xfe80 >> 6 || ip >> 24 == 0xff || (!ip && !to->ip[1] && !to->ip[2]);
+}
+
+/* What is no VIP: a node's port, or a port that something serves at every address. */
+static __noinline int elsewhere(const struct addr *to, __u8 proto, struct service *s)
+{
+	struct addr all = {.port = to->port};
+	__u32 zero = 0;
+	struct mesh_node *n = bpf_map_lookup_elem(&node, &zero);
+	__u64 look = n ? n->elsewhere : 0;
+	enum found f;
+
+	if (is_v4(to->ip))
+		set_v4(all.ip, 0);
+	if (to->port >= (__u16)look && to->port <= (__u16)(look >> 16) && bpf_map_lookup_elem(&nodeip, to->ip)) {
+		f = service_at(&all, proto, MESH_KEY_NODE, s);
+		if (f != FOUND_NONE)
+			return f;
+	}
+	if ((look & MESH_ELSEWHERE_ANY) && !is_near(to))
+		return service_at(&all, proto, MESH_KEY_ANY, s);
+	return FOUND_NONE;
+}
+
 static __always_inline enum found service_of(const struct addr *to, __u8 proto, struct service *s)
 {
-	return is_v4(to->ip) ? service4(to, proto, s) : service6(to, proto, s);
+	enum found f = service_at(to, proto, MESH_KEY_VIP, s);
+
+	return f == FOUND_NONE ? (enum found)elsewhere(to, proto, s) : f;
 }
 
 #endif

@@ -71,6 +71,41 @@ struct {
 	__type(value, struct mesh_ep6);
 } ep6 SEC(".maps");
 
+/* Set and endpoint -> its group's weight, of sets that something may stay with. Life as dest; read by the draw. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, struct mesh_member);
+	__type(value, __u32);
+} member SEC(".maps");
+
+/* Pod and destination -> endpoint (session affinity). Written and read by the draw; oldest go first. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct mesh_stick_key);
+	__type(value, struct mesh_stick);
+} affinity SEC(".maps");
+
+/* Unconnected UDP socket and destination -> endpoint. Written and read by the draw; oldest go first. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct mesh_stick_key);
+	__type(value, struct mesh_stick);
+} udpflow SEC(".maps");
+
+/* Addresses of the cluster's nodes, while there are node ports. Written by apply; read when nothing has the
+ * destination. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct mesh_node_ip);
+	__type(value, __u32);
+} nodeip SEC(".maps");
+
 /* Socket -> what it asked for. Written by connect; read by sockops, getpeername, getsockname, recvmsg; goes with the
  * socket. */
 struct {

@@ -61,9 +61,10 @@ static __always_inline void remember(struct bpf_sock_addr *ctx, const struct add
 	s->tier = tier;
 }
 
-/* Decides for a captured pod; on VERDICT_REWRITE *to is where to go instead. */
+/* Decides for a captured pod; on VERDICT_REWRITE *to is where to go instead. cookie: of an unconnected socket, else 0.
+ */
 static __always_inline enum verdict decide(struct bpf_sock_addr *ctx, const struct mesh_pod *pod, __u64 netns,
-					   __u32 sticky, struct addr *to, __u8 *tier)
+					   __u64 cookie, struct addr *to, __u8 *tier)
 {
 	struct addr asked = *to;
 	__u8 proto = ctx->protocol;
@@ -75,7 +76,7 @@ static __always_inline enum verdict decide(struct bpf_sock_addr *ctx, const stru
 		return VERDICT_OFF;
 	case FOUND_SERVICE:
 		if (s.tier == MESH_TIER_L4)
-			why = draw(&s, sticky, to);
+			why = s.affinity || cookie ? draw_sticky(&s, netns, cookie, proto, to) : draw(&s, to);
 		else if (s.tier == MESH_TIER_L7 && proto == IPPROTO_TCP)
 			why = to_listener(pod, ctx->sk->bound_dev_if, to);
 		else if (s.tier == MESH_TIER_REFUSE)
@@ -116,7 +117,19 @@ static __always_inline enum verdict route_connect(struct bpf_sock_addr *ctx, str
 	return v;
 }
 
-/* sendmsg() of an unconnected UDP socket: all datagrams to a service go to one endpoint while it stays as it is. */
+/* A datagram with an address on a connected socket: to what it is connected to, it goes where connect() went. */
+static __always_inline int as_connected(struct bpf_sock_addr *ctx, struct addr *to)
+{
+	struct mesh_sock *s = bpf_sk_storage_get(&sock, ctx->sk, NULL, 0);
+
+	if (!s || !same(to, s->from, s->from_port))
+		return 0;
+	__builtin_memcpy(to->ip, s->to, sizeof(to->ip));
+	to->port = s->to_port;
+	return 1;
+}
+
+/* sendmsg() with an address, of a UDP socket: all that it sends to a service goes to one endpoint while there is it. */
 static __always_inline enum verdict route_sendmsg(struct bpf_sock_addr *ctx, struct addr *to)
 {
 	struct mesh_udp_key key = {};
@@ -130,8 +143,10 @@ static __always_inline enum verdict route_sendmsg(struct bpf_sock_addr *ctx, str
 	pod = pod_of(ctx, &netns);
 	if (!pod || by_agent())
 		return VERDICT_OFF;
+	if (as_connected(ctx, to))
+		return VERDICT_REWRITE;
 	cookie = bpf_get_socket_cookie(ctx);
-	v = decide(ctx, pod, netns, (__u32)(cookie * 0x9e3779b97f4a7c15ULL >> 32) | 1, to, &tier);
+	v = decide(ctx, pod, netns, cookie, to, &tier);
 	if (v != VERDICT_REWRITE)
 		return v;
 	key.sock = cookie;

@@ -16,12 +16,13 @@
 #include "mesh/tier.h"
 
 enum {
-	MESH_ABI_VERSION = 1,
+	MESH_ABI_VERSION = 2,
 	MESH_LISTEN_PORT = 15001, /* the agent's listeners in a pod; the next free one if it is taken there */
 	MESH_NAME_LEN = 48,       /* names for people, with the NUL; cut if longer */
 	MESH_DEST_MAX = 256,      /* weighted groups of a service: what the draw can search in */
 	MESH_DRAW_STEPS = 9,      /* halvings that reach one of MESH_DEST_MAX */
 	MESH_READ_TRIES = 3,      /* reads of a service entry that is being replaced */
+	MESH_UDP_IDLE_S = 120,    /* datagrams further apart are of two flows; as connection tracking has it */
 };
 
 /* Map node: one entry; what holds for all pods. */
@@ -29,7 +30,16 @@ struct mesh_node {
 	__u32 abi;          /* MESH_ABI_VERSION of what is pinned */
 	__u32 off;          /* not 0: every program lets everything pass */
 	__u64 agent_cgroup; /* connects made by this cgroup's tasks pass untouched */
+	__u64 elsewhere;    /* mesh_elsewhere(): what to look for when a destination is no VIP; 0: nothing */
 };
+
+/* In one word, so that it is read whole: the range that all node ports are in, and whether there are MESH_KEY_ANY. */
+#define MESH_ELSEWHERE_ANY (1ULL << 32)
+
+static inline __attribute__((always_inline)) __u64 mesh_elsewhere(__u16 low, __u16 high, int any)
+{
+	return low | (__u64)high << 16 | (any ? MESH_ELSEWHERE_ANY : 0);
+}
 
 /* Map pods: key is the cookie of the network namespace. An entry: this pod is captured. */
 struct mesh_pod {
@@ -47,14 +57,14 @@ struct mesh_key4 {
 	__u8 ip[4];
 	__u16 port;
 	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 zero;
+	__u8 kind;  /* enum mesh_key_kind */
 } __attribute__((aligned(4)));
 
 struct mesh_key6 {
 	__u8 ip[16];
 	__u16 port;
 	__u8 proto;
-	__u8 zero;
+	__u8 kind;
 } __attribute__((aligned(4)));
 
 /*
@@ -69,6 +79,8 @@ struct mesh_svc {
 	__u32 dests;
 	enum mesh_tier tier;
 	enum mesh_reason reason; /* with MESH_TIER_REFUSE */
+	__u32 affinity;          /* with MESH_TIER_L4: seconds that a pod stays with an endpoint; 0: none */
+	__u32 zero;
 	char name[MESH_NAME_LEN];
 };
 
@@ -99,6 +111,36 @@ struct mesh_ep6 {
 	__u8 ip[16];
 	__u16 port;
 	__u16 zero;
+} __attribute__((aligned(4)));
+
+/* Map member: an endpoint of a set that something may stay with. The value is its group's weight, never 0. */
+struct mesh_member {
+	__u64 set;
+	__u8 ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u16 port;
+	__u16 zero[3];
+} __attribute__((aligned(8)));
+
+/* Maps affinity (who: namespace cookie) and udpflow (who: socket cookie): what was drawn for them. */
+struct mesh_stick_key {
+	__u64 who;
+	__u8 ip[16]; /* what was asked for; IPv4 as ::ffff:a.b.c.d */
+	__u16 port;
+	__u8 proto;
+	__u8 zero[5];
+} __attribute__((aligned(8)));
+
+/* Believed only while it is a member of the set in force. */
+struct mesh_stick {
+	__u8 ip[16];
+	__u16 port;
+	__u16 zero[3];
+	__u64 until_ns; /* CLOCK_MONOTONIC */
+} __attribute__((aligned(8)));
+
+/* Map nodeip: an address of a node of the cluster. IPv4 as ::ffff:a.b.c.d. The value says nothing. */
+struct mesh_node_ip {
+	__u8 ip[16];
 } __attribute__((aligned(4)));
 
 /* Map sock (by socket): what its connect() named and what it was given instead. IPv4 as ::ffff:a.b.c.d. */
@@ -153,15 +195,19 @@ struct mesh_refused {
 	enum mesh_reason reason;
 } __attribute__((aligned(8)));
 
-_Static_assert(sizeof(struct mesh_node) == 16, "map value");
+_Static_assert(sizeof(struct mesh_node) == 24, "map value");
 _Static_assert(sizeof(struct mesh_pod) == 80, "map value");
 _Static_assert(sizeof(struct mesh_key4) == 8, "map key");
 _Static_assert(sizeof(struct mesh_key6) == 20, "map key");
-_Static_assert(sizeof(struct mesh_svc) == 80, "map value");
+_Static_assert(sizeof(struct mesh_svc) == 88, "map value");
 _Static_assert(sizeof(struct mesh_slot) == 16, "map key");
 _Static_assert(sizeof(struct mesh_dest) == 24, "map value");
 _Static_assert(sizeof(struct mesh_ep4) == 8, "map value");
 _Static_assert(sizeof(struct mesh_ep6) == 20, "map value");
+_Static_assert(sizeof(struct mesh_member) == 32, "map key");
+_Static_assert(sizeof(struct mesh_stick_key) == 32, "map key");
+_Static_assert(sizeof(struct mesh_stick) == 32, "map value");
+_Static_assert(sizeof(struct mesh_node_ip) == 16, "map key");
 _Static_assert(sizeof(struct mesh_sock) == 40, "map value");
 _Static_assert(sizeof(struct mesh_tuple) == 48, "map key");
 _Static_assert(sizeof(struct mesh_origdst) == 32, "map value");
@@ -177,7 +223,7 @@ static inline __attribute__((always_inline)) __u64 mesh_seal_step(__u64 h, __u64
 
 /** Seal of a service entry: of its key's words and of all that programs read in its value. */
 static inline __attribute__((always_inline)) __u64 mesh_seal(const __u32 *key, int key_words, __u64 set, __u32 total,
-							     __u32 dests, __u32 tier, __u32 reason)
+							     __u32 dests, __u32 tier, __u32 reason, __u32 affinity)
 {
 	__u64 h = MESH_ABI_VERSION;
 
@@ -185,7 +231,7 @@ static inline __attribute__((always_inline)) __u64 mesh_seal(const __u32 *key, i
 		h = mesh_seal_step(h, key[i]);
 	h = mesh_seal_step(h, set);
 	h = mesh_seal_step(h, ((__u64)total << 32) | dests);
-	h = mesh_seal_step(h, ((__u64)tier << 32) | reason);
+	h = mesh_seal_step(h, ((__u64)tier << 32) | reason | affinity); /* no tier has both */
 	return h;
 }
 

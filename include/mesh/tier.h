@@ -11,4 +11,11 @@ enum mesh_tier {
 	MESH_TIER_COUNT
 };
 
+/* What the address of a service is. */
+enum mesh_key_kind {
+	MESH_KEY_VIP,  /* the one in the key */
+	MESH_KEY_NODE, /* every one in map nodeip; ip is 0 */
+	MESH_KEY_ANY, /* every one but near ones (loopback, link-local, multicast) that is none of the above; ip is 0 */
+};
+
 #endif

@@ -318,7 +318,7 @@ static int agent_start(struct agent *a, struct mesh_errs *errs)
 		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
 	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir, .cgroup_root = a->opts.cgroup_root};
 	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
-	struct mesh_feed_opts feed = {.changed = on_changed, .pod = on_pod, .arg = a};
+	struct mesh_feed_opts feed = {.node = a->opts.node, .changed = on_changed, .pod = on_pod, .arg = a};
 	mesh_auto_free char *lease_name = mesh_xasprintf("sockmesh-agent-%s", a->opts.node);
 	struct mesh_lease_opts lease = {.name = lease_name, .component = "agent", .holder = a->opts.node};
 	int r;

@@ -14,7 +14,7 @@ struct feed_kind {
 	const char *kind;
 	const char *path;
 	bool generation; /* an unchanged metadata.generation means unchanged content */
-	bool gateway_only;
+	enum { FEED_BOTH, FEED_GATEWAY, FEED_AGENT } who;
 	int (*set)(struct mesh_feed *feed, const json_t *obj);
 	void (*remove)(struct mesh_feed *feed, const char *ns, const char *name);
 };
@@ -133,6 +133,37 @@ SIMPLE_KIND(virtual_service, mesh_virtual_service)
 SIMPLE_KIND(destination_rule, mesh_destination_rule)
 SIMPLE_KIND(gateway, mesh_gateway)
 
+static bool machine_same(const struct mesh_machine *a, const struct mesh_machine *b)
+{
+	if (!a || !text_same(a->zone, b->zone) || a->ip_count != b->ip_count)
+		return false;
+	for (size_t i = 0; i < a->ip_count; i++)
+		if (!mesh_addr_ip_eq(&a->ips[i], &b->ips[i]))
+			return false;
+	return true;
+}
+
+/* A Node changes all the time; of interest are its addresses and zone. */
+static int set_node(struct mesh_feed *feed, const json_t *obj)
+{
+	struct mesh_machine *m;
+	int r = mesh_decode_node(obj, &m);
+
+	if (r < 0)
+		return r;
+	if (machine_same(mesh_map_get_str(&feed->snap.machines, m->name), m)) {
+		mesh_machine_free(m);
+		return 1;
+	}
+	mesh_snapshot_set_machine(&feed->snap, "", m->name, m);
+	return 0;
+}
+
+static void remove_node(struct mesh_feed *feed, const char *ns, const char *name)
+{
+	mesh_snapshot_set_machine(&feed->snap, ns, name, NULL);
+}
+
 /* One roll counts: "default" of the mesh's namespace. Members that left are taken out. */
 static int set_roll_members(struct mesh_feed *feed, const struct mesh_member_roll *roll)
 {
@@ -177,19 +208,20 @@ static void remove_roll(struct mesh_feed *feed, const char *ns, const char *name
 }
 
 static const struct feed_kind kinds[] = {
-	{"pods", "Pod", "/api/v1/pods", false, false, set_pod, remove_pod},
-	{"services", "Service", "/api/v1/services", false, false, set_service, remove_service},
-	{"endpointslices.discovery.k8s.io", "EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", false, false,
-	 set_slice, remove_slice},
+	{"pods", "Pod", "/api/v1/pods", false, FEED_BOTH, set_pod, remove_pod},
+	{"services", "Service", "/api/v1/services", false, FEED_BOTH, set_service, remove_service},
+	{"endpointslices.discovery.k8s.io", "EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", false,
+	 FEED_BOTH, set_slice, remove_slice},
+	{"nodes", "Node", "/api/v1/nodes", false, FEED_AGENT, set_node, remove_node},
 	{"virtualservices.networking.istio.io", "VirtualService", "/apis/networking.istio.io/v1beta1/virtualservices",
-	 true, false, set_virtual_service, remove_virtual_service},
+	 true, FEED_BOTH, set_virtual_service, remove_virtual_service},
 	{"destinationrules.networking.istio.io", "DestinationRule",
-	 "/apis/networking.istio.io/v1beta1/destinationrules", true, false, set_destination_rule,
+	 "/apis/networking.istio.io/v1beta1/destinationrules", true, FEED_BOTH, set_destination_rule,
 	 remove_destination_rule},
-	{"gateways.networking.istio.io", "Gateway", "/apis/networking.istio.io/v1beta1/gateways", true, true,
+	{"gateways.networking.istio.io", "Gateway", "/apis/networking.istio.io/v1beta1/gateways", true, FEED_GATEWAY,
 	 set_gateway, remove_gateway},
 	{"servicemeshmemberrolls.maistra.io", "ServiceMeshMemberRoll",
-	 "/apis/maistra.io/v1/namespaces/" MESH_ROOT_NAMESPACE "/servicemeshmemberrolls", false, false, set_roll,
+	 "/apis/maistra.io/v1/namespaces/" MESH_ROOT_NAMESPACE "/servicemeshmemberrolls", false, FEED_BOTH, set_roll,
 	 remove_roll},
 };
 
@@ -278,11 +310,12 @@ int mesh_feed_new(struct mesh_feed **ret, struct mesh_kube *kube, const struct m
 	struct mesh_feed *feed = mesh_xcalloc(1, sizeof(*feed));
 
 	feed->opts = *opts;
+	feed->snap.node = opts->node;
 	feed->slices = mesh_slices_new();
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(kinds); i++) {
 		struct feed_watch *w = &feed->watches[feed->watch_count];
 
-		if (kinds[i].gateway_only && !opts->gateways)
+		if (kinds[i].who == FEED_GATEWAY ? !opts->gateways : kinds[i].who == FEED_AGENT && !opts->node)
 			continue;
 		feed->watch_count++;
 		w->feed = feed;

@@ -20,7 +20,8 @@ enum mesh_feed_change {
 };
 
 struct mesh_feed_opts {
-	bool gateways; /* watch Gateway objects too */
+	bool gateways;    /* watch Gateway objects too */
+	const char *node; /* watch Nodes too, this is the one that is here; borrowed. NULL: none is */
 	/* Called at each event once all kinds are synced, and when they first are. */
 	void (*changed)(void *arg, enum mesh_feed_change change);
 	/* Called just before a pod is replaced or taken out (after NULL): synced or not. May be NULL. */

@@ -56,8 +56,7 @@ static void drop_doubles(struct mesh_endpoints *e)
 
 	for (size_t i = 0; i < e->count; i++) {
 		if (n && mesh_addr_eq(&e->items[n - 1].addr, &e->items[i].addr)) {
-			free(e->items[i].pod);
-			free(e->items[i].node);
+			mesh_endpoint_clear(&e->items[i]);
 			continue;
 		}
 		e->items[n++] = e->items[i];
@@ -82,6 +81,8 @@ static struct mesh_endpoints *merge_port(const struct service_slices *s, const c
 
 				copy.pod = mesh_xstrdup(copy.pod);
 				copy.node = mesh_xstrdup(copy.node);
+				copy.zones = mesh_xstrdup(copy.zones);
+				copy.nodes = mesh_xstrdup(copy.nodes);
 				mesh_vec_push(&items, copy);
 			}
 		}

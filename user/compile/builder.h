@@ -95,14 +95,25 @@ struct mesh_target {
 	struct mesh_host_policy policy;
 	/* Endpoints of which family: that of an address of the service; a pod of two families counts once. */
 	enum mesh_family { MESH_FAMILY_ANY, MESH_FAMILY_V4, MESH_FAMILY_V6 } family;
+	bool local;  /* those of this node alone; mesh_builder_target() sets it by internalTrafficPolicy */
+	bool ending; /* if none is ready, those that end and still serve */
 };
 
 enum mesh_family mesh_family_of(const struct mesh_addr *addr);
 
 void mesh_builder_target(struct mesh_builder *b, const char *client_ns, const char *host, uint16_t dest_port,
 			 uint16_t listen_port, const char *subset, struct mesh_target *ret);
-/** Ready endpoints of a target, sorted by address, to be freed by the caller. Returns how many. */
+/** All that is known of a service port's endpoints; NULL: none. */
+const struct mesh_endpoints *mesh_builder_all_endpoints(struct mesh_builder *b, const struct mesh_service *svc,
+							const struct mesh_service_port *port);
+
+/* endpoints.c */
+
+/** Endpoints of a target for new connections, sorted by address, to be freed by the caller. Returns how many. */
 size_t mesh_builder_endpoints(struct mesh_builder *b, const struct mesh_target *t, const struct mesh_endpoint ***ret);
+
+/* cluster.c */
+
 /** NULL if the target has no cluster (unknown host or port, subset in no rule). */
 const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const struct mesh_target *t);
 
@@ -134,5 +145,11 @@ struct mesh_l7_vhost *mesh_builder_vhost(struct mesh_builder *b, const char *nam
 const struct mesh_rule *mesh_builder_rule_for(struct mesh_builder *b, const char *host, const char *client_ns);
 /** Whether istio's scope lets clients of client_ns see it, and it is of the mesh. */
 bool mesh_builder_rule_visible(const struct mesh_rule *rule, const char *client_ns);
+
+/* outbound.c */
+
+/** Whether connections to the endpoints of a headless Service's port go through the agent: a rule has its host. */
+bool mesh_builder_headless_routed(struct mesh_builder *b, const struct mesh_service *svc,
+				  const struct mesh_service_port *port);
 
 #endif

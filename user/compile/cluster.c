@@ -80,6 +80,12 @@ const struct mesh_subset *mesh_host_policy_subset(const struct mesh_host_policy 
 	return NULL;
 }
 
+const struct mesh_endpoints *mesh_builder_all_endpoints(struct mesh_builder *b, const struct mesh_service *svc,
+							const struct mesh_service_port *port)
+{
+	return mesh_snapshot_endpoints(b->snap, svc, port);
+}
+
 enum mesh_family mesh_family_of(const struct mesh_addr *addr)
 {
 	return mesh_addr_is_v4(addr) ? MESH_FAMILY_V4 : MESH_FAMILY_V6;
@@ -91,6 +97,7 @@ void mesh_builder_target(struct mesh_builder *b, const char *client_ns, const ch
 	uint16_t port = dest_port ? dest_port : listen_port;
 
 	*ret = (struct mesh_target){.svc = mesh_builder_service(b, host)};
+	ret->local = ret->svc && ret->svc->internal_local;
 	if (ret->svc && ret->svc->cluster_ip_count)
 		ret->family = mesh_family_of(&ret->svc->cluster_ips[0]);
 	if (ret->svc && !dest_port && ret->svc->port_count == 1)
@@ -103,44 +110,6 @@ void mesh_builder_target(struct mesh_builder *b, const char *client_ns, const ch
 		ret->subset = mesh_host_policy_subset(&ret->policy, subset);
 		ret->missing_subset = !ret->subset;
 	}
-}
-
-/* A pod's own state is news before its EndpointSlice says so: what is gone or not ready gets nothing more. */
-static bool endpoint_usable(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_endpoint *e,
-			    const struct mesh_subset *subset)
-{
-	const struct mesh_workload *w;
-
-	if (!e->ready || e->terminating)
-		return false;
-	if (!e->pod)
-		return !subset || subset->labels.count == 0;
-	w = mesh_snapshot_workload(b->snap, svc->ns, e->pod);
-	if (!w || w->terminating || w->finished || !w->ready)
-		return false;
-	return !subset || mesh_labels_match(&w->labels, &subset->labels);
-}
-
-size_t mesh_builder_endpoints(struct mesh_builder *b, const struct mesh_target *t, const struct mesh_endpoint ***ret)
-{
-	const struct mesh_endpoints *all = NULL;
-	const struct mesh_endpoint **list;
-	size_t n = 0;
-
-	*ret = NULL;
-	if (t->svc && t->port && !t->missing_subset)
-		all = mesh_snapshot_endpoints(b->snap, t->svc, t->port);
-	if (!all || !all->count)
-		return 0;
-	list = mesh_xcalloc(all->count, sizeof(*list));
-	for (size_t i = 0; i < all->count; i++) {
-		if (t->family != MESH_FAMILY_ANY && mesh_family_of(&all->items[i].addr) != t->family)
-			continue;
-		if (endpoint_usable(b, t->svc, &all->items[i], t->subset))
-			list[n++] = &all->items[i];
-	}
-	*ret = list;
-	return n;
 }
 
 static enum mesh_lb target_lb(const struct mesh_target *t)
@@ -179,6 +148,9 @@ const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const
 	cluster = mesh_arena_new(b->arena, struct mesh_l7_cluster);
 	cluster->name = t->name;
 	cluster->lb = target_lb(t);
+	cluster->prefer_original = t->svc->headless;
+	cluster->by_client =
+		t->svc->affinity_s && !(t->subset && t->subset->has_lb) && !(t->policy.rule && t->policy.rule->has_lb);
 	cluster->state = mesh_builder_turn(b, t->name);
 	cluster->endpoint_count = mesh_builder_endpoints(b, t, &list);
 	endpoints = mesh_arena_array(b->arena, struct mesh_l7_endpoint, cluster->endpoint_count);

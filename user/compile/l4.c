@@ -26,6 +26,7 @@ static void add_dests(struct mesh_builder *b, const struct mesh_virtual_service 
 
 		mesh_builder_target(b, svc->ns, host, dests[i].port, port, dests[i].subset, &target);
 		target.family = mesh_family_of(&ret->vip);
+		target.ending = true;
 		add_dest(b, &target, count == 1 ? 1 : dests[i].weight, ret);
 	}
 }
@@ -112,22 +113,119 @@ static enum mesh_tier tier_of(struct mesh_builder *b, const struct mesh_service 
 	return mesh_snapshot_in_mesh(b->snap, svc->ns) ? MESH_TIER_L7 : MESH_TIER_L4;
 }
 
-static void add_port(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
-		     const struct mesh_addr *vip, struct mesh_l4_image *image)
+static struct mesh_l4_service *add_entry(struct mesh_l4_image *image, const struct mesh_service *svc,
+					 const struct mesh_service_port *port, const struct mesh_addr *ip,
+					 uint16_t number)
 {
 	struct mesh_l4_service *s = mesh_vec_add(&image->services);
-	const char *host = mesh_builder_service_host(b, svc);
 
 	s->name = mesh_xasprintf("%s.%s:%u", svc->name, svc->ns, port->port);
-	s->vip = *vip;
-	s->vip.port = port->port;
+	s->vip = *ip;
+	s->vip.port = number;
 	s->ip_proto = port->protocol == MESH_PROTOCOL_UDP ? IPPROTO_UDP : IPPROTO_TCP;
-	s->tier = tier_of(b, svc, port);
-	if (s->tier == MESH_TIER_L4 && !add_rule_dests(b, svc, port, host, s)) {
-		/* Not by mesh_builder_target(): that knows only what is in the mesh. */
-		struct mesh_target own = {.svc = svc, .port = port, .family = mesh_family_of(vip)};
+	s->tier = MESH_TIER_L4;
+	s->affinity_s = svc->affinity_s;
+	return s;
+}
 
-		add_dest(b, &own, 1, s);
+/* Not by mesh_builder_target(): that knows only what is in the mesh. */
+static void add_own_dest(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
+			 bool local, struct mesh_l4_service *s)
+{
+	struct mesh_target own = {
+		.svc = svc, .port = port, .family = mesh_family_of(&s->vip), .local = local, .ending = true};
+
+	add_dest(b, &own, 1, s);
+	if (!local || s->dests.items[0].endpoint_count)
+		return;
+	s->tier = MESH_TIER_REFUSE;
+	s->refuse_reason = MESH_REASON_NO_LOCAL_ENDPOINT;
+}
+
+static void add_cluster_ip(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
+			   const struct mesh_addr *ip, struct mesh_l4_image *image)
+{
+	struct mesh_l4_service *s = add_entry(image, svc, port, ip, port->port);
+
+	s->tier = tier_of(b, svc, port);
+	if (s->tier == MESH_TIER_L7)
+		s->affinity_s = 0;
+	else if (!add_rule_dests(b, svc, port, mesh_builder_service_host(b, svc), s))
+		add_own_dest(b, svc, port, svc->internal_local, s);
+}
+
+/*
+ * A node's port, and addresses that come from outside of the cluster. Rules do not say what happens to these: as in
+ * Istio, they are Kubernetes' own. From a pod they reach all endpoints, externalTrafficPolicy Local or not.
+ */
+static void add_outside(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
+			struct mesh_l4_image *image)
+{
+	bool v4 = false, v6 = false;
+
+	for (size_t i = 0; i < svc->external_ip_count; i++)
+		add_own_dest(b, svc, port, false, add_entry(image, svc, port, &svc->external_ips[i], port->port));
+	for (size_t i = 0; port->node_port && i < svc->cluster_ip_count; i++) {
+		bool is_v4 = mesh_addr_is_v4(&svc->cluster_ips[i]), *done = is_v4 ? &v4 : &v6;
+		struct mesh_addr all = is_v4 ? mesh_addr_from_v4(0, 0) : (struct mesh_addr){0};
+		struct mesh_l4_service *s;
+
+		if (*done)
+			continue;
+		*done = true;
+		s = add_entry(image, svc, port, &all, port->node_port);
+		s->kind = MESH_KEY_NODE;
+		add_own_dest(b, svc, port, false, s);
+	}
+}
+
+/*
+ * A headless Service has no address of its own: its clients connect to its pods. Where a rule has its host, those
+ * connections go through the agent, which finds the rule by the request's Host.
+ */
+static void add_headless(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
+			 struct mesh_l4_image *image)
+{
+	const struct mesh_endpoints *all = mesh_builder_all_endpoints(b, svc, port);
+
+	if (!svc->headless || !all || !mesh_builder_headless_routed(b, svc, port))
+		return;
+	for (size_t i = 0; i < all->count; i++) {
+		struct mesh_l4_service *s = add_entry(image, svc, port, &all->items[i].addr, all->items[i].addr.port);
+
+		s->tier = MESH_TIER_L7;
+		s->affinity_s = 0;
+	}
+}
+
+static void add_service(struct mesh_builder *b, const struct mesh_service *svc, struct mesh_l4_image *image)
+{
+	if (svc->external_name)
+		return;
+	if (svc->source_ranges)
+		mesh_builder_warn(b, "Service", svc->ns, svc->name, "spec.loadBalancerSourceRanges",
+				  "the load balancer's addresses are left to the node's service proxy");
+	for (size_t i = 0; i < svc->port_count; i++) {
+		const struct mesh_service_port *port = &svc->ports[i];
+
+		for (size_t k = 0; k < svc->cluster_ip_count; k++)
+			add_cluster_ip(b, svc, port, &svc->cluster_ips[k], image);
+		add_outside(b, svc, port, image);
+		add_headless(b, svc, port, image);
+	}
+}
+
+static void add_node_ips(const struct mesh_snapshot *snap, struct mesh_l4_image *image)
+{
+	bool wanted = false;
+
+	mesh_vec_each (s, &image->services)
+		wanted |= s->kind == MESH_KEY_NODE;
+	mesh_map_each (e, &snap->machines) {
+		const struct mesh_machine *m = e->value;
+
+		for (size_t i = 0; wanted && i < m->ip_count; i++)
+			mesh_vec_push(&image->node_ips, m->ips[i]);
 	}
 }
 
@@ -136,6 +234,8 @@ static int service_order(const void *pa, const void *pb)
 	const struct mesh_l4_service *a = pa, *b = pb;
 	int c = memcmp(&a->vip.ip, &b->vip.ip, sizeof(a->vip.ip));
 
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
 	if (c)
 		return c;
 	if (a->vip.port != b->vip.port)
@@ -143,7 +243,15 @@ static int service_order(const void *pa, const void *pb)
 	return (int)a->ip_proto - (int)b->ip_proto;
 }
 
-/* Two Services cannot share an address; if the API says so for a moment, one is kept. */
+/* Of two that ask for the same, always the same one is first. */
+static int total_order(const void *pa, const void *pb)
+{
+	int c = service_order(pa, pb);
+
+	return c ? c : strcmp(((const struct mesh_l4_service *)pa)->name, ((const struct mesh_l4_service *)pb)->name);
+}
+
+/* Two Services may share an external address or an endpoint: one is kept. */
 static void drop_doubles(struct mesh_l4_image *image)
 {
 	struct mesh_l4_image kept = {.version = image->version}, dropped = {0};
@@ -167,14 +275,11 @@ void mesh_compile_l4(const struct mesh_snapshot *snap, struct mesh_l4_image *ima
 
 	mesh_builder_init(&b, snap, NULL, warnings);
 	mesh_map_each (e, &snap->services) {
-		const struct mesh_service *svc = e->value;
-
-		for (size_t i = 0; i < svc->port_count; i++)
-			for (size_t k = 0; k < svc->cluster_ip_count; k++)
-				add_port(&b, svc, &svc->ports[i], &svc->cluster_ips[k], image);
+		add_service(&b, e->value, image);
 	}
 	if (image->services.count)
-		qsort(image->services.items, image->services.count, sizeof(*image->services.items), service_order);
+		qsort(image->services.items, image->services.count, sizeof(*image->services.items), total_order);
 	drop_doubles(image);
+	add_node_ips(snap, image);
 	mesh_builder_finish(&b);
 }

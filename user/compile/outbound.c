@@ -54,8 +54,60 @@ static void add_service_domains(struct outbound *o, struct mesh_l7_table *table,
 	}
 }
 
-static void add_service(struct outbound *o, const struct mesh_service *svc, uint16_t port)
+bool mesh_builder_headless_routed(struct mesh_builder *b, const struct mesh_service *svc,
+				  const struct mesh_service_port *port)
 {
+	const struct mesh_rule *rule;
+
+	if (!svc->headless || port->protocol != MESH_PROTOCOL_HTTP || port->is_http2 || svc->balance_connection ||
+	    !mesh_snapshot_in_mesh(b->snap, svc->ns))
+		return false;
+	rule = mesh_builder_rule_for(b, mesh_builder_service_host(b, svc), svc->ns);
+	return rule && rule->vs->http_count;
+}
+
+/* The pods of a headless Service have names below its own. */
+static void add_pod_domains(struct outbound *o, struct mesh_l7_table *table, const struct mesh_service *svc,
+			    struct mesh_l7_vhost *vhost)
+{
+	static const char *const tails[] = {".svc." MESH_CLUSTER_DOMAIN, ".svc", ""};
+	char domain[MESH_SNAPSHOT_KEY];
+
+	for (size_t i = 0; i <= MESH_ARRAY_SIZE(tails); i++) {
+		if (i < MESH_ARRAY_SIZE(tails))
+			snprintf(domain, sizeof(domain), ".%s.%s%s", svc->name, svc->ns, tails[i]);
+		else if (strcmp(svc->ns, o->client_ns) == 0)
+			snprintf(domain, sizeof(domain), ".%s", svc->name);
+		if (!mesh_map_get_str(&table->suffix, domain))
+			mesh_map_put_str(&table->suffix, domain, vhost);
+	}
+}
+
+/* Its clients connect to pods, so a table is found by the pods' port. */
+static void add_headless(struct outbound *o, const struct mesh_service *svc, const struct mesh_service_port *port,
+			 struct mesh_l7_vhost *vhost)
+{
+	const struct mesh_endpoints *all = mesh_builder_all_endpoints(o->b, svc, port);
+	uint16_t last = 0;
+
+	if (!mesh_builder_headless_routed(o->b, svc, port))
+		return;
+	add_pod_domains(o, table_at(o, port->port), svc, vhost);
+	for (size_t i = 0; all && i < all->count; i++) {
+		uint16_t at = all->items[i].addr.port;
+
+		if (at == port->port || at == last)
+			continue;
+		last = at;
+		add_service_domains(o, table_at(o, at), svc, at, vhost);
+		add_pod_domains(o, table_at(o, at), svc, vhost);
+	}
+}
+
+static void add_service(struct outbound *o, const struct mesh_service *svc, const struct mesh_service_port *svc_port)
+{
+	uint16_t port = svc_port->port;
+	struct mesh_l7_vhost *vhost;
 	const char *host = mesh_builder_service_host(o->b, svc);
 	const struct mesh_rule *rule = mesh_builder_rule_for(o->b, host, o->client_ns);
 	struct mesh_route_scope scope = {.client_ns = o->client_ns, .port = port, .gateway = "mesh"};
@@ -63,9 +115,14 @@ static void add_service(struct outbound *o, const struct mesh_service *svc, uint
 
 	if (rule)
 		mesh_builder_routes(o->b, rule->vs, &scope, &routes);
+	/* What an ExternalName stands for is DNS' business: without a rule its requests pass. */
+	if (routes.list.count == 0 && svc->external_name)
+		return;
 	if (routes.list.count == 0)
 		mesh_builder_default_route(o->b, svc, port, o->client_ns, &routes);
-	add_service_domains(o, table_at(o, port), svc, port, mesh_builder_vhost(o->b, host, &routes));
+	vhost = mesh_builder_vhost(o->b, host, &routes);
+	add_service_domains(o, table_at(o, port), svc, port, vhost);
+	add_headless(o, svc, svc_port, vhost);
 }
 
 static void add_rule_host(struct outbound *o, const struct mesh_rule *rule, const char *host, uint16_t port)
@@ -180,7 +237,7 @@ static void compile_namespace(struct mesh_builder *b, const char *client_ns)
 			continue;
 		for (size_t i = 0; i < svc->port_count; i++)
 			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP)
-				add_service(&o, svc, svc->ports[i].port);
+				add_service(&o, svc, &svc->ports[i]);
 	}
 	mesh_vec_each (rule, &b->rules)
 		add_rule(&o, rule);

@@ -184,6 +184,11 @@ static void dests_of(struct mesh_builder *b, const struct mesh_virtual_service *
 
 		mesh_builder_target(b, scope->client_ns, host, r->dests[i].port, scope->port, r->dests[i].subset,
 				    &target);
+		if (target.svc && target.svc->external_name)
+			mesh_builder_warn(b, "VirtualService", vs->ns, vs->name, "spec.http.route.destination.host",
+					  "\"%s\" is a Service of type ExternalName, which is DNS' business: requests "
+					  "to it get 503; a ServiceEntry for \"%s\" can be routed to",
+					  r->dests[i].host, target.svc->external_name);
 		dests[i].cluster = mesh_builder_cluster(b, &target);
 		dests[i].name = target.name;
 		dests[i].weight = r->dest_count == 1 ? 1 : r->dests[i].weight;

@@ -56,6 +56,23 @@ void mesh_snapshot_set_gateway(struct mesh_snapshot *snap, const char *ns, const
 	mesh_gateway_free(exchange(&snap->gateways, ns, name, NULL, gw));
 }
 
+void mesh_snapshot_set_service_entry(struct mesh_snapshot *snap, const char *ns, const char *name,
+				     struct mesh_service_entry *se)
+{
+	mesh_service_entry_free(exchange(&snap->service_entries, ns, name, NULL, se));
+}
+
+void mesh_snapshot_set_machine(struct mesh_snapshot *snap, const char *ns, const char *name, struct mesh_machine *m)
+{
+	(void)ns;
+	mesh_machine_free(m ? mesh_map_put_str(&snap->machines, name, m) : mesh_map_remove_str(&snap->machines, name));
+}
+
+const struct mesh_machine *mesh_snapshot_here(const struct mesh_snapshot *snap)
+{
+	return snap->node ? mesh_map_get_str(&snap->machines, snap->node) : NULL;
+}
+
 void mesh_snapshot_set_member(struct mesh_snapshot *snap, const char *ns, bool member)
 {
 	if (member)
@@ -113,5 +130,7 @@ void mesh_snapshot_free(struct mesh_snapshot *snap)
 	FREE_ALL(&snap->virtual_services, struct mesh_virtual_service, mesh_virtual_service_free);
 	FREE_ALL(&snap->destination_rules, struct mesh_destination_rule, mesh_destination_rule_free);
 	FREE_ALL(&snap->gateways, struct mesh_gateway, mesh_gateway_free);
+	FREE_ALL(&snap->machines, struct mesh_machine, mesh_machine_free);
+	FREE_ALL(&snap->service_entries, struct mesh_service_entry, mesh_service_entry_free);
 	mesh_map_free(&snap->members);
 }

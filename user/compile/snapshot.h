@@ -18,7 +18,10 @@ struct mesh_snapshot {
 	struct mesh_map virtual_services;  /* "NS/NAME" -> struct mesh_virtual_service * */
 	struct mesh_map destination_rules; /* "NS/NAME" -> struct mesh_destination_rule * */
 	struct mesh_map gateways;          /* "NS/NAME" -> struct mesh_gateway * */
+	struct mesh_map machines;          /* Node name -> struct mesh_machine * */
+	struct mesh_map service_entries;   /* "NS/NAME" -> struct mesh_service_entry * */
 	struct mesh_map members;           /* namespaces in the mesh; the value says nothing */
+	const char *node;                  /* where this is compiled for, borrowed; NULL: no node, nothing is local */
 };
 
 void mesh_snapshot_free(struct mesh_snapshot *snap);
@@ -32,6 +35,8 @@ const struct mesh_service *mesh_snapshot_service(const struct mesh_snapshot *sna
 						 struct mesh_slice name);
 const struct mesh_endpoints *mesh_snapshot_endpoints(const struct mesh_snapshot *snap, const struct mesh_service *svc,
 						     const struct mesh_service_port *port);
+/** The Node that this is compiled for, or NULL. */
+const struct mesh_machine *mesh_snapshot_here(const struct mesh_snapshot *snap);
 /** A member, or the mesh's own namespace. */
 bool mesh_snapshot_in_mesh(const struct mesh_snapshot *snap, const char *ns);
 
@@ -45,6 +50,10 @@ void mesh_snapshot_set_virtual_service(struct mesh_snapshot *snap, const char *n
 void mesh_snapshot_set_destination_rule(struct mesh_snapshot *snap, const char *ns, const char *name,
 					struct mesh_destination_rule *dr);
 void mesh_snapshot_set_gateway(struct mesh_snapshot *snap, const char *ns, const char *name, struct mesh_gateway *gw);
+/** A Node has no namespace: ns says nothing. */
+void mesh_snapshot_set_machine(struct mesh_snapshot *snap, const char *ns, const char *name, struct mesh_machine *m);
+void mesh_snapshot_set_service_entry(struct mesh_snapshot *snap, const char *ns, const char *name,
+				     struct mesh_service_entry *se);
 void mesh_snapshot_set_member(struct mesh_snapshot *snap, const char *ns, bool member);
 
 #endif

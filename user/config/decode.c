@@ -6,6 +6,7 @@
 
 #include "config/columns.h"
 #include "config/decode_json.h"
+#include "core/buf.h"
 #include "core/mem.h"
 
 #include <ctype.h>
@@ -263,6 +264,13 @@ static void add_cluster_ip(struct mesh_service *s, const char *ip)
 		s->cluster_ip_count++;
 }
 
+static uint16_t port_number(const json_t *v)
+{
+	json_int_t n = json_integer_value(v);
+
+	return n >= 1 && n <= 65535 ? (uint16_t)n : 0;
+}
+
 static void service_ports(struct mesh_service *s, const json_t *ports)
 {
 	size_t i;
@@ -272,22 +280,64 @@ static void service_ports(struct mesh_service *s, const json_t *ports)
 	json_array_foreach(ports, i, p)
 	{
 		struct mesh_service_port *out = &s->ports[s->port_count];
-		json_int_t port = json_integer_value(json_object_get(p, "port"));
 		const json_t *target = json_object_get(p, "targetPort");
+		uint16_t port = port_number(json_object_get(p, "port"));
+		const char *transport = mesh_json_text(p, "protocol");
 
-		if (port < 1 || port > 65535)
+		if (!port || (transport && strcmp(transport, "SCTP") == 0))
 			continue;
-		out->port = (uint16_t)port;
+		out->port = port;
+		out->node_port = port_number(json_object_get(p, "nodePort"));
 		out->name = text_copy(json_object_get(p, "name"));
 		if (json_is_string(target) && *json_string_value(target))
 			out->target = mesh_xstrdup(json_string_value(target));
 		else
-			out->target = mesh_xasprintf("%" JSON_INTEGER_FORMAT,
-						     json_integer_value(target) ? json_integer_value(target) : port);
-		out->protocol = mesh_decode_protocol(out->name, mesh_json_text(p, "appProtocol"),
-						     mesh_json_text(p, "protocol"), &out->is_http2);
+			out->target = mesh_xasprintf("%u", port_number(target) ? port_number(target) : port);
+		out->protocol =
+			mesh_decode_protocol(out->name, mesh_json_text(p, "appProtocol"), transport, &out->is_http2);
 		s->port_count++;
 	}
+}
+
+static void add_external_ip(struct mesh_service *s, const char *ip)
+{
+	if (ip && mesh_addr_parse(mesh_slice_str(ip), 0, &s->external_ips[s->external_ip_count]) == 0)
+		s->external_ip_count++;
+}
+
+/* spec.externalIPs, and the load balancer's addresses unless it wants its traffic itself or not all may use them. */
+static void service_external_ips(struct mesh_service *s, const json_t *obj)
+{
+	const json_t *spec = json_object_get(obj, "spec"), *ips = json_object_get(spec, "externalIPs");
+	const json_t *ingress = mesh_json_at(obj, "status", "loadBalancer", "ingress", NULL);
+	size_t i;
+	json_t *v;
+
+	s->external_ips = mesh_xcalloc(json_array_size(ips) + json_array_size(ingress) + 1, sizeof(*s->external_ips));
+	json_array_foreach(ips, i, v) add_external_ip(s, json_string_value(v));
+	s->source_ranges =
+		json_array_size(ingress) && json_array_size(json_object_get(spec, "loadBalancerSourceRanges"));
+	if (s->source_ranges)
+		return;
+	json_array_foreach(ingress, i, v)
+	{
+		const char *mode = mesh_json_text(v, "ipMode");
+
+		if (!mode || strcmp(mode, "Proxy") != 0)
+			add_external_ip(s, mesh_json_text(v, "ip"));
+	}
+}
+
+static uint32_t service_affinity(const json_t *spec)
+{
+	enum { KUBERNETES_DEFAULT = 10800 };
+	const char *affinity = mesh_json_text(spec, "sessionAffinity");
+	json_int_t seconds =
+		json_integer_value(mesh_json_at(spec, "sessionAffinityConfig", "clientIP", "timeoutSeconds", NULL));
+
+	if (!affinity || strcmp(affinity, "ClientIP") != 0)
+		return 0;
+	return seconds >= 1 && seconds <= 86400 ? (uint32_t)seconds : KUBERNETES_DEFAULT;
 }
 
 int mesh_decode_service(const json_t *obj, struct mesh_service **ret)
@@ -296,6 +346,7 @@ int mesh_decode_service(const json_t *obj, struct mesh_service **ret)
 	const json_t *ips = json_object_get(spec, "clusterIPs");
 	const char *ns = mesh_json_text(metadata, "namespace"), *name = mesh_json_text(metadata, "name");
 	const char *type = mesh_json_text(spec, "type"), *balance;
+	const char *internal = mesh_json_text(spec, "internalTrafficPolicy");
 	struct mesh_service *s;
 	size_t i;
 	json_t *v;
@@ -312,7 +363,11 @@ int mesh_decode_service(const json_t *obj, struct mesh_service **ret)
 	json_array_foreach(ips, i, v) add_cluster_ip(s, json_string_value(v));
 	if (json_array_size(ips) == 0)
 		add_cluster_ip(s, mesh_json_text(spec, "clusterIP"));
+	service_external_ips(s, obj);
 	service_ports(s, json_object_get(spec, "ports"));
+	s->affinity_s = service_affinity(spec);
+	s->internal_local = internal && strcmp(internal, "Local") == 0;
+	s->publish_not_ready = json_is_true(json_object_get(spec, "publishNotReadyAddresses"));
 	if (type && strcmp(type, "ExternalName") == 0)
 		s->external_name = text_copy(json_object_get(spec, "externalName"));
 	balance = mesh_labels_get(&s->annotations, "sockmesh.io/balance");
@@ -342,6 +397,23 @@ static bool condition(const json_t *conditions, const char *key, bool otherwise)
 	return json_is_boolean(v) ? json_is_true(v) : otherwise;
 }
 
+/* hints.forZones or forNodes: their names with a space between. */
+static char *hint_names(const json_t *list)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf b = {0};
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(list, i, v)
+	{
+		const char *name = mesh_json_text(v, "name");
+
+		if (name && *name)
+			mesh_buf_printf(&b, "%s%s", b.len ? " " : "", name);
+	}
+	return b.len ? mesh_xstrdup(b.data) : NULL;
+}
+
 static void add_endpoint(struct mesh_endpoints *e, const json_t *item, uint16_t port)
 {
 	const json_t *conditions = json_object_get(item, "conditions"), *target = json_object_get(item, "targetRef");
@@ -357,6 +429,8 @@ static void add_endpoint(struct mesh_endpoints *e, const json_t *item, uint16_t 
 	if (!kind || strcmp(kind, "Pod") == 0)
 		out->pod = text_copy(json_object_get(target, "name"));
 	out->node = text_copy(json_object_get(item, "nodeName"));
+	out->zones = hint_names(mesh_json_at(item, "hints", "forZones", NULL));
+	out->nodes = hint_names(mesh_json_at(item, "hints", "forNodes", NULL));
 	e->count++;
 }
 
@@ -414,5 +488,32 @@ int mesh_decode_endpoint_slice(const json_t *obj, struct mesh_endpoint_pieces **
 				p->items[p->count++] = e;
 		}
 	*ret = p;
+	return 0;
+}
+
+int mesh_decode_node(const json_t *obj, struct mesh_machine **ret)
+{
+	const json_t *metadata = json_object_get(obj, "metadata");
+	const json_t *list = mesh_json_at(obj, "status", "addresses", NULL);
+	const char *name = mesh_json_text(metadata, "name");
+	struct mesh_machine *m;
+	size_t i;
+	json_t *v;
+
+	if (!name)
+		return -EINVAL;
+	m = mesh_xcalloc(1, sizeof(*m));
+	m->name = mesh_xstrdup(name);
+	m->zone = text_copy(mesh_json_at(metadata, "labels", "topology.kubernetes.io/zone", NULL));
+	m->ips = mesh_xcalloc(json_array_size(list) + 1, sizeof(*m->ips));
+	json_array_foreach(list, i, v)
+	{
+		const char *type = mesh_json_text(v, "type"), *ip = mesh_json_text(v, "address");
+
+		if (type && ip && (strcmp(type, "InternalIP") == 0 || strcmp(type, "ExternalIP") == 0) &&
+		    mesh_addr_parse(mesh_slice_str(ip), 0, &m->ips[m->ip_count]) == 0)
+			m->ip_count++;
+	}
+	*ret = m;
 	return 0;
 }

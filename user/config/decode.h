@@ -17,6 +17,8 @@
 int mesh_decode_pod(const json_t *obj, struct mesh_workload **ret);
 /** core/v1 Service. */
 int mesh_decode_service(const json_t *obj, struct mesh_service **ret);
+/** core/v1 Node. */
+int mesh_decode_node(const json_t *obj, struct mesh_machine **ret);
 
 /**
  * One discovery/v1 EndpointSlice as pieces: one struct mesh_endpoints for each of its ports (those of a slice without a

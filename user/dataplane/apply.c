@@ -45,6 +45,10 @@ static int check_dests(const struct mesh_l4_service *s, struct mesh_errs *errs)
 
 static int check_service(const struct mesh_l4_service *s, struct mesh_errs *errs)
 {
+	struct mesh_addr none = {0}, none4 = mesh_addr_from_v4(0, 0);
+
+	if (s->kind != MESH_KEY_VIP && !mesh_addr_ip_eq(&s->vip, &none) && !mesh_addr_ip_eq(&s->vip, &none4))
+		return bad(errs, s, "an address where it is for many");
 	if (s->ip_proto != IPPROTO_TCP && s->ip_proto != IPPROTO_UDP)
 		return bad(errs, s, "neither TCP nor UDP");
 	switch (s->tier) {
@@ -107,8 +111,23 @@ static uint32_t dests_of(const struct mesh_l4_service *s)
 	return s->tier == MESH_TIER_L4 ? (uint32_t)s->dests.count : 0;
 }
 
+/* The set that was written for a change, and the one that was in force. */
+static struct mesh_dp_garbage set_of(const struct change *c)
+{
+	return (struct mesh_dp_garbage){.set = c->set,
+					.dests = dests_of(c->s),
+					.v6 = !mesh_addr_is_v4(&c->s->vip),
+					.members = mesh_dp_has_members(c->s)};
+}
+
+static struct mesh_dp_garbage set_in_force(const struct mesh_dp_service *s)
+{
+	return (struct mesh_dp_garbage){.set = s->set, .dests = s->dests, .v6 = s->key.v6, .members = s->members};
+}
+
 static int write_set(struct mesh_dp *dp, struct change *c)
 {
+	struct mesh_dp_garbage garbage;
 	int r = 0;
 
 	for (int attempt = 0; attempt < 2; attempt++) {
@@ -116,7 +135,8 @@ static int write_set(struct mesh_dp *dp, struct change *c)
 		r = dests_of(c->s) ? mesh_dp_set_write(dp, c->s, c->set, c->old) : 0;
 		if (r == 0)
 			return 0;
-		mesh_dp_set_delete(dp, &(struct mesh_dp_garbage){c->set, dests_of(c->s), !mesh_addr_is_v4(&c->s->vip)});
+		garbage = set_of(c);
+		mesh_dp_set_delete(dp, &garbage);
 		c->set = 0;
 		if (r != -E2BIG && r != -ENOMEM)
 			break;
@@ -135,9 +155,11 @@ static int write_sets(struct mesh_dp *dp, struct plan *plan, struct mesh_errs *e
 		mesh_errs_add(errs, "writing service %s: %s; the last configuration stays in force",
 			      c->s->name ? c->s->name : "", r == -E2BIG ? "the endpoint table is full" : strerror(-r));
 		mesh_vec_each (undo, &plan->changes)
-			if (undo->set)
-				mesh_dp_set_delete(dp, &(struct mesh_dp_garbage){undo->set, dests_of(undo->s),
-										 !mesh_addr_is_v4(&undo->s->vip)});
+			if (undo->set) {
+				struct mesh_dp_garbage g = set_of(undo);
+
+				mesh_dp_set_delete(dp, &g);
+			}
 		return r;
 	}
 	return 0;
@@ -146,14 +168,17 @@ static int write_sets(struct mesh_dp *dp, struct plan *plan, struct mesh_errs *e
 static int switch_service(struct mesh_dp *dp, struct change *c)
 {
 	struct mesh_dp_service *s = c->old;
+	struct mesh_dp_garbage garbage;
 	int r = mesh_dp_set_switch(dp, c->s, c->set);
 
 	if (r < 0) { /* what is in force stays; nothing points to the new set */
-		mesh_dp_sweep_add(dp, c->set, dests_of(c->s), !mesh_addr_is_v4(&c->s->vip));
+		garbage = set_of(c);
+		mesh_dp_sweep_add(dp, &garbage);
 		return r;
 	}
 	if (s) {
-		mesh_dp_sweep_add(dp, s->set, s->dests, s->key.v6);
+		garbage = set_in_force(s);
+		mesh_dp_sweep_add(dp, &garbage);
 	} else {
 		s = mesh_xcalloc(1, sizeof(*s));
 		mesh_dp_key_of(c->s, &s->key);
@@ -162,12 +187,14 @@ static int switch_service(struct mesh_dp *dp, struct change *c)
 	s->set = c->set;
 	s->hash = c->hash;
 	s->dests = dests_of(c->s);
+	s->members = mesh_dp_has_members(c->s);
 	s->seen = dp->applies;
 	return 0;
 }
 
 static int remove_unseen(struct mesh_dp *dp)
 {
+	struct mesh_dp_garbage garbage;
 	int r = 0;
 
 	mesh_map_each (e, &dp->services) {
@@ -178,7 +205,8 @@ static int remove_unseen(struct mesh_dp *dp)
 		r = mesh_dp_service_delete(dp, &s->key);
 		if (r < 0)
 			break;
-		mesh_dp_sweep_add(dp, s->set, s->dests, s->key.v6);
+		garbage = set_in_force(s);
+		mesh_dp_sweep_add(dp, &garbage);
 		mesh_map_remove(&dp->services, mesh_slice_of(e->key, e->key_len));
 		free(s);
 	}
@@ -206,6 +234,8 @@ int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct 
 			r = one;
 		}
 	}
+	if (r == 0 && (r = mesh_dp_elsewhere_apply(dp, image)) < 0)
+		mesh_errs_add(errs, "the nodes' addresses: %s", strerror(-r));
 	if (r == 0)
 		dp->version = image->version;
 out:

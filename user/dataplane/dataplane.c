@@ -58,6 +58,8 @@ static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	if (dp->adopted)
 		mesh_dp_origdst_drop(dp, NULL);
 	r = mesh_dp_table_adopt(dp);
+	if (r == 0)
+		r = mesh_dp_elsewhere_adopt(dp);
 	if (r < 0) {
 		mesh_errs_add(errs, "reading the services in force: %s", strerror(-r));
 		return r;
@@ -100,6 +102,7 @@ void mesh_dp_free(struct mesh_dp *dp)
 	mesh_map_each (e, &dp->services)
 		free(e->value);
 	mesh_map_free(&dp->services);
+	mesh_map_free(&dp->node_ips);
 	mesh_vec_free(&dp->garbage);
 	mesh_dp_cache_free(dp->cache);
 	pthread_cond_destroy(&dp->wake);

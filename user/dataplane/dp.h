@@ -25,6 +25,10 @@
 	X(DEST, dest)                                                                                                  \
 	X(EP4, ep4)                                                                                                    \
 	X(EP6, ep6)                                                                                                    \
+	X(MEMBER, member)                                                                                              \
+	X(AFFINITY, affinity)                                                                                          \
+	X(UDPFLOW, udpflow)                                                                                            \
+	X(NODEIP, nodeip)                                                                                              \
 	X(SOCK, sock)                                                                                                  \
 	X(ORIGDST, origdst)                                                                                            \
 	X(UDPSRC, udpsrc)                                                                                              \
@@ -53,6 +57,7 @@ struct mesh_dp_service {
 	struct mesh_dp_key key;
 	uint64_t set, hash; /* hash: of all that an image says of it */
 	uint32_t dests;
+	bool members;  /* its endpoints are in map member too */
 	uint64_t seen; /* the apply that last found it in an image */
 };
 
@@ -60,7 +65,7 @@ struct mesh_dp_service {
 struct mesh_dp_garbage {
 	uint64_t set;
 	uint32_t dests;
-	bool v6;
+	bool v6, members;
 };
 
 struct mesh_dp_addr_cache;
@@ -74,10 +79,12 @@ struct mesh_dp {
 	struct bpf_link *flows_link;
 	int maps[MESH_DP_MAP_COUNT];
 	uint32_t sizes[MESH_DP_MAP_COUNT];
-	bool can_set_retval, adopted;
-	int pin_lock; /* the pin directory, locked: one agent at a time */
+	bool can_set_retval, adopted, off;
+	int pin_lock;       /* the pin directory, locked: one agent at a time */
+	uint64_t elsewhere; /* as in map node */
 
 	struct mesh_map services; /* key bytes -> struct mesh_dp_service */
+	struct mesh_map node_ips; /* keys of map nodeip; the value says nothing */
 	uint64_t next_set, version, applies;
 
 	pthread_t sweeper;
@@ -111,10 +118,14 @@ int mesh_dp_addresses(int netns_fd, struct mesh_dp_ifaddrs *ret);
 int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs);
 int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs);
 void mesh_dp_unload(struct mesh_dp *dp);
+/** Brings map node up to date with dp. Returns 0 or -errno. */
+int mesh_dp_node_write(struct mesh_dp *dp);
 
 /* table.c: the service entries in the maps */
 struct mesh_slice mesh_dp_key_bytes(const struct mesh_dp_key *key);
 void mesh_dp_key_of(const struct mesh_l4_service *s, struct mesh_dp_key *ret);
+/** Whether its endpoints are to be in map member: a pod or socket may stay with one. */
+bool mesh_dp_has_members(const struct mesh_l4_service *s);
 uint64_t mesh_dp_service_hash(const struct mesh_l4_service *s, struct mesh_buf *scratch);
 /** Writes the groups and endpoints of s under set; old: whose turns to go on from, or NULL. Returns 0 or -errno. */
 int mesh_dp_set_write(struct mesh_dp *dp, const struct mesh_l4_service *s, uint64_t set,
@@ -125,10 +136,15 @@ int mesh_dp_service_delete(struct mesh_dp *dp, const struct mesh_dp_key *key);
 /** Reads what is in force into dp->services and drops sets that nothing points to. Returns 0 or -errno. */
 int mesh_dp_table_adopt(struct mesh_dp *dp);
 
+/* elsewhere.c: what is no VIP */
+/** Brings the nodes' addresses and map node up to date with an image whose services are in force. 0 or -errno. */
+int mesh_dp_elsewhere_apply(struct mesh_dp *dp, const struct mesh_l4_image *image);
+int mesh_dp_elsewhere_adopt(struct mesh_dp *dp);
+
 /* sweep.c: deletes sets when no program can still be reading them */
 int mesh_dp_sweep_start(struct mesh_dp *dp);
 void mesh_dp_sweep_stop(struct mesh_dp *dp);
-void mesh_dp_sweep_add(struct mesh_dp *dp, uint64_t set, uint32_t dests, bool v6);
+void mesh_dp_sweep_add(struct mesh_dp *dp, const struct mesh_dp_garbage *g);
 /** Waits until every program that runs now has ended. */
 void mesh_dp_grace_period(void);
 /** Deletes now, after a grace period, all that was added. */

@@ -58,12 +58,19 @@ static int fail(struct mesh_errs *errs, int r, const char *what)
 	return r;
 }
 
-int mesh_dp_set_off(struct mesh_dp *dp, bool off)
+int mesh_dp_node_write(struct mesh_dp *dp)
 {
-	struct mesh_node node = {.abi = MESH_ABI_VERSION, .off = off, .agent_cgroup = dp->agent_cgroup};
+	struct mesh_node node = {
+		.abi = MESH_ABI_VERSION, .off = dp->off, .agent_cgroup = dp->agent_cgroup, .elsewhere = dp->elsewhere};
 	uint32_t zero = 0;
 
 	return bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODE], &zero, &node, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int mesh_dp_set_off(struct mesh_dp *dp, bool off)
+{
+	dp->off = off;
+	return mesh_dp_node_write(dp);
 }
 
 static bool is_bpffs(const char *path)
@@ -164,8 +171,8 @@ static int lock_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
 	return -EBUSY;
 }
 
-/* Reads what an earlier agent pinned; *node is untouched if none did. */
-static int check_abi(struct mesh_dp *dp, struct mesh_node *ret, struct mesh_errs *errs)
+/* Reads what an earlier agent pinned. */
+static int check_abi(struct mesh_dp *dp, struct mesh_errs *errs)
 {
 	mesh_auto_free char *pin = mesh_xasprintf("%s/node", dp->pin_dir);
 	mesh_auto_fd int fd = bpf_obj_get(pin);
@@ -195,7 +202,8 @@ static int check_abi(struct mesh_dp *dp, struct mesh_node *ret, struct mesh_errs
 		return -EPROTO;
 	}
 	dp->adopted = node.abi == MESH_ABI_VERSION;
-	*ret = node;
+	dp->off = node.off != 0;
+	dp->elsewhere = node.elsewhere;
 	return 0;
 }
 
@@ -208,7 +216,7 @@ static void size_maps(struct mesh_dp *dp, const struct mesh_dp_opts *opts)
 	dp->sizes[MESH_DP_MAP_SVC4] = dp->sizes[MESH_DP_MAP_SVC6] = services;
 	/* The new version stands beside the old until it is swept. */
 	dp->sizes[MESH_DP_MAP_DEST] = services * 4;
-	dp->sizes[MESH_DP_MAP_EP4] = dp->sizes[MESH_DP_MAP_EP6] = endpoints * 2;
+	dp->sizes[MESH_DP_MAP_EP4] = dp->sizes[MESH_DP_MAP_EP6] = dp->sizes[MESH_DP_MAP_MEMBER] = endpoints * 2;
 }
 
 /* Pins an object's maps under their names, which also makes libbpf take over those that are there. */
@@ -257,8 +265,6 @@ static int open_objects(struct mesh_dp *dp, struct mesh_errs *errs)
 
 int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
 {
-	struct mesh_node node = {0};
-	uint32_t zero = 0;
 	int r;
 
 	libbpf_set_print(listen_to_libbpf);
@@ -267,7 +273,7 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	if (r == 0)
 		r = lock_pin_dir(dp, errs);
 	if (r == 0)
-		r = check_abi(dp, &node, errs);
+		r = check_abi(dp, errs);
 	if (r < 0)
 		return r;
 	size_maps(dp, opts);
@@ -284,10 +290,9 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 		dp->maps[i] = bpf_map__fd(map);
 		dp->sizes[i] = bpf_map__max_entries(map);
 	}
-	node.abi = MESH_ABI_VERSION;
-	node.agent_cgroup = dp->agent_cgroup;
-	if (bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODE], &zero, &node, BPF_ANY) < 0)
-		return fail(errs, -errno, "writing map node");
+	r = mesh_dp_node_write(dp);
+	if (r < 0)
+		return fail(errs, r, "writing map node");
 	mesh_dp_flows_load(dp);
 	said[0] = '\0';
 	return 0;

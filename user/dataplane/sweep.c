@@ -21,6 +21,30 @@ void mesh_dp_grace_period(void)
 		nanosleep(&second, NULL);
 }
 
+/* One endpoint may be in several groups: the first deletes it, the others find nothing. */
+static void delete_member(struct mesh_dp *dp, const struct mesh_slot *slot, bool v6)
+{
+	struct mesh_member m = {.set = slot->set};
+	struct mesh_addr a;
+	struct mesh_ep4 e4;
+	struct mesh_ep6 e6;
+	uint32_t ip;
+
+	if (v6 ? bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_EP6], slot, &e6) < 0
+	       : bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_EP4], slot, &e4) < 0)
+		return;
+	if (v6) {
+		memcpy(m.ip, e6.ip, sizeof(m.ip));
+		m.port = e6.port;
+	} else {
+		memcpy(&ip, e4.ip, sizeof(ip));
+		a = mesh_addr_from_v4(ip, 0);
+		memcpy(m.ip, &a.ip, sizeof(m.ip));
+		m.port = e4.port;
+	}
+	bpf_map_delete_elem(dp->maps[MESH_DP_MAP_MEMBER], &m);
+}
+
 void mesh_dp_set_delete(struct mesh_dp *dp, const struct mesh_dp_garbage *g)
 {
 	int ep_fd = dp->maps[g->v6 ? MESH_DP_MAP_EP6 : MESH_DP_MAP_EP4];
@@ -31,8 +55,11 @@ void mesh_dp_set_delete(struct mesh_dp *dp, const struct mesh_dp_garbage *g)
 
 		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_DEST], &slot, &dest) < 0)
 			continue;
-		for (slot.index = 0; slot.index < dest.endpoints; slot.index++)
+		for (slot.index = 0; slot.index < dest.endpoints; slot.index++) {
+			if (g->members)
+				delete_member(dp, &slot, g->v6);
 			bpf_map_delete_elem(ep_fd, &slot);
+		}
 		slot.index = 0;
 		bpf_map_delete_elem(dp->maps[MESH_DP_MAP_DEST], &slot);
 	}
@@ -98,14 +125,12 @@ void mesh_dp_sweep_stop(struct mesh_dp *dp)
 	mesh_dp_sweep_flush(dp);
 }
 
-void mesh_dp_sweep_add(struct mesh_dp *dp, uint64_t set, uint32_t dests, bool v6)
+void mesh_dp_sweep_add(struct mesh_dp *dp, const struct mesh_dp_garbage *g)
 {
-	struct mesh_dp_garbage g = {.set = set, .dests = dests, .v6 = v6};
-
-	if (!dests)
+	if (!g->dests)
 		return;
 	pthread_mutex_lock(&dp->lock);
-	mesh_vec_push(&dp->garbage, g);
+	mesh_vec_push(&dp->garbage, *g);
 	pthread_cond_signal(&dp->wake);
 	pthread_mutex_unlock(&dp->lock);
 }

@@ -18,19 +18,21 @@ void mesh_dp_key_of(const struct mesh_l4_service *s, struct mesh_dp_key *ret)
 		memcpy(ret->k6.ip, &s->vip.ip, sizeof(ret->k6.ip));
 		ret->k6.port = s->vip.port;
 		ret->k6.proto = s->ip_proto;
+		ret->k6.kind = (uint8_t)s->kind;
 	} else {
 		memcpy(ret->k4.ip, &s->vip.ip.s6_addr[12], sizeof(ret->k4.ip));
 		ret->k4.port = s->vip.port;
 		ret->k4.proto = s->ip_proto;
+		ret->k4.kind = (uint8_t)s->kind;
 	}
 }
 
 /* One form of all that is in force of a service, whether read from an image or from the maps. */
-static void hash_head(struct mesh_buf *b, enum mesh_tier tier, uint32_t reason, const char *name)
+static void hash_head(struct mesh_buf *b, enum mesh_tier tier, uint32_t reason, uint32_t affinity, const char *name)
 {
 	mesh_buf_clear(b);
-	mesh_buf_printf(b, "%u %u %.*s", tier, tier == MESH_TIER_REFUSE ? reason : 0, MESH_NAME_LEN - 1,
-			name ? name : "");
+	mesh_buf_printf(b, "%u %u %u %.*s", tier, tier == MESH_TIER_REFUSE ? reason : 0,
+			tier == MESH_TIER_L4 ? affinity : 0, MESH_NAME_LEN - 1, name ? name : "");
 }
 
 static void hash_dest(struct mesh_buf *b, uint32_t weight, uint32_t endpoints)
@@ -46,9 +48,14 @@ static void hash_endpoint(struct mesh_buf *b, const void *ip, uint16_t port)
 	mesh_buf_add(b, &port, sizeof(port));
 }
 
+bool mesh_dp_has_members(const struct mesh_l4_service *s)
+{
+	return s->tier == MESH_TIER_L4 && (s->ip_proto == IPPROTO_UDP || s->affinity_s);
+}
+
 uint64_t mesh_dp_service_hash(const struct mesh_l4_service *s, struct mesh_buf *b)
 {
-	hash_head(b, s->tier, s->refuse_reason, s->name);
+	hash_head(b, s->tier, s->refuse_reason, s->affinity_s, s->name);
 	if (s->tier == MESH_TIER_L4)
 		mesh_vec_each (d, &s->dests) {
 			hash_dest(b, d->weight, (uint32_t)d->endpoint_count);
@@ -86,11 +93,19 @@ static int write_endpoint(struct mesh_dp *dp, const struct mesh_slot *slot, cons
 	return update(dp->maps[MESH_DP_MAP_EP4], slot, &e4);
 }
 
+static int write_member(struct mesh_dp *dp, uint64_t set, const struct mesh_addr *a, uint32_t weight)
+{
+	struct mesh_member m = {.set = set, .port = a->port};
+
+	memcpy(m.ip, &a->ip, sizeof(m.ip));
+	return update(dp->maps[MESH_DP_MAP_MEMBER], &m, &weight);
+}
+
 int mesh_dp_set_write(struct mesh_dp *dp, const struct mesh_l4_service *s, uint64_t set,
 		      const struct mesh_dp_service *old)
 {
 	struct mesh_slot slot = {.set = set};
-	bool v6 = !mesh_addr_is_v4(&s->vip);
+	bool v6 = !mesh_addr_is_v4(&s->vip), members = mesh_dp_has_members(s);
 	uint32_t upto = 0;
 
 	mesh_vec_each (d, &s->dests) {
@@ -107,8 +122,11 @@ int mesh_dp_set_write(struct mesh_dp *dp, const struct mesh_l4_service *s, uint6
 			dest.turn = was.turn;
 		slot.index = 0;
 		r = update(dp->maps[MESH_DP_MAP_DEST], &slot, &dest);
-		for (; r == 0 && slot.index < d->endpoint_count; slot.index++)
+		for (; r == 0 && slot.index < d->endpoint_count; slot.index++) {
 			r = write_endpoint(dp, &slot, &d->endpoints[slot.index], v6);
+			if (r == 0 && members && d->weight)
+				r = write_member(dp, set, &d->endpoints[slot.index], d->weight);
+		}
 		if (r < 0)
 			return r;
 		slot.dest++;
@@ -123,6 +141,7 @@ int mesh_dp_set_switch(struct mesh_dp *dp, const struct mesh_l4_service *s, uint
 		.dests = s->tier == MESH_TIER_L4 ? (uint32_t)s->dests.count : 0,
 		.tier = s->tier,
 		.reason = s->tier == MESH_TIER_REFUSE ? s->refuse_reason : MESH_REASON_NONE,
+		.affinity = s->tier == MESH_TIER_L4 ? s->affinity_s : 0,
 	};
 	struct mesh_dp_key key;
 	uint32_t words[5];
@@ -134,7 +153,7 @@ int mesh_dp_set_switch(struct mesh_dp *dp, const struct mesh_l4_service *s, uint
 	if (s->name)
 		memcpy(v.name, s->name, strnlen(s->name, MESH_NAME_LEN - 1));
 	memcpy(words, mesh_dp_key_bytes(&key).ptr, mesh_dp_key_bytes(&key).len);
-	v.seal = mesh_seal(words, key.v6 ? 5 : 2, v.set, v.total, v.dests, v.tier, v.reason);
+	v.seal = mesh_seal(words, key.v6 ? 5 : 2, v.set, v.total, v.dests, v.tier, v.reason, v.affinity);
 	return update(dp->maps[key.v6 ? MESH_DP_MAP_SVC6 : MESH_DP_MAP_SVC4], &key.k4, &v);
 }
 
@@ -150,7 +169,7 @@ static uint64_t hash_in_force(struct mesh_dp *dp, const struct mesh_svc *v, bool
 {
 	struct mesh_slot slot = {.set = v->set};
 
-	hash_head(b, v->tier, v->reason, v->name);
+	hash_head(b, v->tier, v->reason, v->affinity, v->name);
 	for (; slot.dest < v->dests; slot.dest++) {
 		struct mesh_dest dest;
 
@@ -198,6 +217,8 @@ static int adopt_services(struct mesh_dp *dp, bool v6, struct mesh_map *sets)
 		s->key = key;
 		s->set = v.set;
 		s->dests = v.dests;
+		s->members =
+			v.tier == MESH_TIER_L4 && (v.affinity || (v6 ? key.k6.proto : key.k4.proto) == IPPROTO_UDP);
 		s->hash = hash_in_force(dp, &v, v6, &scratch);
 		mesh_map_put(&dp->services, mesh_dp_key_bytes(&key), s);
 		mesh_map_put(sets, mesh_slice_of((const char *)&v.set, sizeof(v.set)), s);
@@ -207,18 +228,25 @@ static int adopt_services(struct mesh_dp *dp, bool v6, struct mesh_map *sets)
 	return errno == ENOENT ? 0 : -errno;
 }
 
-/* Deletes entries of a map keyed by slot whose set is not in sets: an earlier agent was killed on the way. */
+/* A key that begins with the number of its set: of dest, ep4, ep6 or member. */
+union set_key {
+	uint64_t set;
+	struct mesh_slot slot;
+	struct mesh_member member;
+};
+
+/* Deletes entries of a map keyed by set whose set is not in sets: an earlier agent was killed on the way. */
 static int drop_unknown(struct mesh_dp *dp, enum mesh_dp_map map, const struct mesh_map *sets)
 {
-	MESH_VEC(struct mesh_slot) unknown = {0};
-	struct mesh_slot slot, *prev = NULL;
+	MESH_VEC(union set_key) unknown = {0};
+	union set_key key = {0}, *prev = NULL;
 
-	while (bpf_map_get_next_key(dp->maps[map], prev, &slot) == 0) {
-		prev = &slot;
-		if (!mesh_map_get(sets, mesh_slice_of((const char *)&slot.set, sizeof(slot.set))))
-			mesh_vec_push(&unknown, slot);
-		if (slot.set >= dp->next_set)
-			dp->next_set = slot.set + 1;
+	while (bpf_map_get_next_key(dp->maps[map], prev, &key) == 0) {
+		prev = &key;
+		if (!mesh_map_get(sets, mesh_slice_of((const char *)&key.set, sizeof(key.set))))
+			mesh_vec_push(&unknown, key);
+		if (key.set >= dp->next_set)
+			dp->next_set = key.set + 1;
 	}
 	/* A program may still read what the earlier agent had just replaced; the kernel gives freed memory away at
 	 * once. */
@@ -232,17 +260,15 @@ static int drop_unknown(struct mesh_dp *dp, enum mesh_dp_map map, const struct m
 
 int mesh_dp_table_adopt(struct mesh_dp *dp)
 {
+	static const enum mesh_dp_map of_sets[] = {MESH_DP_MAP_DEST, MESH_DP_MAP_EP4, MESH_DP_MAP_EP6,
+						   MESH_DP_MAP_MEMBER};
 	struct mesh_map sets = {0};
 	int r = adopt_services(dp, false, &sets);
 
 	if (r == 0)
 		r = adopt_services(dp, true, &sets);
-	if (r == 0)
-		r = drop_unknown(dp, MESH_DP_MAP_DEST, &sets);
-	if (r == 0)
-		r = drop_unknown(dp, MESH_DP_MAP_EP4, &sets);
-	if (r == 0)
-		r = drop_unknown(dp, MESH_DP_MAP_EP6, &sets);
+	for (size_t i = 0; r == 0 && i < MESH_ARRAY_SIZE(of_sets); i++)
+		r = drop_unknown(dp, of_sets[i], &sets);
 	mesh_map_free(&sets);
 	return r;
 }

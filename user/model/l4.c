@@ -10,4 +10,5 @@ void mesh_l4_image_free(struct mesh_l4_image *image)
 		mesh_vec_free(&s->dests);
 	}
 	mesh_vec_free(&image->services);
+	mesh_vec_free(&image->node_ips);
 }

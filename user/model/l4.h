@@ -19,19 +19,22 @@ struct mesh_l4_dest {
 	size_t endpoint_count;
 };
 
-/** What clients connect to: an address (ClusterIP), port and protocol. */
+/** What clients connect to: an address (ClusterIP, ...), port and protocol. */
 struct mesh_l4_service {
-	char *name; /* "catalog.coolapp:8080", for people */
+	char *name;              /* "catalog.coolapp:8080", for people */
+	enum mesh_key_kind kind; /* but MESH_KEY_VIP: vip is 0.0.0.0 or :: */
 	struct mesh_addr vip;
 	uint8_t ip_proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	enum mesh_tier tier;
 	uint32_t refuse_reason; /* enum mesh_reason, with MESH_TIER_REFUSE */
+	uint32_t affinity_s;    /* seconds that a pod stays with an endpoint; 0: none */
 	MESH_VEC(struct mesh_l4_dest) dests;
 };
 
 struct mesh_l4_image {
 	uint64_t version;
-	MESH_VEC(struct mesh_l4_service) services; /* sorted by vip, port, protocol; no two alike */
+	MESH_VEC(struct mesh_l4_service) services; /* sorted by kind, vip, port, protocol; no two alike */
+	MESH_VEC(struct mesh_addr) node_ips;       /* of all nodes, if there are services of MESH_KEY_NODE */
 };
 
 void mesh_l4_image_free(struct mesh_l4_image *image);

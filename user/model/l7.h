@@ -47,6 +47,11 @@ struct mesh_l7_endpoint {
 struct mesh_l7_cluster {
 	const char *name;
 	enum mesh_lb lb;
+	/* Headless: the endpoint that the client connected to, if it is one of these; else by lb. */
+	bool prefer_original;
+	/* Session affinity, for clients that are pods: by hash of client and endpoint, so that a client stays with an
+	 * endpoint while there is it, on every worker and with no state. Instead of lb. */
+	bool by_client;
 	const struct mesh_l7_endpoint *endpoints; /* none: 503 "no healthy upstream", flag UH */
 	size_t endpoint_count;
 	struct mesh_l7_state *state;

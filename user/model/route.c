@@ -30,3 +30,8 @@ void mesh_member_roll_free(struct mesh_member_roll *roll)
 {
 	FREE(roll);
 }
+
+void mesh_service_entry_free(struct mesh_service_entry *se)
+{
+	FREE(se);
+}

@@ -153,6 +153,50 @@ struct mesh_gateway {
 	size_t server_count;
 };
 
+enum mesh_entry_resolution {
+	MESH_ENTRY_NONE,   /* the address that the client connected to */
+	MESH_ENTRY_STATIC, /* the addresses listed */
+	MESH_ENTRY_DNS,    /* the names listed, else the hosts, looked up */
+};
+
+struct mesh_entry_port {
+	const char *name; /* "" if it has none */
+	uint16_t port, target;
+	enum mesh_protocol protocol;
+	bool is_http2;
+};
+
+struct mesh_entry_endpoint {
+	const char *address;      /* as written: an address, or with DNS a name */
+	struct mesh_labels ports; /* port name -> number as text, where it is not the port's target */
+	struct mesh_labels labels;
+};
+
+/** A subnet; one address with all its bits. */
+struct mesh_subnet {
+	struct mesh_addr ip; /* port 0 */
+	uint8_t bits;        /* of 128; IPv4 counts from 96 */
+};
+
+/** Istio ServiceEntry. */
+struct mesh_service_entry {
+	struct mesh_arena arena;
+	const char *ns, *name;
+	uint64_t created, resource_version;
+	const char *const *hosts; /* lower case */
+	size_t host_count;
+	const struct mesh_subnet *addresses;
+	size_t address_count;
+	const struct mesh_entry_port *ports;
+	size_t port_count;
+	enum mesh_entry_resolution resolution;
+	const struct mesh_entry_endpoint *endpoints;
+	size_t endpoint_count;
+	struct mesh_labels workload_selector; /* empty: none */
+	const char *const *export_to;
+	size_t export_to_count;
+};
+
 /** Maistra ServiceMeshMemberRoll: both lists. */
 struct mesh_member_roll {
 	struct mesh_arena arena;
@@ -169,5 +213,6 @@ void mesh_virtual_service_free(struct mesh_virtual_service *vs);
 void mesh_destination_rule_free(struct mesh_destination_rule *dr);
 void mesh_gateway_free(struct mesh_gateway *gw);
 void mesh_member_roll_free(struct mesh_member_roll *roll);
+void mesh_service_entry_free(struct mesh_service_entry *se);
 
 #endif

@@ -72,21 +72,54 @@ void mesh_service_free(struct mesh_service *s)
 	mesh_labels_free(&s->annotations);
 	mesh_labels_free(&s->selector);
 	free(s->cluster_ips);
+	free(s->external_ips);
 	free(s->external_name);
 	free(s);
+}
+
+void mesh_endpoint_clear(struct mesh_endpoint *e)
+{
+	free(e->pod);
+	free(e->node);
+	free(e->zones);
+	free(e->nodes);
+}
+
+bool mesh_hint_has(const char *hints, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	if (!len)
+		return false;
+	while (hints && *hints) {
+		size_t word = strcspn(hints, " ");
+
+		if (word == len && memcmp(hints, name, len) == 0)
+			return true;
+		hints += word + (hints[word] == ' ');
+	}
+	return false;
 }
 
 void mesh_endpoints_free(struct mesh_endpoints *e)
 {
 	if (!e)
 		return;
-	for (size_t i = 0; i < e->count; i++) {
-		free(e->items[i].pod);
-		free(e->items[i].node);
-	}
+	for (size_t i = 0; i < e->count; i++)
+		mesh_endpoint_clear(&e->items[i]);
 	free(e->items);
 	free(e->ns);
 	free(e->service);
 	free(e->port_name);
 	free(e);
+}
+
+void mesh_machine_free(struct mesh_machine *m)
+{
+	if (!m)
+		return;
+	free(m->name);
+	free(m->zone);
+	free(m->ips);
+	free(m);
 }

@@ -2,7 +2,7 @@
 /*
  * What runs: pods and services as routing needs them, read from the Kubernetes API by
  * config/ and kept by the wiring (agent, gateway). Plain data; each object owns its
- * strings and arrays and is immutable once stored. Source: core/v1 Pod, Service,
+ * strings and arrays and is immutable once stored. Source: core/v1 Pod, Service, Node,
  * discovery/v1 EndpointSlice.
  */
 #ifndef MESH_MODEL_WORKLOAD_H
@@ -50,23 +50,30 @@ enum mesh_protocol {
 };
 
 struct mesh_service_port {
-	char *name;    /* may be NULL */
-	uint16_t port; /* what clients connect to */
-	char *target;  /* targetPort as written: number or name */
+	char *name;         /* may be NULL */
+	uint16_t port;      /* what clients connect to */
+	uint16_t node_port; /* the same at every node's address; 0: none */
+	char *target;       /* targetPort as written: number or name */
 	enum mesh_protocol protocol;
 	bool is_http2; /* declared http2, grpc or h2c */
 };
 
-/** A Service. Its endpoints are struct mesh_endpoints of the same namespace and name. */
+/** A Service. Its endpoints are struct mesh_endpoints of the same namespace and name. Ports of SCTP are left out. */
 struct mesh_service {
 	char *ns, *name;
 	struct mesh_labels labels, annotations, selector;
 	struct mesh_addr *cluster_ips; /* empty when headless */
 	size_t cluster_ip_count;
+	struct mesh_addr *external_ips; /* externalIPs and those of its load balancer that are open to everyone */
+	size_t external_ip_count;
 	struct mesh_service_port *ports;
 	size_t port_count;
 	char *external_name; /* type ExternalName, else NULL */
+	uint32_t affinity_s; /* sessionAffinity ClientIP: seconds; 0: none */
 	bool headless;
+	bool internal_local;     /* internalTrafficPolicy Local */
+	bool publish_not_ready;  /* publishNotReadyAddresses: a pod's readiness says nothing */
+	bool source_ranges;      /* the load balancer's addresses are left out, for they are not open to everyone */
 	bool balance_connection; /* annotation sockmesh.io/balance: connection */
 };
 
@@ -77,8 +84,14 @@ struct mesh_endpoint {
 	struct mesh_addr addr; /* pod address and target port */
 	char *pod;             /* targetRef name, or NULL */
 	char *node;            /* nodeName, or NULL */
+	char *zones, *nodes;   /* hints: names with a space between; NULL: none */
 	bool ready, serving, terminating;
 };
+
+/** Frees what e owns, not e. */
+void mesh_endpoint_clear(struct mesh_endpoint *e);
+/** Whether hints has name. Either may be NULL: then it has not. */
+bool mesh_hint_has(const char *hints, const char *name);
 
 /** The endpoints of one service port, merged over its EndpointSlices, sorted by address. */
 struct mesh_endpoints {
@@ -88,5 +101,15 @@ struct mesh_endpoints {
 };
 
 void mesh_endpoints_free(struct mesh_endpoints *e);
+
+/** A Node. */
+struct mesh_machine {
+	char *name;
+	char *zone;            /* label topology.kubernetes.io/zone, or NULL */
+	struct mesh_addr *ips; /* status.addresses of type InternalIP and ExternalIP, port 0 */
+	size_t ip_count;
+};
+
+void mesh_machine_free(struct mesh_machine *m);
 
 #endif
