@@ -18,8 +18,7 @@ image-archives: all $(B)/bench/load $(IMAGE_CNI)
 		tools/image/build $(B) $(IMAGES)
 
 deploy-crds: $(B)/meshctl ## write deploy/crds.yaml from the tables of the mesh's kinds
-	@{ echo "# SPDX-License-Identifier: Apache-2.0"; echo "# Written by make deploy-crds from the tables in user/config."; \
-		$< crds; } > deploy/crds.yaml.tmp && mv deploy/crds.yaml.tmp deploy/crds.yaml
+	@tools/image/crds $< > deploy/crds.yaml.tmp && mv deploy/crds.yaml.tmp deploy/crds.yaml
 
 # What has the version in it is compiled again when that changed, for an image; other builds need not wait for that.
 ifneq ($(filter image-archives,$(MAKECMDGOALS)),)

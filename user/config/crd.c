@@ -59,8 +59,9 @@ json_t *mesh_kind_crd(const struct mesh_kind *kind)
 		json_object_set_new(names, "categories", words(kind->categories));
 	for (const char *const *v = kind->versions; *v; v++)
 		json_array_append_new(versions, version(kind, *v));
-	return json_pack("{s:s,s:s,s:{s:o},s:{s:s,s:o,s:s,s:o}}", "apiVersion", "apiextensions.k8s.io/v1", "kind",
-			 "CustomResourceDefinition", "metadata", "name",
-			 json_sprintf("%s.%s", kind->plural, kind->group), "spec", "group", kind->group, "names", names,
-			 "scope", kind->flags & MESH_KIND_NAMESPACED ? "Namespaced" : "Cluster", "versions", versions);
+	return json_pack("{s:s,s:s,s:{s:o,s:{s:s}},s:{s:s,s:o,s:s,s:o}}", "apiVersion", "apiextensions.k8s.io/v1",
+			 "kind", "CustomResourceDefinition", "metadata", "name",
+			 json_sprintf("%s.%s", kind->plural, kind->group), "labels", "app.kubernetes.io/name",
+			 "sockmesh", "spec", "group", kind->group, "names", names, "scope",
+			 kind->flags & MESH_KIND_NAMESPACED ? "Namespaced" : "Cluster", "versions", versions);
 }
