@@ -296,4 +296,54 @@ TEST(least_request_avoids_the_busy)
 	CHECK(mesh_balance_pick(&c, &seed) == &e[0]);
 }
 
+TEST(headless_goes_where_the_client_connected)
+{
+	struct mesh_l7_endpoint e[3] = {{.addr.port = 1}, {.addr.port = 2}, {.addr.port = 3}};
+	struct mesh_l7_state state = {0};
+	struct mesh_l7_cluster c = {.endpoints = e, .endpoint_count = 3, .state = &state, .prefer_original = true};
+	struct mesh_addr original = {.port = 2}, other = {.port = 9};
+
+	for (int i = 0; i < 5; i++)
+		CHECK(mesh_balance_pick_for(&c, &(struct mesh_balance_client){.original = &original}, &seed) == &e[1]);
+	/* One of another service, or none: in turn. */
+	for (size_t i = 0; i < 6; i++)
+		CHECK(mesh_balance_pick_for(&c, &(struct mesh_balance_client){.original = i % 2 ? &other : NULL},
+					    &seed) == &e[i % 3]);
+	c.prefer_original = false;
+	CHECK(mesh_balance_pick_for(&c, &(struct mesh_balance_client){.original = &original}, &seed) == &e[0]);
+}
+
+/* Clients stay, are spread, and only those of an endpoint that goes move. */
+TEST(affinity_by_client)
+{
+	struct mesh_l7_endpoint e[4] = {{.addr.port = 1}, {.addr.port = 2}, {.addr.port = 3}, {.addr.port = 4}};
+	struct mesh_l7_cluster c = {.endpoints = e, .endpoint_count = 4, .by_client = true};
+	struct mesh_l7_state state = {0};
+	unsigned got[4] = {0}, moved = 0;
+
+	for (int i = 0; i < 400; i++) {
+		char pod[16];
+		struct mesh_balance_client who = {.ns = "shop", .pod = pod};
+		const struct mesh_l7_endpoint *mine, *then;
+
+		snprintf(pod, sizeof(pod), "pod-%d", i);
+		c.endpoint_count = 4;
+		mine = mesh_balance_pick_for(&c, &who, &seed);
+		for (int again = 0; again < 3; again++)
+			CHECK(mesh_balance_pick_for(&c, &who, &seed) == mine);
+		got[mine - e]++;
+		c.endpoint_count = 3;
+		then = mesh_balance_pick_for(&c, &who, &seed);
+		moved += then != mine;
+		CHECK(then == mine || mine == &e[3]);
+	}
+	for (int i = 0; i < 4; i++)
+		CHECK(got[i] > 60 && got[i] < 140);
+	CHECK_INT(moved, got[3]);
+	/* Who is no pod has none. */
+	c.state = &state;
+	for (size_t i = 0; i < 6; i++)
+		CHECK(mesh_balance_pick_for(&c, &(struct mesh_balance_client){0}, &seed) == &e[i % 3]);
+}
+
 TEST_MAIN()

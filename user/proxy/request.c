@@ -111,10 +111,14 @@ enum outcome { TO_UPSTREAM, NOT_FOUND, NO_CLUSTER, NO_ENDPOINT, BLACKHOLE };
 static enum outcome pick_endpoint(struct mesh_request *r)
 {
 	struct mesh_worker *w = r->down->worker;
+	const struct mesh_proxy_client *client = atomic_load(&r->down->listener->client);
+	struct mesh_balance_client who = {.original = r->down->listener->origdst ? &r->down->origdst : NULL,
+					  .ns = client ? client->ns : NULL,
+					  .pod = client ? client->pod : NULL};
 
 	if (r->endpoint && r->endpoint->active)
 		atomic_fetch_sub_explicit(r->endpoint->active, 1, memory_order_relaxed);
-	r->endpoint = mesh_balance_pick(r->cluster, &w->seed);
+	r->endpoint = mesh_balance_pick_for(r->cluster, &who, &w->seed);
 	if (!r->endpoint)
 		return NO_ENDPOINT;
 	if (r->endpoint->active)

@@ -277,3 +277,44 @@ const struct mesh_l7_endpoint *mesh_balance_pick(const struct mesh_l7_cluster *c
 	}
 	return &c->endpoints[turn_of(c->state, seed) % c->endpoint_count];
 }
+
+/* FNV-1a: the same in every process, so that a pod stays with its endpoint when the agent is a new one. */
+static uint64_t hash_bytes(uint64_t h, const void *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ ((const uint8_t *)data)[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+/* The endpoint with the highest hash: one that goes or comes moves only its own share of the clients. */
+static const struct mesh_l7_endpoint *pick_by_client(const struct mesh_l7_cluster *c,
+						     const struct mesh_balance_client *client)
+{
+	const struct mesh_l7_endpoint *best = NULL;
+	uint64_t who = 0xcbf29ce484222325ULL, most = 0;
+
+	who = hash_bytes(who, client->ns, strlen(client->ns) + 1);
+	who = hash_bytes(who, client->pod, strlen(client->pod) + 1);
+	for (size_t i = 0; i < c->endpoint_count; i++) {
+		uint64_t h = hash_bytes(who, &c->endpoints[i].addr, sizeof(c->endpoints[i].addr));
+
+		h = (h ^ (h >> 32)) * 0x9E3779B97F4A7C15ULL; /* the last bytes differ most: spread them */
+		h ^= h >> 29;
+		if (!best || h > most) {
+			best = &c->endpoints[i];
+			most = h;
+		}
+	}
+	return best;
+}
+
+const struct mesh_l7_endpoint *mesh_balance_pick_for(const struct mesh_l7_cluster *c,
+						     const struct mesh_balance_client *client, uint64_t *seed)
+{
+	for (size_t i = 0; c->prefer_original && client->original && i < c->endpoint_count; i++)
+		if (mesh_addr_eq(&c->endpoints[i].addr, client->original))
+			return &c->endpoints[i];
+	if (c->by_client && client->ns && client->pod)
+		return pick_by_client(c, client);
+	return mesh_balance_pick(c, seed);
+}

@@ -35,4 +35,14 @@ const struct mesh_l7_dest *mesh_router_draw(const struct mesh_l7_route *route, u
 /** One endpoint by the cluster's balancing; NULL if it has none. */
 const struct mesh_l7_endpoint *mesh_balance_pick(const struct mesh_l7_cluster *cluster, uint64_t *seed);
 
+/** Who asks for an endpoint: for clusters that prefer_original or go by_client. */
+struct mesh_balance_client {
+	const struct mesh_addr *original; /* what the client connected to; NULL: unknown */
+	const char *ns, *pod;             /* NULL: not a pod, affinity does not hold */
+};
+
+/** As mesh_balance_pick(), for a client. */
+const struct mesh_l7_endpoint *mesh_balance_pick_for(const struct mesh_l7_cluster *cluster,
+						     const struct mesh_balance_client *client, uint64_t *seed);
+
 #endif
