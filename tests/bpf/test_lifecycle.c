@@ -337,6 +337,32 @@ static void check_end_flows(bool netlink)
 	world_free(&w);
 }
 
+/* What the kernel lacks is said, with what becomes instead; what it has is not. */
+TEST(what_the_kernel_lacks_is_said)
+{
+	static const char *const names[] = {"setRetval", "sockDestroy"};
+	bool no_destroy = libbpf_find_vmlinux_btf_id("bpf_sock_destroy", 0) == -ENOENT;
+	json_t *status, *features, *missing, *row;
+	size_t i, lacking = 0, said;
+	struct world w;
+
+	CHECK_INT(world_new(&w), 0);
+	status = mesh_dp_status(w.dp);
+	features = json_object_get(status, "features");
+	missing = json_object_get(features, "missing");
+	CHECK(json_is_boolean(json_object_get(features, "sockDestroy")));
+	CHECK_INT(json_is_true(json_object_get(features, "sockDestroy")), !no_destroy);
+	for (i = 0; i < MESH_ARRAY_SIZE(names); i++)
+		lacking += !json_is_true(json_object_get(features, names[i]));
+	CHECK_INT(json_array_size(missing), lacking);
+	said = 0;
+	json_array_foreach(missing, i, row) said +=
+		strstr(json_string_value(json_object_get(row, "reason")), "this kernel has no bpf_") != NULL;
+	CHECK_INT(said, lacking);
+	json_decref(status);
+	world_free(&w);
+}
+
 TEST(end_flows)
 {
 	if (libbpf_find_vmlinux_btf_id("bpf_sock_destroy", 0) == -ENOENT)

@@ -13,7 +13,7 @@ ifneq ($(and $(HYPER),$(KUBERNETES)),)
 TEST_ALL += tests/e2e/kubernetes-compare.py
 endif
 
-.PHONY: unit bpf e2e conf test test-programs run-tests demo run-demo bench run-bench check format install
+.PHONY: unit bpf e2e conf test test-programs test-kernel run-tests demo run-demo bench run-bench check format install
 
 unit: $(UNIT) ## build and run the unit tests (no root needed)
 	@tests/run $(UNIT)
@@ -64,3 +64,6 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/sockmesh/apps
 	install -m 755 $(B)/meshd $(B)/meshctl $(DESTDIR)$(PREFIX)/bin/
 	$(if $(APPS),install -m 755 $(APPS) $(DESTDIR)$(PREFIX)/libexec/sockmesh/apps/)
+
+test-kernel: test-programs ## tests/bpf on other kernels, in virtual machines (KERNELS="linux-image-cloud-amd64 ...")
+	@TEST_TIMEOUT=3600 tests/run tests/vm/kernels.sh

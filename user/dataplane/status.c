@@ -207,16 +207,40 @@ static json_t *pods_status(const struct mesh_dp *dp)
 	return l.list;
 }
 
+/* What this kernel has, and of what it lacks what becomes instead. */
+static json_t *features_status(const struct mesh_dp *dp)
+{
+	const struct {
+		const char *name;
+		bool has;
+		const char *without;
+	} features[] = {
+		{"setRetval", dp->can_set_retval,
+		 "this kernel has no bpf_set_retval (5.18): a refused connect() fails with EPERM, not ECONNREFUSED"},
+		{"sockDestroy", dp->flows != NULL,
+		 "this kernel has no bpf_sock_destroy (6.5): flows to endpoints that are gone are ended by sock_diag"},
+	};
+	json_t *o = json_object(), *missing = json_array();
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(features); i++) {
+		json_object_set_new(o, features[i].name, json_boolean(features[i].has));
+		if (!features[i].has)
+			json_array_append_new(missing, json_pack("{s:s, s:s}", "feature", features[i].name, "reason",
+								 features[i].without));
+	}
+	json_object_set_new(o, "missing", missing);
+	return o;
+}
+
 json_t *mesh_dp_status(struct mesh_dp *dp)
 {
 	json_t *maps = json_array();
 
 	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
 		json_array_append_new(maps, map_status(dp, i));
-	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:{s:b, s:b}, s:o, s:o, s:o, s:o, s:o, s:o}", "abi",
-			 MESH_ABI_VERSION, "pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted,
-			 "version", (json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features",
-			 "setRetval", dp->can_set_retval, "sockDestroy", dp->flows != NULL, "programs",
-			 programs_status(dp), "maps", maps, "tiers", tiers_status(dp), "reasons", reasons_status(dp),
-			 "refused", refused_status(dp), "pods", pods_status(dp));
+	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "abi", MESH_ABI_VERSION,
+			 "pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted, "version",
+			 (json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features",
+			 features_status(dp), "programs", programs_status(dp), "maps", maps, "tiers", tiers_status(dp),
+			 "reasons", reasons_status(dp), "refused", refused_status(dp), "pods", pods_status(dp));
 }
