@@ -320,19 +320,6 @@ TEST(a_connection_without_origdst)
 	pod_close(client, c.fd);
 }
 
-static void do_dial_briefly(const void *in, void *out)
-{
-	const struct dial *d = in;
-	struct sockaddr_storage ss;
-	socklen_t len = mesh_addr_to_sock(&d->to, &ss);
-	struct timeval patience = {.tv_usec = 300000};
-	int fd = socket(ss.ss_family, SOCK_STREAM, 0);
-
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	*(int *)out = connect(fd, (struct sockaddr *)&ss, len) < 0 ? errno : 0;
-	close(fd);
-}
-
 TEST(listeners_are_for_the_pod_alone)
 {
 	struct mesh_addr ips[2] = {client->ip4, client->ip6};

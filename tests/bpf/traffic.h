@@ -408,6 +408,20 @@ static inline void do_move(const void *in, void *out)
 	write_file(procs, "0");
 }
 
+/* Dials with little patience, and closes: the errno, or 0. */
+static inline void do_dial_briefly(const void *in, void *out)
+{
+	const struct dial *d = in;
+	struct sockaddr_storage ss;
+	socklen_t len = mesh_addr_to_sock(&d->to, &ss);
+	struct timeval patience = {.tv_usec = 300000};
+	int fd = socket(ss.ss_family, SOCK_STREAM, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	*(int *)out = connect(fd, (struct sockaddr *)&ss, len) < 0 ? errno : 0;
+	close(fd);
+}
+
 /* Accepts, takes the original destination and returns the connection's descriptor; -errno if there is none. */
 static inline int accept_origdst(struct mesh_dp *dp, struct pod *p, struct mesh_addr *orig)
 {

@@ -29,6 +29,14 @@ static inline bool yaml_put(struct mesh_snapshot *snap, struct mesh_slices *slic
 	PUT(gateway, mesh_gateway, Gateway)
 	PUT(service, mesh_service, Service)
 #undef PUT
+	if (strcmp(kind, "Node") == 0) {
+		struct mesh_machine *m = NULL;
+
+		if (mesh_decode_node(obj, &m) < 0)
+			return false;
+		mesh_snapshot_set_machine(snap, "", m->name, m);
+		return true;
+	}
 	if (strcmp(kind, "Pod") == 0) {
 		struct mesh_workload *w = NULL;
 
