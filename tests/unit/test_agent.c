@@ -7,6 +7,7 @@
 #include "mesh_api.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -113,6 +114,28 @@ TEST(an_answer_may_come_later_and_the_next_request_waits)
 	CHECK(w.held);
 	mesh_ctlsock_reply(w.held, json_pack("{s:i}", "late", 1));
 	CHECK_STR(sock_read(&w, fd, 21), "{\"late\":1}\n{\"got\":2}\n");
+}
+
+TEST(without_descriptors_it_waits_and_does_not_spin)
+{
+	mesh_auto(sock_free) struct sock_world w;
+	struct rlimit before, none;
+	mesh_auto_fd int fd = -1;
+	uint64_t end;
+	int rounds = 0;
+
+	CHECK(sock_new(&w));
+	CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	none = before;
+	none.rlim_cur = 3;
+	fd = sock_connect(&w);
+	CHECK(send(fd, "{\"n\": 1}\n", 9, 0) == 9);
+	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	for (end = mesh_now_ns() + MESH_MS(300); mesh_now_ns() < end; rounds++)
+		mesh_loop_once(w.loop, 300);
+	setrlimit(RLIMIT_NOFILE, &before);
+	CHECK(rounds < 20);
+	CHECK_STR(sock_read(&w, fd, 10), "{\"got\":1}\n");
 }
 
 TEST(who_hangs_up_is_forgotten)

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 enum { LINE_MAX_BYTES = 64 * 1024, CONNS_MAX = 64 };
+#define ACCEPT_PAUSE_NS MESH_MS(50)
 
 struct mesh_ctlsock_conn {
 	struct mesh_ctlsock *sock;
@@ -22,6 +23,7 @@ struct mesh_ctlsock_conn {
 struct mesh_ctlsock {
 	struct mesh_loop *loop;
 	struct mesh_io io;
+	struct mesh_timer pause; /* of accepting */
 	char *path;
 	mesh_ctlsock_fn *fn;
 	mesh_ctlsock_gone_fn *gone;
@@ -115,6 +117,23 @@ void mesh_ctlsock_reply(struct mesh_ctlsock_conn *conn, json_t *reply)
 	mesh_io_set(conn->sock->loop, &conn->io, EPOLLIN | EPOLLOUT);
 }
 
+static void resume(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	struct mesh_ctlsock *sock = mesh_container_of(timer, struct mesh_ctlsock, pause);
+
+	if (mesh_io_set(loop, &sock->io, EPOLLIN) < 0)
+		mesh_timer_set(loop, timer, ACCEPT_PAUSE_NS);
+}
+
+/* What stays in the backlog (no descriptor, no memory) would be reported for ever: looks again a little later. */
+static void accept_failed(struct mesh_ctlsock *sock, int error)
+{
+	if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
+		return;
+	mesh_io_remove(sock->loop, &sock->io);
+	mesh_timer_set(sock->loop, &sock->pause, ACCEPT_PAUSE_NS);
+}
+
 static void on_accept(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
 {
 	struct mesh_ctlsock *sock = mesh_container_of(io, struct mesh_ctlsock, io);
@@ -122,8 +141,10 @@ static void on_accept(struct mesh_loop *loop, struct mesh_io *io, uint32_t event
 	struct mesh_ctlsock_conn *conn;
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		accept_failed(sock, errno);
 		return;
+	}
 	if (sock->conns.count >= CONNS_MAX) {
 		close(fd);
 		return;
@@ -164,6 +185,7 @@ int mesh_ctlsock_new(struct mesh_ctlsock **ret, struct mesh_loop *loop, const ch
 	sock = mesh_xcalloc(1, sizeof(*sock));
 	*sock = (struct mesh_ctlsock){.loop = loop,
 				      .io = {.fd = fd, .fn = on_accept},
+				      .pause = {.fn = resume},
 				      .path = mesh_xstrdup(path),
 				      .fn = fn,
 				      .gone = gone,
@@ -185,6 +207,7 @@ void mesh_ctlsock_free(struct mesh_ctlsock *sock)
 		conn_close(sock->conns.items[0]);
 	mesh_vec_free(&sock->conns);
 	mesh_io_remove(sock->loop, &sock->io);
+	mesh_timer_remove(sock->loop, &sock->pause);
 	close(sock->io.fd);
 	unlink(sock->path);
 	free(sock->path);
