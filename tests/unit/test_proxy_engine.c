@@ -287,6 +287,39 @@ WORLD(fields_between_two_hops)
 	CHECK_INT(strlen(lab_field(&m, "date")), 29);
 }
 
+#define ASK_UPGRADE(value)                                                                                             \
+	"GET /raw HTTP/1.1\r\nHost: a\r\nX-Request-Id: i\r\nConnection: upgrade, http2-settings\r\n"                   \
+	"HTTP2-Settings: AAMAAABkAAQAAP__\r\nUpgrade: " value "\r\n\r\n"
+
+/* RFC 9110 section 7.8: a list, of which other versions of HTTP are not sent on. */
+WORLD(upgrades_are_taken_apart)
+{
+	static const struct {
+		const char *request, *fields;
+	} cases[] = {
+		{ASK_UPGRADE("h2c"), ""},
+		{ASK_UPGRADE("H2C , h2c"), ""},
+		{ASK_UPGRADE("HTTP/2.0"), ""},
+		{ASK_UPGRADE("h2c-14,"), ""},
+		{ASK_UPGRADE("h2c, websocket"), "upgrade: websocket\r\nconnection: upgrade\r\n"},
+		{ASK_UPGRADE("websocket,h2c"), "upgrade: websocket\r\nconnection: upgrade\r\n"},
+		{ASK_UPGRADE("websocket, IRC/6.9"), "Upgrade: websocket, IRC/6.9\r\n@connection: upgrade\r\n"},
+		{ASK_UPGRADE("a\r\nUpgrade: h2c\r\nupgrade: b/1"), "upgrade: a, b/1\r\nconnection: upgrade\r\n"},
+	};
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(cases); i++) {
+		const char *rest = strchr(cases[i].fields, '@');
+		mesh_auto_free char *want = mesh_xasprintf(
+			"GET /raw HTTP/1.1\r\nHost: a\r\nX-Request-Id: i\r\n%.*sx-forwarded-for: 127.0.0.1\r\n"
+			"x-forwarded-proto: http\r\n%s\r\n",
+			rest ? (int)(rest - cases[i].fields) : 0, cases[i].fields, rest ? rest + 1 : cases[i].fields);
+
+		CHECK(lab_say(fd, cases[i].request));
+		CHECK(lab_response(fd, &m));
+		CHECK_STR(body(), want);
+	}
+}
+
 WORLD(request_id_is_a_uuid)
 {
 	char first[40] = "";

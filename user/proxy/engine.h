@@ -26,7 +26,7 @@ enum {
 /** What the stats are made of; written by one worker, read by any thread. */
 struct mesh_counts {
 	atomic_uint_fast64_t downs, downs_closed, requests, requests_ended, ups, ups_closed, in, out;
-	atomic_uint_fast64_t status[6], uh, nc, nr, uf, dpe, no_origdst;
+	atomic_uint_fast64_t status[6], uh, nc, nr, uf, dpe, no_origdst, shed, pools, pools_freed;
 };
 
 static inline void mesh_count(atomic_uint_fast64_t *c, uint64_t n)
@@ -107,13 +107,14 @@ struct mesh_request {
 	enum mesh_phase phase, answer_phase;
 	int status;
 	unsigned tries;
-	bool is_head, is_connect, idempotent, upgrade; /* of the method */
-	bool old;                                      /* an HTTP/1.0 client */
-	bool keep;                                     /* the connection may go on after it */
-	bool kept;                                     /* all that was sent upstream is still there */
-	bool refused;                                  /* the request itself is bad: what follows is not read */
-	bool local;                                    /* answered here */
-	bool plain; /* the response's chunks are taken apart, for an HTTP/1.0 client */
+	bool is_head, is_connect, idempotent; /* of the method */
+	bool upgrade, upgrade_cut;            /* asked for; without the versions of HTTP among it */
+	bool old;                             /* an HTTP/1.0 client */
+	bool keep;                            /* the connection may go on after it */
+	bool kept;                            /* all that was sent upstream is still there */
+	bool refused;                         /* the request itself is bad: what follows is not read */
+	bool local;                           /* answered here */
+	bool plain;                           /* the response's chunks are taken apart, for an HTTP/1.0 client */
 	bool tunnel, up_shut, down_shut, up_eof, fresh;
 	struct mesh_http1_field fields[MESH_REQUEST_FIELDS]; /* last: not cleared for reuse */
 };
@@ -132,7 +133,8 @@ struct mesh_worker {
 	struct mesh_down *downs, *dead_downs;
 	struct mesh_up *dead_ups;
 	struct mesh_timeouts idle, head, stream, linger, connect, pooled;
-	struct mesh_map spaces; /* cookie -> struct mesh_space */
+	unsigned idle_ups, idle_ups_max; /* pooled upstream connections; what is above max is closed, oldest first */
+	struct mesh_map spaces;          /* cookie -> struct mesh_space */
 	uint64_t seed;
 	int64_t date_at;
 	char date[32];
@@ -142,6 +144,7 @@ struct mesh_worker {
 
 struct mesh_listener_worker {
 	struct mesh_io io; /* first */
+	struct mesh_timer pause;
 	struct mesh_worker *worker;
 	struct mesh_proxy_listener *listener;
 	struct mesh_space *space;
@@ -215,6 +218,13 @@ void mesh_response_read(struct mesh_request *r);
 void mesh_response_pump(struct mesh_request *r);
 
 /* message.c: heads as they are sent on */
+/**
+ * Sets r->upgrade if any protocol is asked for that may be sent on. Other versions of HTTP (h2c) may not: the requests
+ * that follow would leave the routed world. RFC 9110 section 7.8.
+ */
+void mesh_message_upgrade(struct mesh_request *r);
+/** Whether a 101 switches to what may have been asked for. */
+bool mesh_message_switch_allowed(const struct mesh_request *r);
 void mesh_message_request(struct mesh_request *r);
 void mesh_message_informational(struct mesh_request *r);
 void mesh_message_response(struct mesh_request *r);
@@ -229,6 +239,8 @@ int mesh_up_get(struct mesh_request *r);
 void mesh_up_release(struct mesh_up *u, bool reuse);
 void mesh_up_close(struct mesh_up *u);
 void mesh_up_update(struct mesh_up *u);
+/** Closes the pooled connection that was idle longest. Returns false if there is none. */
+bool mesh_up_evict(struct mesh_worker *w);
 void mesh_up_connect_timeout(struct mesh_timeout *item);
 void mesh_up_pooled_timeout(struct mesh_timeout *item);
 /** Idle connections to addresses that are not in live (18-byte keys) are closed. */

@@ -7,7 +7,8 @@
 /* What Connection may not take away: the message would be framed or routed differently without it. */
 static bool nominable(enum mesh_http1_name id)
 {
-	return id != MESH_HTTP1_HOST && id != MESH_HTTP1_CONTENT_LENGTH && id != MESH_HTTP1_TRANSFER_ENCODING;
+	return id != MESH_HTTP1_HOST && id != MESH_HTTP1_CONTENT_LENGTH && id != MESH_HTTP1_TRANSFER_ENCODING &&
+	       id != MESH_HTTP1_UPGRADE; /* it has rules of its own */
 }
 
 static bool nominated(const struct mesh_http1_head *h, const struct mesh_http1_field *f)
@@ -67,7 +68,7 @@ static bool drop_of_request(const struct mesh_request *r, const struct mesh_http
 	case MESH_HTTP1_HTTP2_SETTINGS:
 		return true;
 	case MESH_HTTP1_UPGRADE:
-		return !r->upgrade;
+		return !r->upgrade || r->upgrade_cut;
 	case MESH_HTTP1_TE:
 		return !mesh_slice_eq_nocase(f->value, MESH_SLICE("trailers"));
 	case MESH_HTTP1_HOST:
@@ -124,6 +125,82 @@ static void add_forwarded(struct mesh_buf *out, const struct mesh_request *r)
 	mesh_buf_str(out, "\r\n");
 }
 
+/* "h2c", "HTTP/2.0" and their like. */
+static bool is_http(struct mesh_slice protocol)
+{
+	static const char *const names[] = {"http", "h2", "h2c", "h3"};
+	struct mesh_slice name;
+
+	mesh_slice_split(&protocol, '/', &name);
+	name = mesh_slice_trim(name);
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(names); i++)
+		if (mesh_slice_eq_nocase(name, mesh_slice_str(names[i])))
+			return true;
+	return name.len > 4 && mesh_slice_eq_nocase(mesh_slice_of(name.ptr, 4), MESH_SLICE("h2c-"));
+}
+
+/* Calls fn with each protocol of every Upgrade field. */
+static void each_protocol(const struct mesh_http1_head *h, void (*fn)(void *arg, struct mesh_slice protocol), void *arg)
+{
+	struct mesh_slice list, part;
+
+	for (size_t i = 0; i < h->field_count; i++) {
+		if (h->fields[i].id != MESH_HTTP1_UPGRADE)
+			continue;
+		list = h->fields[i].value;
+		while (mesh_slice_split(&list, ',', &part)) {
+			part = mesh_slice_trim(part);
+			if (part.len)
+				fn(arg, part);
+		}
+	}
+}
+
+struct protocols {
+	struct mesh_buf *out; /* may be NULL */
+	size_t http, others;
+};
+
+static void take_protocol(void *arg, struct mesh_slice protocol)
+{
+	struct protocols *p = arg;
+
+	if (is_http(protocol)) {
+		p->http++;
+		return;
+	}
+	if (p->out) {
+		mesh_buf_str(p->out, p->others ? ", " : "upgrade: ");
+		mesh_buf_slice(p->out, protocol);
+	}
+	p->others++;
+}
+
+void mesh_message_upgrade(struct mesh_request *r)
+{
+	struct protocols p = {0};
+
+	each_protocol(&r->head, take_protocol, &p);
+	r->upgrade = p.others > 0;
+	r->upgrade_cut = r->upgrade && p.http > 0;
+}
+
+bool mesh_message_switch_allowed(const struct mesh_request *r)
+{
+	struct protocols p = {0};
+
+	each_protocol(&r->answer, take_protocol, &p);
+	return r->upgrade && p.http == 0;
+}
+
+static void add_upgrade(struct mesh_buf *out, const struct mesh_http1_head *h)
+{
+	struct protocols p = {.out = out};
+
+	each_protocol(h, take_protocol, &p);
+	mesh_buf_str(out, "\r\n");
+}
+
 void mesh_message_request(struct mesh_request *r)
 {
 	const struct mesh_http1_head *h = &r->head;
@@ -144,6 +221,8 @@ void mesh_message_request(struct mesh_request *r)
 		mesh_buf_add(out, "x-forwarded-proto: http\r\n", 25);
 	if (!seen(h, MESH_HTTP1_X_REQUEST_ID))
 		add_request_id(out, &r->down->worker->seed);
+	if (r->upgrade_cut)
+		add_upgrade(out, h);
 	if (r->upgrade)
 		mesh_buf_str(out, "connection: upgrade\r\n");
 	mesh_buf_add(out, "\r\n", 2);

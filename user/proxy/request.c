@@ -206,9 +206,8 @@ static void describe(struct mesh_request *r)
 	r->begin_ns = mesh_loop_now_ns(r->down->worker->loop);
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(idempotent); i++)
 		r->idempotent |= mesh_slice_eq(m, mesh_slice_str(idempotent[i]));
-	for (size_t i = 0; r->head.upgrade && i < r->head.field_count; i++) /* h2c would leave the routed world */
-		if (r->head.fields[i].id == MESH_HTTP1_UPGRADE)
-			r->upgrade = !mesh_slice_eq_nocase(r->head.fields[i].value, MESH_SLICE("h2c"));
+	if (r->head.upgrade)
+		mesh_message_upgrade(r);
 }
 
 static void refuse(struct mesh_request *r, enum mesh_http1_error error)

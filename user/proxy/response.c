@@ -112,7 +112,7 @@ static enum heads read_heads(struct mesh_request *r)
 		case MESH_HTTP1_DONE:
 			break;
 		}
-		if (r->answer.status == 101 && !r->upgrade) {
+		if (r->answer.status == 101 && !mesh_message_switch_allowed(r)) {
 			mesh_response_reply(r, 502, "upstream switched protocols without being asked\n");
 			return HEADS_GONE;
 		}
