@@ -281,4 +281,6 @@ void mesh_down_new(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd,
 	}
 	mesh_timeout_set(&w->idle, &d->timeout);
 	mesh_down_update(d);
+	if (!d->io.registered) /* fs.epoll.max_user_watches: nothing would ever be read of it */
+		mesh_down_close(d, true);
 }

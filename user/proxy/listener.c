@@ -11,6 +11,8 @@
 #include <netinet/tcp.h>
 
 enum { IMBALANCE = 2 };
+#define ACCEPT_EVENTS   ((uint32_t)(EPOLLIN | EPOLLEXCLUSIVE))
+#define ACCEPT_PAUSE_NS MESH_MS(50)
 
 struct handed {
 	struct mesh_worker *worker;
@@ -108,15 +110,42 @@ static void place(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, 
 	mesh_loop_post(to->loop, take_handed, h);
 }
 
-/* Out of descriptors: the connection is taken and closed with a spare one, or epoll would say so for ever. */
-static void shed(struct mesh_worker *w, int listen_fd)
+static bool out_of_room(int error)
 {
-	int fd;
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
 
+static void resume(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	struct mesh_listener_worker *lw =
+		(struct mesh_listener_worker *)((char *)timer - offsetof(struct mesh_listener_worker, pause));
+
+	if (mesh_io_set(loop, &lw->io, ACCEPT_EVENTS) < 0)
+		mesh_timer_set(loop, timer, ACCEPT_PAUSE_NS);
+}
+
+/*
+ * Out of descriptors or memory, of which epoll would tell for ever. A pooled connection makes room; else the connection
+ * is taken with the spare descriptor and closed; else what waits has to wait a little longer.
+ */
+static void shed(struct mesh_listener_worker *lw)
+{
+	struct mesh_worker *w = lw->worker;
+	int fd, error;
+
+	if (mesh_up_evict(w))
+		return;
 	mesh_cleanup_fd(&w->spare_fd);
-	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	fd = accept4(lw->io.fd, NULL, NULL, SOCK_CLOEXEC);
+	error = fd < 0 ? errno : 0;
+	mesh_count(&w->counts.shed, fd >= 0);
 	mesh_cleanup_fd(&fd);
 	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (w->spare_fd >= 0 && !out_of_room(error))
+		return;
+	mesh_io_remove(w->loop, &lw->io);
+	lw->pause.fn = resume;
+	mesh_timer_set(w->loop, &lw->pause, ACCEPT_PAUSE_NS);
 }
 
 static void accept_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
@@ -130,8 +159,8 @@ static void accept_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t ev
 	(void)loop;
 	(void)events;
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE)
-			shed(lw->worker, io->fd);
+		if (out_of_room(errno))
+			shed(lw);
 		return;
 	}
 	if (mesh_addr_from_sock(&ss, &peer) < 0) {
@@ -150,7 +179,7 @@ static void listener_start(struct mesh_worker *w, void *arg)
 	lw->listener = l;
 	lw->space = mesh_space_get(w, l->cookie, l->netns_fd);
 	lw->io = (struct mesh_io){.fd = l->fd, .fn = accept_event};
-	if (mesh_io_set(w->loop, &lw->io, EPOLLIN | EPOLLEXCLUSIVE) < 0)
+	if (mesh_io_set(w->loop, &lw->io, ACCEPT_EVENTS) < 0)
 		atomic_store(&l->closing, true);
 }
 
@@ -160,6 +189,7 @@ static void listener_stop(struct mesh_worker *w, void *arg)
 	struct mesh_listener_worker *lw = &l->per[w->index];
 
 	mesh_io_remove(w->loop, &lw->io);
+	mesh_timer_remove(w->loop, &lw->pause);
 	for (struct mesh_down *d = w->downs, *next; d; d = next) {
 		next = d->next;
 		if (d->listener != l || (d->request && !atomic_load(&l->abort)))

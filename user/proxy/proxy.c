@@ -43,6 +43,8 @@ int mesh_proxy_new(struct mesh_proxy **ret, const struct mesh_proxy_opts *opts)
 
 	set_defaults(p, opts);
 	p->workers = mesh_xcalloc(p->worker_count, sizeof(*p->workers));
+	for (unsigned i = 0; i < p->worker_count; i++)
+		p->workers[i].spare_fd = -1; /* also of those that are never started */
 	for (unsigned i = 0; i < p->worker_count && r == 0; i++)
 		r = mesh_worker_start(&p->workers[i], p, i);
 	if (r < 0) {
@@ -219,6 +221,8 @@ void mesh_proxy_stats(const struct mesh_proxy *proxy, struct mesh_proxy_stats *r
 		s.flags_uf += get(&c->uf);
 		s.flags_dpe += get(&c->dpe);
 		s.no_origdst += get(&c->no_origdst);
+		s.shed += get(&c->shed);
+		s.upstream_pools += get(&c->pools) - get(&c->pools_freed);
 	}
 	*ret = s;
 }

@@ -81,6 +81,8 @@ struct mesh_proxy_stats {
 	uint64_t bytes_from_downstream, bytes_to_downstream;
 	uint64_t status[6]; /* [0] other, [1] 1xx .. [5] 5xx, as sent downstream */
 	uint64_t flags_uh, flags_nc, flags_nr, flags_uf, flags_dpe, no_origdst;
+	uint64_t shed;           /* connections closed unserved: no file descriptor was left for them */
+	uint64_t upstream_pools; /* addresses with an upstream connection, per namespace and worker */
 };
 
 void mesh_proxy_stats(const struct mesh_proxy *proxy, struct mesh_proxy_stats *ret);

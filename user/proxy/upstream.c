@@ -11,6 +11,11 @@
 
 enum { UNACKED_MS = 20000 }; /* a pod that is gone without a word fails the request, not the client's patience */
 
+static struct mesh_up *up_of(struct mesh_timeout *item)
+{
+	return (struct mesh_up *)((char *)item - offsetof(struct mesh_up, timeout));
+}
+
 struct mesh_space *mesh_space_get(struct mesh_worker *w, uint64_t cookie, int netns_fd)
 {
 	struct mesh_slice key = mesh_slice_of((const char *)&cookie, sizeof(cookie));
@@ -26,21 +31,23 @@ struct mesh_space *mesh_space_get(struct mesh_worker *w, uint64_t cookie, int ne
 	return s;
 }
 
-static void pool_unref(struct mesh_pool *p)
+/* A pool without connections is freed: addresses outside every cluster come and go without end. */
+static void pool_unref(struct mesh_worker *w, struct mesh_pool *p)
 {
-	if (--p->ups > 0 || (p->space && !p->gone))
+	if (--p->ups > 0)
 		return;
 	if (p->space)
 		mesh_map_remove(&p->space->pools, mesh_addr_key(&p->addr));
+	mesh_count(&w->counts.pools_freed, 1);
 	free(p);
 }
 
-static void close_idle(struct mesh_pool *p)
+static void close_idle(struct mesh_worker *w, struct mesh_pool *p)
 {
 	p->ups++; /* keeps p while its last connection goes */
 	while (p->idle)
 		mesh_up_close(p->idle);
-	pool_unref(p);
+	pool_unref(w, p);
 }
 
 void mesh_space_unref(struct mesh_worker *w, struct mesh_space *s)
@@ -52,14 +59,14 @@ void mesh_space_unref(struct mesh_worker *w, struct mesh_space *s)
 		struct mesh_pool *p = e->value;
 
 		p->space = NULL;
-		close_idle(p);
+		close_idle(w, p);
 	}
 	mesh_map_free(&s->pools);
 	mesh_cleanup_fd(&s->netns_fd);
 	free(s);
 }
 
-static struct mesh_pool *pool_get(struct mesh_space *s, const struct mesh_addr *addr)
+static struct mesh_pool *pool_get(struct mesh_worker *w, struct mesh_space *s, const struct mesh_addr *addr)
 {
 	struct mesh_pool *p = mesh_map_get(&s->pools, mesh_addr_key(addr));
 
@@ -69,6 +76,7 @@ static struct mesh_pool *pool_get(struct mesh_space *s, const struct mesh_addr *
 	p->space = s;
 	p->addr = *addr;
 	mesh_map_put(&s->pools, mesh_addr_key(addr), p);
+	mesh_count(&w->counts.pools, 1);
 	return p;
 }
 
@@ -82,6 +90,7 @@ static void idle_remove(struct mesh_up *u)
 	if (u->next)
 		u->next->prev = u->prev;
 	u->prev = u->next = NULL;
+	u->worker->idle_ups--;
 }
 
 void mesh_up_close(struct mesh_up *u)
@@ -100,7 +109,7 @@ void mesh_up_close(struct mesh_up *u)
 	close(u->io.fd);
 	u->io.fd = -1;
 	mesh_count(&w->counts.ups_closed, 1);
-	pool_unref(u->pool);
+	pool_unref(w, u->pool);
 	u->pool = NULL;
 	u->request = NULL;
 	u->next = w->dead_ups;
@@ -145,6 +154,18 @@ void mesh_up_release(struct mesh_up *u, bool reuse)
 	p->idle = u;
 	mesh_timeout_set(&w->pooled, &u->timeout);
 	mesh_up_update(u);
+	if (++w->idle_ups > w->idle_ups_max)
+		mesh_up_evict(w);
+}
+
+bool mesh_up_evict(struct mesh_worker *w)
+{
+	struct mesh_timeout *oldest = w->pooled.ends.next;
+
+	if (oldest == &w->pooled.ends)
+		return false;
+	mesh_up_close(up_of(oldest));
+	return true;
 }
 
 /* The handshake is over, for better or worse. */
@@ -191,12 +212,24 @@ static void up_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t events
 		mesh_up_update(u);
 }
 
-static struct mesh_up *idle_get(struct mesh_worker *w, struct mesh_pool *p)
+/* Closed, reset, or spoken to out of turn since the loop last looked. */
+static bool gone_stale(const struct mesh_up *u)
+{
+	char c;
+
+	return recv(u->io.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+/*
+ * check: the request is not to be sent twice, so the connection is looked at once more. What is left is a close that
+ * is still on its way, after which nobody can know whether the request was done.
+ */
+static struct mesh_up *idle_get(struct mesh_worker *w, struct mesh_pool *p, bool check)
 {
 	while (p->idle) {
 		struct mesh_up *u = p->idle;
 
-		if (u->keep_until && u->keep_until <= mesh_loop_now_ns(w->loop)) {
+		if ((u->keep_until && u->keep_until <= mesh_loop_now_ns(w->loop)) || (check && gone_stale(u))) {
 			mesh_up_close(u);
 			continue;
 		}
@@ -242,7 +275,7 @@ static int up_connect(struct mesh_worker *w, struct mesh_pool *p, struct mesh_up
 int mesh_up_get(struct mesh_request *r)
 {
 	struct mesh_worker *w = r->down->worker;
-	struct mesh_pool *p = pool_get(r->down->space, &r->to);
+	struct mesh_pool *p = pool_get(w, r->down->space, &r->to);
 	struct mesh_up *u = NULL;
 	int e;
 
@@ -250,13 +283,15 @@ int mesh_up_get(struct mesh_request *r)
 	p->plain = !r->cluster;
 	p->ups++;
 	if (!r->fresh)
-		u = idle_get(w, p);
+		u = idle_get(w, p, !r->idempotent || !mesh_http1_body_done(&r->body));
 	if (u) {
-		pool_unref(p);
+		pool_unref(w, p);
 	} else {
 		e = up_connect(w, p, &u);
+		if ((e == -EMFILE || e == -ENFILE) && mesh_up_evict(w))
+			e = up_connect(w, p, &u);
 		if (e < 0) {
-			pool_unref(p);
+			pool_unref(w, p);
 			return e;
 		}
 		assert(u);
@@ -268,7 +303,7 @@ int mesh_up_get(struct mesh_request *r)
 
 void mesh_up_connect_timeout(struct mesh_timeout *item)
 {
-	struct mesh_up *u = (struct mesh_up *)((char *)item - offsetof(struct mesh_up, timeout));
+	struct mesh_up *u = up_of(item);
 
 	u->request->tries = MESH_REQUEST_TRIES;
 	mesh_request_lost(u->request, "connection timed out", true);
@@ -276,7 +311,7 @@ void mesh_up_connect_timeout(struct mesh_timeout *item)
 
 void mesh_up_pooled_timeout(struct mesh_timeout *item)
 {
-	mesh_up_close((struct mesh_up *)((char *)item - offsetof(struct mesh_up, timeout)));
+	mesh_up_close(up_of(item));
 }
 
 void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *live)
@@ -290,7 +325,7 @@ void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *live)
 			if (p->plain || mesh_map_get(live, mesh_addr_key(&p->addr)))
 				continue;
 			p->gone = true;
-			close_idle(p);
+			close_idle(w, p);
 		}
 	}
 }

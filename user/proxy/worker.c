@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum {
@@ -72,6 +73,17 @@ static int start_thread(struct mesh_worker *w)
 	return -r;
 }
 
+/* A quarter of the descriptors, shared by all workers: unknown hosts must not take all there are. */
+static unsigned idle_ups_max(const struct mesh_proxy *proxy)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+	rlim_t max;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	max = MESH_MIN(limit.rlim_cur, (rlim_t)1 << 20) / 4 / proxy->worker_count;
+	return (unsigned)MESH_MAX(max, (rlim_t)16);
+}
+
 int mesh_worker_start(struct mesh_worker *w, struct mesh_proxy *proxy, unsigned index)
 {
 	const struct mesh_proxy_opts *o = &proxy->opts;
@@ -79,6 +91,7 @@ int mesh_worker_start(struct mesh_worker *w, struct mesh_proxy *proxy, unsigned 
 
 	w->proxy = proxy;
 	w->index = index;
+	w->idle_ups_max = idle_ups_max(proxy);
 	w->buffers = (struct mesh_pipe_cache){.size = o->buffer_bytes, .max = BUFFERS_MAX};
 	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (getrandom(&w->seed, sizeof(w->seed), 0) != sizeof(w->seed) || !w->seed)
