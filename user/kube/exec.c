@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/exec.h"
 
+#include "core/loop.h"
 #include "core/mem.h"
 #include "core/vec.h"
 #include "kube/wire.h"
@@ -33,7 +34,8 @@ struct session {
 	struct mesh_buf early; /* came with the head of the answer */
 	bool v5;
 	bool stdin_over;
-	bool broken, over;
+	bool broken, over, late;
+	uint64_t end_ns;         /* 0: no end */
 	struct mesh_buf outcome; /* channel 3 */
 };
 
@@ -347,6 +349,19 @@ static void take_stdin(struct session *s)
 		queue(s, CH_CLOSE, &which, 1);
 }
 
+/* How long poll() may wait; 0 and late once the time is over. */
+static int left_ms(struct session *s)
+{
+	uint64_t now = mesh_now_ns();
+
+	if (s->early.len || mesh_wire_pending(&s->wire))
+		return 0;
+	if (!s->end_ns)
+		return -1;
+	s->late = now >= s->end_ns;
+	return s->late ? 0 : (int)((s->end_ns - now) / 1000000 + 1);
+}
+
 static bool step(struct session *s)
 {
 	bool room = wslay_event_get_queued_msg_length(s->ws) < QUEUE_MAX;
@@ -356,7 +371,7 @@ static bool step(struct session *s)
 
 	if (wslay_event_want_write(s->ws))
 		p[0].events |= POLLOUT;
-	if (poll(p, 2, s->early.len || mesh_wire_pending(&s->wire) ? 0 : -1) < 0 && errno != EINTR)
+	if ((poll(p, 2, left_ms(s)) < 0 && errno != EINTR) || s->late)
 		return false;
 	if (window_changed)
 		send_size(s);
@@ -394,6 +409,8 @@ static int read_outcome(const struct session *s, int *exit_code, struct mesh_err
 		mesh_errs_add(errs, "%s", message);
 	else if (r < 0 && s->outcome.len)
 		mesh_errs_add(errs, "%.*s", (int)s->outcome.len, s->outcome.data);
+	else if (r < 0 && s->late)
+		mesh_errs_add(errs, "the program has not ended after %d ms", s->opts->timeout_ms);
 	else if (r < 0)
 		mesh_errs_add(errs, "the connection ended before the program did");
 	json_decref(status);
@@ -413,6 +430,8 @@ static int converse(struct session *s, int *exit_code, struct mesh_errs *errs)
 		sigaction(SIGWINCH, &winch, &before);
 		send_size(s);
 	}
+	if (s->opts->timeout_ms > 0)
+		s->end_ns = mesh_now_ns() + MESH_MS(s->opts->timeout_ms);
 	while (step(s))
 		;
 	if (is_raw) {

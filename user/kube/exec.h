@@ -14,7 +14,8 @@ struct mesh_exec_opts {
 	const char *path; /* with query: "/api/v1/namespaces/N/pods/P/exec?command=..." */
 	int stdin_fd;     /* -1: none */
 	int stdout_fd, stderr_fd;
-	bool tty; /* stdin_fd is a terminal: raw while it lasts, its size is passed on */
+	bool tty;       /* stdin_fd is a terminal: raw while it lasts, its size is passed on */
+	int timeout_ms; /* for all of it, after the connection stands; 0: none */
 };
 
 /**
