@@ -2,6 +2,7 @@
 #include "ctl/write.h"
 
 #include "core/mem.h"
+#include "ctl/apply.h"
 #include "ctl/inforce.h"
 #include "ctl/json_out.h"
 #include "ctl/merge.h"
@@ -235,14 +236,6 @@ static void apply_new(struct mesh_ctl *ctl, struct mesh_printer *p, struct mesh_
 		mesh_print_done(ctl, p, a.body, "created");
 }
 
-static json_t *last_applied(const json_t *live)
-{
-	const json_t *annotations = json_object_get(json_object_get(live, "metadata"), "annotations");
-	const char *note = json_string_value(json_object_get(annotations, MESH_LAST_APPLIED));
-
-	return note ? json_loads(note, 0, NULL) : NULL;
-}
-
 static void warn_unmanaged(struct mesh_ctl *ctl, const struct mesh_input *i)
 {
 	mesh_auto_free char *text = mesh_xasprintf(
@@ -254,59 +247,6 @@ static void warn_unmanaged(struct mesh_ctl *ctl, const struct mesh_input *i)
 		i->resource->plural, mesh_meta(i->obj, "name"));
 
 	mesh_ctl_warn(ctl, text);
-}
-
-/* Fields of an object that only the server writes are not ours to apply. A null is an order, and stays. */
-static void drop_server_fields(json_t *obj)
-{
-	static const char *const meta_fields[] = {"creationTimestamp", "uid", "generation", "managedFields",
-						  "selfLink"};
-	json_t *meta = json_object_get(obj, "metadata");
-
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(meta_fields); i++)
-		if (!json_is_null(json_object_get(meta, meta_fields[i])))
-			json_object_del(meta, meta_fields[i]);
-	json_object_del(obj, "status");
-}
-
-/* The merge patch that brings live to what the file says; an empty object if there is nothing to do. */
-static json_t *apply_patch(const struct mesh_input *i, const json_t *live)
-{
-	const struct mesh_kind *kind = mesh_kind_by_name(i->resource->group, i->resource->kind);
-	mesh_auto_free char *note = mesh_merge_note(i->obj);
-	json_t *last = last_applied(live), *local = json_deep_copy(i->obj), *wanted, *patch;
-
-	drop_server_fields(local);
-	if (last)
-		drop_server_fields(last);
-	mesh_merge_set_note(local, note);
-	/* The version written in may be another one that is served: the same object. */
-	json_object_set(local, "apiVersion", json_object_get(live, "apiVersion"));
-	if (last) {
-		json_t *annotations = json_object_get(json_object_get(last, "metadata"), "annotations");
-
-		json_object_del(annotations, MESH_LAST_APPLIED);
-	}
-	wanted = mesh_merge_three(kind ? kind->schema : NULL, last, local, live);
-	patch = mesh_merge_diff(live, wanted);
-	json_decref(wanted);
-	json_decref(local);
-	json_decref(last);
-	return patch;
-}
-
-/* The patch was made for this very state of the object, unless the file says for which. Returns what to send. */
-static json_t *pinned(const json_t *patch, const json_t *live)
-{
-	json_t *copy = json_deep_copy(patch), *meta = json_object_get(copy, "metadata");
-
-	if (!meta) {
-		meta = json_object();
-		json_object_set_new(copy, "metadata", meta);
-	}
-	if (!json_object_get(meta, "resourceVersion"))
-		json_object_set_new(meta, "resourceVersion", json_string(mesh_meta(live, "resourceVersion")));
-	return copy;
 }
 
 static void fail_apply(struct mesh_ctl *ctl, const struct mesh_input *i, const json_t *patch, struct mesh_answer *a)
@@ -331,7 +271,7 @@ static enum applied apply_to(struct mesh_ctl *ctl, struct mesh_printer *p, struc
 			     json_t *live, bool last_try)
 {
 	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
-	json_t *patch = apply_patch(i, live), *sent;
+	json_t *patch = mesh_apply_patch(mesh_apply_schema(i->resource->group, i->resource->kind), i->obj, live), *sent;
 	enum applied done = APPLIED;
 	bool same;
 
@@ -340,7 +280,7 @@ static enum applied apply_to(struct mesh_ctl *ctl, struct mesh_printer *p, struc
 		mesh_print_done(ctl, p, live, "unchanged");
 		return APPLIED;
 	}
-	sent = pinned(patch, live);
+	sent = mesh_apply_pinned(patch, live);
 	mesh_write(ctl, i->resource, "PATCH", path, sent, "application/merge-patch+json", &a);
 	json_decref(sent);
 	same = !ctl->flags->dry_run &&
@@ -373,7 +313,7 @@ static void apply_one(struct mesh_ctl *ctl, struct mesh_printer *p, struct mesh_
 				mesh_ctl_fail(ctl, &live, NULL);
 			return;
 		}
-		last = last_applied(live.body);
+		last = mesh_apply_last(live.body);
 		if (!last)
 			warn_unmanaged(ctl, i);
 		json_decref(last);
