@@ -2,6 +2,7 @@
 /* meshctl: the command line of the people who run the mesh. */
 #include "core/mem.h"
 #include "ctl/ctl.h"
+#include "ctl/node.h"
 #include "lab/lab.h"
 
 #include <stdbool.h>
@@ -65,6 +66,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	verb = mesh_ctl_verb(argv[1]);
+	for (const struct mesh_verb *v = mesh_ctl_node_verbs; !verb && v->name; v++)
+		verb = strcmp(v->name, argv[1]) == 0 ? v : NULL;
 	if (verb)
 		return mesh_ctl_main(verb, argc - 1, argv + 1);
 	for (const struct mesh_command *r = commands; r->name; r++)

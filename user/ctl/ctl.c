@@ -5,6 +5,7 @@
 #include "ctl/find_api.h"
 #include "ctl/inforce.h"
 #include "ctl/resource.h"
+#include "ctl/settings.h"
 #include "kube/kubeconfig.h"
 
 #include <errno.h>
@@ -246,6 +247,10 @@ int mesh_ctl_main(const struct mesh_verb *verb, int argc, char **argv)
 		mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
 
 		mesh_flags_help(verb, &text);
+		if (verb->run == mesh_ctl_run_install || verb->run == mesh_ctl_run_upgrade) {
+			mesh_buf_str(&text, "\nsettings (--set):\n\n");
+			mesh_settings_help(&text);
+		}
 		fputs(text.data, stdout);
 		return 0;
 	}

@@ -14,13 +14,14 @@ static const struct mesh_flag rows[] = {
 	{"all", 0, MESH_FLAG_BOOL, AT(all), NULL, NULL, "every object of the type in the namespace"},
 	{"all-containers", 0, MESH_FLAG_BOOL, AT(all_containers), NULL, NULL, "the logs of every container of the pod"},
 	{"all-namespaces", 'A', MESH_FLAG_BOOL, AT(all_namespaces), NULL, NULL, "objects of all namespaces"},
+	{"allow-downgrade", 0, MESH_FLAG_BOOL, AT(allow_downgrade), NULL, NULL, "go back to an older version although it may not be able to"},
 	{"cascade", 0, MESH_FLAG_STRING, AT(cascade), "HOW", "background|foreground|orphan", "what becomes of dependents"},
 	{"chunk-size", 0, MESH_FLAG_INT, AT(chunk), "N", NULL, "objects a request (0: all at once)"},
 	{"client", 0, MESH_FLAG_BOOL, AT(client), NULL, NULL, "the client's version only, without asking a server"},
 	{"container", 'c', MESH_FLAG_STRING, AT(container), "NAME", NULL, "the container of the pod"},
 	{"context", 0, MESH_FLAG_STRING, AT(context), "NAME", NULL, "the kubeconfig's context to use"},
 	{"current-replicas", 0, MESH_FLAG_STRING, AT(replicas_now), "N", NULL, "scale only if it has so many now"},
-	{"dry-run", 0, MESH_FLAG_STRING, AT(dry_run), "WHERE", "none|server|client", "check, but do not change anything"},
+	{"dry-run", 0, MESH_FLAG_MAYBE, AT(dry_run), "WHERE", "none|server|client", "check, but do not change anything"},
 	{"field-selector", 0, MESH_FLAG_STRING, AT(field_selector), "QUERY", NULL, "objects whose fields match"},
 	{"filename", 'f', MESH_FLAG_LIST, AT(files), "FILE", NULL, "a file, a directory, or - for standard input"},
 	{"follow", 'f', MESH_FLAG_BOOL, AT(follow), NULL, NULL, "go on printing what is logged"},
@@ -29,16 +30,21 @@ static const struct mesh_flag rows[] = {
 	{"help", 'h', MESH_FLAG_BOOL, AT(help), NULL, NULL, "this text"},
 	{"ignore-not-found", 0, MESH_FLAG_BOOL, AT(ignore_not_found), NULL, NULL, "an object that is not there is no error"},
 	{"kubeconfig", 0, MESH_FLAG_STRING, AT(kubeconfig), "FILE", NULL, "the file that names the API server"},
+	{"image", 0, MESH_FLAG_STRING, AT(image), "IMAGE", NULL, "the image of agents, control and gateways"},
+	{"keep-crds", 0, MESH_FLAG_BOOL, AT(keep_crds), NULL, NULL, "leave the CustomResourceDefinitions and their objects"},
+	{"keep-namespaces", 0, MESH_FLAG_BOOL, AT(keep_namespaces), NULL, NULL, "leave the namespaces that install made"},
 	{"label-columns", 'L', MESH_FLAG_LIST, AT(label_columns), "NAMES", NULL, "labels to print as columns"},
 	{"limit-bytes", 0, MESH_FLAG_INT, AT(limit_bytes), "N", NULL, "bytes of log at most"},
 	{"list", 0, MESH_FLAG_BOOL, AT(list), NULL, NULL, "print what there is"},
 	{"namespace", 'n', MESH_FLAG_STRING, AT(namespace), "NAME", NULL, "the namespace to work in"},
+	{"node", 0, MESH_FLAG_STRING, AT(node), "NAME", NULL, "this node only"},
 	{"no-headers", 0, MESH_FLAG_BOOL, AT(no_headers), NULL, NULL, "tables without their first line"},
 	{"now", 0, MESH_FLAG_BOOL, AT(now), NULL, NULL, "a grace period of one second"},
 	{"output", 'o', MESH_FLAG_STRING, AT(output), "FORMAT", NULL, "wide, yaml, json, name, jsonpath=TEMPLATE, custom-columns=SPEC"},
 	{"output-watch-events", 0, MESH_FLAG_BOOL, AT(output_watch_events), NULL, NULL, "print each event's type"},
 	{"overwrite", 0, MESH_FLAG_BOOL, AT(overwrite), NULL, NULL, "change values that are there"},
 	{"patch", 'p', MESH_FLAG_STRING, AT(patch), "TEXT", NULL, "the patch, as JSON or YAML"},
+	{"pre", 0, MESH_FLAG_BOOL, AT(pre), NULL, NULL, "before an installation: can this cluster run the mesh"},
 	{"prefix", 0, MESH_FLAG_BOOL, AT(prefix), NULL, NULL, "begin each line with its source"},
 	{"previous", 'p', MESH_FLAG_BOOL, AT(previous), NULL, NULL, "of the container before its last restart"},
 	{"quiet", 'q', MESH_FLAG_BOOL, AT(quiet), NULL, NULL, "only the remote program's output"},
@@ -49,12 +55,14 @@ static const struct mesh_flag rows[] = {
 	{"resource-version", 0, MESH_FLAG_STRING, AT(resource_version), "RV", NULL, "only if it is at this version"},
 	{"save-config", 0, MESH_FLAG_BOOL, AT(save_config), NULL, NULL, "note the object for a later apply"},
 	{"selector", 'l', MESH_FLAG_STRING, AT(selector), "QUERY", NULL, "objects whose labels match"},
+	{"set", 0, MESH_FLAG_LIST, AT(set), "KEY=VALUE", NULL, "a setting of the installation (docs/install.md lists them)"},
 	{"show-events", 0, MESH_FLAG_BOOL, AT(show_events), NULL, NULL, "the events of an object"},
 	{"show-kind", 0, MESH_FLAG_BOOL, AT(show_kind), NULL, NULL, "names with their kind"},
 	{"show-labels", 0, MESH_FLAG_BOOL, AT(show_labels), NULL, NULL, "labels as last column"},
 	{"show-managed-fields", 0, MESH_FLAG_BOOL, AT(show_managed), NULL, NULL, "managedFields in yaml and json"},
 	{"since", 0, MESH_FLAG_SECONDS, AT(since_seconds), "TIME", NULL, "newer log lines only"},
 	{"since-time", 0, MESH_FLAG_STRING, AT(since), "DATE", NULL, "log lines after this (RFC 3339)"},
+	{"socket", 0, MESH_FLAG_STRING, AT(socket), "PATH", NULL, "the agent's socket (default /run/sockmesh/agent.sock)"},
 	{"stdin", 'i', MESH_FLAG_BOOL, AT(stdin_open), NULL, NULL, "pass standard input on"},
 	{"tail", 0, MESH_FLAG_INT, AT(tail), "LINES", NULL, "the last lines of the log only"},
 	{"timeout", 0, MESH_FLAG_SECONDS, AT(timeout), "TIME", NULL, "how long to wait"},
@@ -241,7 +249,7 @@ static int set_value(const struct mesh_flag *row, const char *value, struct mesh
 	void *to = (char *)f + row->offset;
 	char *end;
 
-	if (!value && row->type != MESH_FLAG_BOOL)
+	if (!value && row->type != MESH_FLAG_BOOL && row->type != MESH_FLAG_MAYBE)
 		return -EINVAL;
 	if (row->values && value && !one_of(row->values, value)) {
 		mesh_errs_add(errs, "Invalid %s value (%s). Must be one of %s.", row->name, value, row->values);
@@ -252,7 +260,8 @@ static int set_value(const struct mesh_flag *row, const char *value, struct mesh
 		f->all_said |= to == &f->all;
 		return set_bool(row, value, to, errs);
 	case MESH_FLAG_STRING:
-		*(const char **)to = value;
+	case MESH_FLAG_MAYBE:
+		*(const char **)to = value ? value : "client";
 		return 0;
 	case MESH_FLAG_LIST:
 		mesh_vec_push(&((struct mesh_texts *)to)->list, value);
@@ -280,7 +289,14 @@ static int long_flag(const struct mesh_verb *verb, char **argv, struct mesh_flag
 
 	if (!row)
 		return unknown(verb, name, errs);
-	if (!value && row->type != MESH_FLAG_BOOL) {
+	if (!value && row->type == MESH_FLAG_MAYBE && !listed(verb->flags, "bare-dry-run")) {
+		mesh_errs_add(errs,
+			      "--%s flag without a value was specified. A value must be set: \"none\", \"server\", or "
+			      "\"client\".",
+			      row->name);
+		return -EINVAL;
+	}
+	if (!value && row->type != MESH_FLAG_BOOL && row->type != MESH_FLAG_MAYBE) {
 		if (!argv[1]) {
 			mesh_errs_add(errs, "flag needs an argument: --%s", row->name);
 			return -EINVAL;
@@ -328,6 +344,7 @@ void mesh_flags_free(struct mesh_flags *f)
 {
 	mesh_vec_free(&f->files.list);
 	mesh_vec_free(&f->label_columns.list);
+	mesh_vec_free(&f->set.list);
 	mesh_vec_free(&f->args.list);
 }
 

@@ -15,6 +15,7 @@ enum mesh_flag_type {
 	MESH_FLAG_INT,
 	MESH_FLAG_SECONDS, /* "30s", "1m30s", "5" */
 	MESH_FLAG_LIST,    /* may be given several times */
+	MESH_FLAG_MAYBE,   /* --name=value, or --name alone for "client" where the verb takes bare-dry-run */
 };
 
 struct mesh_texts {
@@ -25,7 +26,8 @@ struct mesh_texts {
 struct mesh_flags {
 	const char *kubeconfig, *context, *namespace, *output, *selector, *field_selector, *container, *type, *patch;
 	const char *dry_run, *validate, *raw, *condition, *since, *resource_version, *replicas_now, *name, *cascade;
-	struct mesh_texts files, label_columns;
+	const char *image, *node, *socket;
+	struct mesh_texts files, label_columns, set;
 	long replicas, tail, grace, chunk, limit_bytes;
 	double timeout, request_timeout, since_seconds;
 	bool all_namespaces, watch, watch_only, output_watch_events, show_labels, no_headers, ignore_not_found,
@@ -33,6 +35,7 @@ struct mesh_flags {
 	bool recursive, overwrite, all, list, stdin_open, tty, quiet, follow, previous, timestamps, prefix,
 		all_containers;
 	bool wait, client, show_managed, save_config, local, help, now, show_events;
+	bool keep_crds, keep_namespaces, pre, allow_downgrade;
 	bool all_said, grace_said; /* told apart from their defaults */
 	struct mesh_texts args;    /* what is no flag */
 	char **command;            /* after "--", NULL-ended; or NULL */

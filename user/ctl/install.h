@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What install, upgrade and uninstall share. One thread. */
+#ifndef MESH_CTL_INSTALL_H
+#define MESH_CTL_INSTALL_H
+
+#include "ctl/resource.h"
+#include "ctl/steps.h"
+
+/** The steps of an installation, in order; kinds that are in no other are in the one without kinds. */
+struct mesh_install_step {
+	const char *title, *kinds; /* "Role|RoleBinding", NULL: all others; title NULL ends the table */
+};
+extern const struct mesh_install_step mesh_install_steps[];
+/** The step that a kind belongs to. */
+const struct mesh_install_step *mesh_install_step_of(const char *kind);
+
+/** Pure: whether a live namespace or definition was there before us and is not ours to change or delete. */
+bool mesh_is_foreign(const json_t *live);
+
+/** Where an object of the manifests is; NULL if the server has no such kind. Caller frees. */
+char *mesh_install_path(struct mesh_ctl *ctl, const json_t *obj);
+
+/** DELETE. Returns 1 if it was there, 0 if not, -EIO with *why (caller frees). */
+int mesh_install_delete(struct mesh_ctl *ctl, const char *path, char **why);
+/** Polls until path answers 404 or the time is over. */
+bool mesh_install_gone(struct mesh_ctl *ctl, const char *path, double seconds);
+/** Runs the loop for so long. */
+void mesh_install_pause(struct mesh_ctl *ctl, unsigned ms);
+
+enum { MESH_INSTALL_SECONDS = 180, MESH_POLL_MS = 250 };
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/manifest.h"
+
+#include "config/document.h"
+#include "core/mem.h"
+#include "mesh/abi.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* build/gen/manifests.yaml, which is made of deploy/ (tools/make/ctl.mk). */
+__asm__(".pushsection .rodata\n"
+	".global mesh_manifests_begin\n"
+	".global mesh_manifests_end\n"
+	"mesh_manifests_begin:\n"
+	".incbin \"manifests.yaml\"\n"
+	"mesh_manifests_end:\n"
+	".byte 0\n"
+	".popsection\n");
+extern const char mesh_manifests_begin[], mesh_manifests_end[];
+
+struct mesh_slice mesh_manifest_text(void)
+{
+	return mesh_slice_of(mesh_manifests_begin, (size_t)(mesh_manifests_end - mesh_manifests_begin));
+}
+
+static const char *meta_text(const json_t *obj, const char *map, const char *key)
+{
+	const json_t *meta = json_object_get(obj, "metadata");
+	const char *s = json_string_value(json_object_get(json_object_get(meta, map), key));
+
+	return s ? s : "";
+}
+
+const char *mesh_label_of(const json_t *obj, const char *key)
+{
+	return meta_text(obj, "labels", key);
+}
+
+const char *mesh_annotation_of(const json_t *obj, const char *key)
+{
+	return meta_text(obj, "annotations", key);
+}
+
+static json_t *map_of(json_t *obj, const char *name)
+{
+	json_t *map = json_object_get(obj, name);
+
+	if (!map) {
+		map = json_object();
+		json_object_set_new(obj, name, map);
+	}
+	return map;
+}
+
+/* A label's value: letters, digits, and - _ . within. */
+static char *label_value(const char *text)
+{
+	char *s = mesh_xstrdup(text);
+
+	for (char *p = s; *p; p++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *p))
+			*p = '-';
+	return s;
+}
+
+static void stamp(json_t *obj)
+{
+	mesh_auto_free char *version = label_value(MESH_VERSION);
+	json_t *labels = map_of(map_of(obj, "metadata"), "labels"), *template;
+
+	json_object_set_new(labels, MESH_LABEL_NAME, json_string("sockmesh"));
+	json_object_set_new(labels, "app.kubernetes.io/managed-by", json_string("meshctl"));
+	template = json_object_get(json_object_get(obj, "spec"), "template");
+	if (!template)
+		return;
+	json_object_set_new(map_of(json_object_get(obj, "metadata"), "annotations"), MESH_ANNOTATION_ABI,
+			    json_sprintf("%d", MESH_ABI_VERSION));
+	/* Only workloads say their version: what does not run stays unchanged from one version to the next. */
+	json_object_set_new(labels, MESH_LABEL_VERSION, json_string(version));
+	json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/version",
+			    json_string(MESH_VERSION));
+}
+
+/* On the ConfigMap: {"image": ..., "set": [...]}. */
+static void note_said(json_t *objects, const char *image, const struct mesh_texts *set)
+{
+	json_t *config = mesh_manifest_find(objects, "ConfigMap", "sockmesh"), *list = json_array();
+	json_t *said = json_pack("{s:s, s:o}", "image", image ? image : MESH_DEFAULT_IMAGE, "set", list);
+	mesh_auto_free char *text = NULL;
+
+	if (set)
+		mesh_vec_each (one, &set->list)
+			json_array_append_new(list, json_string(*one));
+	text = json_dumps(said, JSON_COMPACT);
+	if (config)
+		json_object_set_new(map_of(map_of(config, "metadata"), "annotations"), MESH_ANNOTATION_SAID,
+				    json_string(text));
+	json_decref(said);
+}
+
+/* Pods read the ConfigMap when they start: a change of it starts them anew. */
+static void note_config(json_t *objects)
+{
+	const json_t *config = json_object_get(mesh_manifest_find(objects, "ConfigMap", "sockmesh"), "data");
+	mesh_auto_free char *text = config ? json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_t *obj;
+	size_t i;
+
+	json_array_foreach(objects, i, obj)
+	{
+		json_t *template = json_object_get(json_object_get(obj, "spec"), "template");
+
+		if (template && text)
+			json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/config",
+					    json_string(text));
+	}
+}
+
+int mesh_manifest_load(const char *image, const struct mesh_texts *set, json_t **ret, struct mesh_errs *errs)
+{
+	struct mesh_documents docs = {0};
+	json_t *objects;
+	int r = mesh_documents_parse("manifests", mesh_manifest_text(), &docs, errs);
+
+	if (r < 0)
+		return r;
+	objects = json_array();
+	mesh_vec_each (d, &docs.list) {
+		json_t *obj = json_deep_copy(d->value);
+
+		stamp(obj);
+		json_array_append_new(objects, obj);
+	}
+	mesh_documents_free(&docs);
+	if (set)
+		mesh_vec_each (text, &set->list)
+			if (mesh_setting_apply(objects, *text, errs) < 0)
+				r = -EINVAL;
+	if (image)
+		mesh_setting_image(objects, image);
+	note_said(objects, image, set);
+	note_config(objects);
+	if (r < 0)
+		json_decref(objects);
+	else
+		*ret = objects;
+	return r;
+}
+
+/* Up to three numbers, and how many commits after them. */
+static bool numbers(const char *text, long ret[4])
+{
+	int used = 0, more = 0;
+
+	text += *text == 'v';
+	ret[3] = 0;
+	if (sscanf(text, "%ld.%ld.%ld%n", &ret[0], &ret[1], &ret[2], &used) < 3)
+		return false;
+	if (text[used] == '-' && sscanf(text + used, "-%ld-g%n", &ret[3], &more) == 1 && more == 0)
+		ret[3] = 0;
+	return true;
+}
+
+int mesh_version_compare(const char *a, const char *b, bool *known)
+{
+	long x[4], y[4];
+
+	*known = strcmp(a, b) == 0;
+	if (*known)
+		return 0;
+	*known = numbers(a, x) && numbers(b, y);
+	for (int i = 0; *known && i < 4; i++)
+		if (x[i] != y[i])
+			return x[i] < y[i] ? -1 : 1;
+	return 0;
+}

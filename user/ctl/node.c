@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/node.h"
+
+#include "core/mem.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { STATUS_MS = 2000, LEAVE_MS = 20000, ANSWER_MAX = 8 << 20 };
+
+static json_t *fail(char **why, const char *path, const char *what)
+{
+	if (why)
+		*why = mesh_xasprintf("%s: %s", path, what);
+	return NULL;
+}
+
+static int dial(const char *path)
+{
+	mesh_auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	if (fd < 0)
+		return -errno;
+	if (strlen(path) >= sizeof(a.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(a.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return -errno;
+	return mesh_steal_fd(&fd);
+}
+
+json_t *mesh_node_ask(const char *path, const json_t *request, int timeout_ms, char **why)
+{
+	mesh_auto_fd int fd = dial(path);
+	mesh_auto(mesh_buf_free) struct mesh_buf in = {0};
+	mesh_auto_free char *text = json_dumps(request, JSON_COMPACT), *line = mesh_xasprintf("%s\n", text);
+	json_t *answer;
+
+	if (fd < 0)
+		return fail(why, path, strerror(-fd));
+	if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
+		return fail(why, path, strerror(errno));
+	while (!(in.len && memchr(in.data, '\n', in.len))) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		ssize_t n;
+
+		if (poll(&p, 1, timeout_ms) <= 0)
+			return fail(why, path, "the agent does not answer");
+		n = read(fd, mesh_buf_room(&in, 65536), 65536);
+		if (n <= 0 || in.len > ANSWER_MAX)
+			return fail(why, path, "the agent hung up");
+		in.len += (size_t)n;
+	}
+	answer = json_loadb(in.data, in.len, JSON_DISABLE_EOF_CHECK, NULL);
+	return answer ? answer : fail(why, path, "the agent's answer is no JSON");
+}
+
+json_t *mesh_node_status(const char *socket, char **why)
+{
+	json_t *request = json_pack("{s:s}", "cmd", "status"), *answer;
+
+	answer = mesh_node_ask(socket, request, STATUS_MS, why);
+	json_decref(request);
+	return answer;
+}
+
+static const char *socket_of(const struct mesh_flags *f)
+{
+	return f->socket ? f->socket : MESH_AGENT_SOCKET;
+}
+
+/* Prints the answer on one line. The exit status is 1 if there is none or it is not ok. */
+static int print_answer(struct mesh_ctl *ctl, json_t *answer, const char *why)
+{
+	mesh_auto_free char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+	const char *error = json_string_value(json_object_get(answer, "error"));
+	bool ok = json_is_true(json_object_get(answer, "ok"));
+
+	json_decref(answer);
+	if (!text)
+		return mesh_ctl_error(ctl, "%s", why);
+	puts(text);
+	return ok ? 0 : mesh_ctl_error(ctl, "%s", error ? error : "the agent refused");
+}
+
+int mesh_ctl_run_node_status(struct mesh_ctl *ctl, const struct mesh_flags *f)
+{
+	mesh_auto_free char *why = NULL;
+	json_t *answer = mesh_node_status(socket_of(f), &why);
+
+	return print_answer(ctl, answer, why);
+}
+
+int mesh_ctl_run_node_leave(struct mesh_ctl *ctl, const struct mesh_flags *f)
+{
+	json_t *request = json_pack("{s:s}", "cmd", "leave"), *answer;
+	mesh_auto_free char *why = NULL;
+
+	answer = mesh_node_ask(socket_of(f), request, LEAVE_MS, &why);
+	json_decref(request);
+	return print_answer(ctl, answer, why);
+}
+
+const struct mesh_verb mesh_ctl_node_verbs[] = {
+	{"node-status", "", "print what the agent of this node says of itself, as JSON", "socket",
+	 mesh_ctl_run_node_status, true},
+	{"node-leave", "", "have the agent of this node take everything of it from the kernel and the node", "socket",
+	 mesh_ctl_run_node_leave, true},
+	{NULL, NULL, NULL, NULL, NULL, false},
+};
