@@ -13,6 +13,7 @@
 #include "store/selector.h"
 #include "store/serve.h"
 #include "store/state.h"
+#include "store/status.h"
 #include "store/store.h"
 
 #define MESH_VERSION_GIT "v1.34.0+sockmesh"
@@ -91,7 +92,6 @@ void mesh_call_text(struct mesh_call *call, int status, const char *type, struct
 /** The object as the client asked to see it (version, Table, metadata only). obj is borrowed. */
 void mesh_call_object(struct mesh_call *call, int status, const json_t *obj);
 
-json_t *mesh_status_new(int code, const char *reason, const char *message, json_t *details);
 /** {name, group, kind: plural} of the call; name may be NULL. */
 json_t *mesh_call_details(const struct mesh_call *call, const char *name);
 void mesh_call_bad_request(struct mesh_call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -5,22 +5,6 @@
 
 #include "core/mem.h"
 
-json_t *mesh_status_new(int code, const char *reason, const char *message, json_t *details)
-{
-	json_t *s = json_pack("{s:s,s:s,s:{},s:s}", "kind", "Status", "apiVersion", "v1", "metadata", "status",
-			      code < 400 ? "Success" : "Failure");
-
-	if (message)
-		mesh_js_set(s, "message", message);
-	if (reason)
-		mesh_js_set(s, "reason", reason);
-	if (details)
-		json_object_set_new(s, "details", details);
-	if (code >= 400)
-		json_object_set_new(s, "code", json_integer(code));
-	return s;
-}
-
 const char *mesh_call_id(const struct mesh_call *call)
 {
 	return call->group && call->group[0] ? mesh_arena_printf(call->arena, "%s.%s", call->plural, call->group)
@@ -103,73 +87,9 @@ void mesh_call_method_not_allowed(struct mesh_call *call)
 			 "the server does not allow this method on the requested resource");
 }
 
-/* The machine-readable reason that goes with a message of field validation. */
-static const char *cause_of(const char *text)
-{
-	static const struct {
-		const char *start, *reason;
-	} table[] = {
-		{"Required value", "FieldValueRequired"}, {"Duplicate value", "FieldValueDuplicate"},
-		{"Not found", "FieldValueNotFound"},      {"Unsupported value", "FieldValueNotSupported"},
-		{"Forbidden", "FieldValueForbidden"},     {"Too long", "FieldValueTooLong"},
-		{"Too many", "FieldValueTooMany"},        {"Internal error", "InternalError"},
-	};
-
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(table); i++)
-		if (strncmp(text, table[i].start, strlen(table[i].start)) == 0)
-			return table[i].reason;
-	return strstr(text, "must be of type") && strstr(text, "in body") ? "FieldValueTypeInvalid"
-									  : "FieldValueInvalid";
-}
-
-/* Rules across fields (of Istio's CRDs) are not looked at while a value has the wrong form: the server says so. */
-static bool skips_rules(const struct mesh_call *call, const struct mesh_errs *errs)
-{
-	static const char *const blocking[] = {"FieldValueTypeInvalid", "FieldValueRequired", "FieldValueNotSupported",
-					       "FieldValueTooLong", "FieldValueTooMany"};
-
-	if (!mesh_slice_ends(mesh_slice_str(call->group), MESH_SLICE(".istio.io")))
-		return false;
-	mesh_vec_each (e, &errs->list)
-		for (size_t i = 0; i < MESH_ARRAY_SIZE(blocking); i++)
-			if (strcmp(cause_of(e->text), blocking[i]) == 0)
-				return true;
-	return false;
-}
-
 void mesh_call_invalid(struct mesh_call *call, const char *name, const struct mesh_errs *errs)
 {
-	json_t *causes = json_array(), *details = mesh_call_details(call, name);
-	bool rules = skips_rules(call, errs);
-	struct mesh_buf text = {0};
-
-	mesh_buf_printf(&text, "%s%s%s \"%s\" is invalid: %s", call->kind->kind, call->group[0] ? "." : "", call->group,
-			name, errs->list.count > 1 || rules ? "[" : "");
-	mesh_vec_each (e, &errs->list) {
-		struct mesh_buf message = {0};
-
-		mesh_buf_str(&message, e->text);
-		mesh_buf_printf(&text, "%s%s%s%s", e == errs->list.items ? "" : ", ", e->path ? e->path : "",
-				e->path ? ": " : "", message.data);
-		json_array_append_new(causes, json_pack("{s:s,s:s,s:s}", "reason", cause_of(e->text), "message",
-							message.data, "field", e->path ? e->path : ""));
-		mesh_buf_free(&message);
-	}
-	if (rules) {
-		static const char said[] =
-			"Invalid value: null: some validation rules were not checked because the object was "
-			"invalid; correct the existing errors to complete validation";
-
-		mesh_buf_printf(&text, ", <nil>: %s", said);
-		json_array_append_new(causes, json_pack("{s:s,s:s,s:s}", "reason", "FieldValueInvalid", "message", said,
-							"field", "<nil>"));
-	}
-	if (errs->list.count > 1 || rules)
-		mesh_buf_char(&text, ']');
-	mesh_js_set(details, "kind", call->kind->kind);
-	json_object_set_new(details, "causes", causes);
-	mesh_call_json(call, 422, mesh_status_new(422, "Invalid", text.data, details));
-	mesh_buf_free(&text);
+	mesh_call_json(call, 422, mesh_status_invalid(call->kind, name, errs));
 }
 
 void mesh_call_warn(struct mesh_call *call, const char *text)

@@ -26,6 +26,7 @@ struct mesh_server {
 	struct mesh_conn *dead;
 	size_t count;
 	struct mesh_timer reaper;
+	struct mesh_http1_limits limits;
 };
 
 struct mesh_conn {
@@ -105,8 +106,6 @@ static void on_timeout(struct mesh_loop *loop, struct mesh_timer *timer)
 	conn_close(c);
 }
 
-static const struct mesh_http1_limits limits = {.head_bytes = MESH_SERVE_HEAD_MAX, .body_bytes = MESH_SERVE_BODY_MAX};
-
 static void on_tls(struct mesh_tls *tls)
 {
 	pump(tls->arg);
@@ -131,7 +130,7 @@ static void on_accept(struct mesh_loop *loop, struct mesh_io *io, uint32_t event
 		c->server = server;
 		c->timer.fn = on_timeout;
 		c->tls.in_limit = MESH_SERVE_HEAD_MAX;
-		mesh_http1_head_init(&c->head, MESH_HTTP1_REQUEST, c->fields, MESH_SERVE_HEADERS, &limits);
+		mesh_http1_head_init(&c->head, MESH_HTTP1_REQUEST, c->fields, MESH_SERVE_HEADERS, &server->limits);
 		if (mesh_tls_accept(&c->tls, loop, server->ctx, fd, on_tls, c) < 0) {
 			free(c);
 			continue;
@@ -154,8 +153,15 @@ int mesh_server_new(struct mesh_server **ret, struct mesh_loop *loop, SSL_CTX *c
 	server->handle = handle;
 	server->arg = arg;
 	server->reaper.fn = reap;
+	server->limits =
+		(struct mesh_http1_limits){.head_bytes = MESH_SERVE_HEAD_MAX, .body_bytes = MESH_SERVE_BODY_MAX};
 	*ret = server;
 	return 0;
+}
+
+void mesh_server_limit_body(struct mesh_server *server, size_t bytes)
+{
+	server->limits.body_bytes = bytes;
 }
 
 void mesh_server_free(struct mesh_server *server)

@@ -46,6 +46,8 @@ struct mesh_request {
 typedef void mesh_request_fn(void *arg, struct mesh_request *req);
 
 int mesh_server_new(struct mesh_server **ret, struct mesh_loop *loop, SSL_CTX *ctx, mesh_request_fn *handle, void *arg);
+/** How large a request's body may be from now on, instead of MESH_SERVE_BODY_MAX. */
+void mesh_server_limit_body(struct mesh_server *server, size_t bytes);
 /** Ends all connections. */
 void mesh_server_free(struct mesh_server *server);
 /** Accepts on fd, which the server owns from now on. */

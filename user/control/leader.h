@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leader election by a Lease, with the meaning that client-go gives its fields, so that `kubectl get
+ * lease` and other tools read it right: who holds it renews it every retry_ns; a candidate takes it
+ * when its record has not changed for the duration that stands in it, by the candidate's own clock;
+ * a holder that has not renewed it for renew_ns stops leading, which is before another may begin.
+ * Every write names the resourceVersion that it was decided on. Loop thread only.
+ */
+#ifndef MESH_CONTROL_LEADER_H
+#define MESH_CONTROL_LEADER_H
+
+#include "core/loop.h"
+#include "kube/kube.h"
+
+struct mesh_leader;
+
+/** Strings are copied. */
+struct mesh_leader_opts {
+	const char *ns, *name;                    /* of the Lease */
+	const char *identity;                     /* unique for each process */
+	uint64_t duration_ns, renew_ns, retry_ns; /* 0: 15 s, 10 s, 2 s; duration in whole seconds */
+	void (*changed)(void *arg, bool leads);   /* from the loop, never from within a call */
+	void *arg;
+};
+
+/** Begins to try at once. Never fails: an API that is away is tried again. */
+int mesh_leader_new(struct mesh_leader **ret, struct mesh_loop *loop, struct mesh_kube *kube,
+		    const struct mesh_leader_opts *opts);
+/** Whether we lead at this moment, by the clock: also right when the loop has not run for long. */
+bool mesh_leader_leads(const struct mesh_leader *leader);
+/** Who holds the Lease as far as we have seen; "" if nobody. Borrowed until the loop runs. */
+const char *mesh_leader_holder(const struct mesh_leader *leader);
+/** Stops leading, and gives the Lease up, running the loop for at most a second, so that another may lead at once. */
+void mesh_leader_release(struct mesh_leader *leader);
+/** Leaves the Lease as it is. NULL is allowed. */
+void mesh_leader_free(struct mesh_leader *leader);
+
+#endif
