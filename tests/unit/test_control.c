@@ -142,7 +142,8 @@ TEST(a_control_plane_gets_its_gateways)
 		    "{\"spec\": {\"type\": \"LoadBalancer\", \"selector\": {\"istio\": \"ingressgateway\"}}}"));
 	CHECK(comes(&w, "/apis/route.openshift.io/v1/namespaces/istio-system/routes/istio-ingressgateway",
 		    "{\"spec\": {\"host\": \"127.0.0.9\"}}"));
-	CHECK(comes(&w, "/api/v1/namespaces/istio-system/serviceaccounts/istio-ingressgateway-service-account", "{}"));
+	CHECK(comes(&w, "/api/v1/namespaces/istio-system/serviceaccounts/istio-ingressgateway",
+		    "{\"metadata\": {\"name\": \"istio-ingressgateway\"}}"));
 	CHECK(comes(&w,
 		    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/"
 		    "sockmesh-istio-ingressgateway-istio-system",

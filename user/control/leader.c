@@ -25,6 +25,8 @@ struct mesh_leader {
 	uint64_t renewed_ns; /* when the last renewal that succeeded was sent */
 	char *last_error;    /* said once */
 	bool leads, releasing;
+	void (*released)(void *arg);
+	void *released_arg;
 };
 
 static void attempt_begin(struct mesh_leader *l);
@@ -213,6 +215,12 @@ static void attempt_begin(struct mesh_leader *l)
 	send_request(l, "GET", l->path, NULL, on_read);
 }
 
+static void release_over(struct mesh_leader *l)
+{
+	mesh_timer_remove(l->loop, &l->attempt);
+	l->released(l->released_arg);
+}
+
 static void on_attempt(struct mesh_loop *loop, struct mesh_timer *timer)
 {
 	struct mesh_leader *l = mesh_container_of(timer, struct mesh_leader, attempt);
@@ -223,7 +231,10 @@ static void on_attempt(struct mesh_loop *loop, struct mesh_timer *timer)
 		l->request = NULL;
 		say_once(l, "the API does not answer");
 	}
-	attempt_begin(l);
+	if (l->releasing)
+		release_over(l);
+	else
+		attempt_begin(l);
 }
 
 static void on_deadline(struct mesh_loop *loop, struct mesh_timer *timer)
@@ -278,6 +289,7 @@ static void on_released(void *arg, const struct mesh_kube_response *r)
 	l->request = NULL;
 	if (r->status != 200)
 		mesh_warn("lease %s/%s: not given up: %s", l->ns, l->name, r->error ? r->error : "refused");
+	release_over(l);
 }
 
 /* Only ever our own record: who took it over meanwhile has changed the resourceVersion. */
@@ -287,8 +299,10 @@ static void on_read_to_release(void *arg, const struct mesh_kube_response *r)
 	json_t *body, *spec, *now;
 
 	l->request = NULL;
-	if (r->status != 200 || strcmp(holder_of(json_object_get(r->body, "spec")), l->identity) != 0)
+	if (r->status != 200 || strcmp(holder_of(json_object_get(r->body, "spec")), l->identity) != 0) {
+		release_over(l);
 		return;
+	}
 	body = json_deep_copy(r->body);
 	spec = json_object_get(body, "spec");
 	now = micro_time();
@@ -300,22 +314,22 @@ static void on_read_to_release(void *arg, const struct mesh_kube_response *r)
 	json_decref(body);
 }
 
-void mesh_leader_release(struct mesh_leader *l)
+void mesh_leader_release(struct mesh_leader *l, void (*done)(void *arg), void *arg)
 {
-	uint64_t until = mesh_now_ns() + MESH_SEC(1);
 	bool held = l->leads;
 
 	l->releasing = true;
-	mesh_timer_remove(l->loop, &l->attempt);
+	l->released = done;
+	l->released_arg = arg;
 	mesh_kube_cancel(l->request); /* a renewal may still arrive before the release: both name a version */
 	l->request = NULL;
 	set_leads(l, false);
-	if (!held)
+	if (!held) {
+		release_over(l);
 		return;
+	}
 	l->request = mesh_kube_send(l->kube, "GET", l->path, NULL, NULL, NULL, on_read_to_release, l);
-	while (l->request && mesh_now_ns() < until)
-		if (mesh_loop_once(l->loop, 20) < 0)
-			break;
+	mesh_timer_set(l->loop, &l->attempt, MESH_SEC(1));
 }
 
 void mesh_leader_free(struct mesh_leader *l)

@@ -30,8 +30,11 @@ int mesh_leader_new(struct mesh_leader **ret, struct mesh_loop *loop, struct mes
 bool mesh_leader_leads(const struct mesh_leader *leader);
 /** Who holds the Lease as far as we have seen; "" if nobody. Borrowed until the loop runs. */
 const char *mesh_leader_holder(const struct mesh_leader *leader);
-/** Stops leading, and gives the Lease up, running the loop for at most a second, so that another may lead at once. */
-void mesh_leader_release(struct mesh_leader *leader);
+/**
+ * Stops leading, at once, and then gives the Lease up, so that another need not wait. done() comes from the loop, after
+ * a second at most, and from within the call if there is nothing to give up. It tries for no other Lease after.
+ */
+void mesh_leader_release(struct mesh_leader *leader, void (*done)(void *arg), void *arg);
 /** Leaves the Lease as it is. NULL is allowed. */
 void mesh_leader_free(struct mesh_leader *leader);
 

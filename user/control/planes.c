@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/reconcile.h"
+#include "control/gateways.h"
 
 #include "core/buf.h"
 #include "core/mem.h"
@@ -7,17 +7,6 @@
 #include "model/names.h"
 
 #include <string.h>
-
-struct gateway_row {
-	const char *name, *label;
-	const char *service_type;
-	bool route;
-};
-
-static const struct gateway_row gateways[] = {
-	{"istio-ingressgateway", "ingressgateway", "LoadBalancer", true},
-	{"istio-egressgateway", "egressgateway", "ClusterIP", false},
-};
 
 const json_t *mesh_control_condition_get(const json_t *obj, const char *type)
 {
@@ -58,15 +47,6 @@ void mesh_control_namespaces(struct mesh_cache *cache)
 					  mesh_json_format("{\"metadata\": {\"name\": \"%s\"}}", names[i]));
 }
 
-/* spec.istio.gateways.NAME.enabled is not false. */
-static bool gateway_enabled(const json_t *smcp, const char *name)
-{
-	const json_t *o = json_object_get(json_object_get(smcp, "spec"), "istio");
-
-	o = json_object_get(json_object_get(json_object_get(o, "gateways"), name), "enabled");
-	return !json_is_false(o);
-}
-
 /* Who an object belongs to goes in its metadata: when the control plane goes, so does the object. */
 static json_t *owned(json_t *obj, const json_t *smcp)
 {
@@ -76,119 +56,147 @@ static json_t *owned(json_t *obj, const json_t *smcp)
 	if (!labels)
 		json_object_set_new(meta, "labels", labels = json_object());
 	json_object_set_new(labels, "maistra.io/owner", json_string(mesh_control_ns(smcp)));
+	json_object_set_new(labels, "app.kubernetes.io/name", json_string("sockmesh"));
+	json_object_set_new(labels, "app.kubernetes.io/component", json_string("gateway"));
 	json_object_set_new(meta, "ownerReferences",
 			    json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b}]", "apiVersion", "maistra.io/v1", "kind",
 				      "ServiceMeshControlPlane", "name", mesh_control_name(smcp), "uid",
-				      mesh_control_uid(smcp), "controller", 1, "blockOwnerDeletion", 1));
+				      mesh_control_uid(smcp), "controller", 1, "blockOwnerDeletion", 0));
 	return obj;
 }
 
-static void ensure_rbac(struct mesh_cache *cache, const json_t *smcp, const struct gateway_row *row)
+/* What is of no namespace can have no owner: it is found, and removed, by its labels. */
+static json_t *labelled(json_t *obj)
 {
-	const char *ns = mesh_control_ns(smcp);
-
-	mesh_cache_ensure(
-		cache, MESH_CONTROL_SERVICE_ACCOUNT,
-		owned(mesh_json_format("{\"metadata\": {\"name\": \"%s-service-account\"}}", row->name), smcp));
-	mesh_cache_ensure(
-		cache, MESH_CONTROL_ROLE,
-		owned(mesh_json_format("{\"metadata\": {\"name\": \"%s\"}, \"rules\": ["
-				       "{\"apiGroups\": [\"coordination.k8s.io\"], \"resources\": [\"leases\"], "
-				       "\"verbs\": [\"get\", \"create\", \"patch\", \"delete\"]}]}",
-				       row->name),
-		      smcp));
-	mesh_cache_ensure(
-		cache, MESH_CONTROL_ROLE_BINDING,
-		owned(mesh_json_format(
-			      "{\"metadata\": {\"name\": \"%s\"}, \"roleRef\": {\"apiGroup\": "
-			      "\"rbac.authorization.k8s.io\", \"kind\": \"Role\", \"name\": \"%s\"}, \"subjects\": "
-			      "[{\"kind\": \"ServiceAccount\", \"name\": \"%s-service-account\", \"namespace\": "
-			      "\"%s\"}]}",
-			      row->name, row->name, row->name, ns),
-		      smcp));
-	mesh_cache_ensure(cache, MESH_CONTROL_CLUSTER_ROLE_BINDING,
-			  mesh_json_format("{\"metadata\": {\"name\": \"sockmesh-%s-%s\"}, \"roleRef\": {\"apiGroup\": "
-					   "\"rbac.authorization.k8s.io\", \"kind\": \"ClusterRole\", \"name\": "
-					   "\"sockmesh-gateway\"}, \"subjects\": [{\"kind\": \"ServiceAccount\", "
-					   "\"name\": \"%s-service-account\", \"namespace\": \"%s\"}]}",
-					   row->name, ns, row->name, ns));
+	json_object_set_new(json_object_get(obj, "metadata"), "labels",
+			    json_pack("{s:s, s:s}", "app.kubernetes.io/name", "sockmesh", "app.kubernetes.io/component",
+				      "gateway"));
+	return obj;
 }
 
-static void ensure_cluster_role(struct mesh_cache *cache)
+/* One control plane in the making: its objects, and what stands in the way. */
+struct plane {
+	struct mesh_cache *cache;
+	const json_t *smcp;
+	const struct mesh_control_opts *opts;
+	struct mesh_buf problems; /* "; "-separated */
+};
+
+static void note_problem(struct plane *p, enum mesh_control_kind kind, const char *ns, const char *name)
 {
-	mesh_cache_ensure(
-		cache, MESH_CONTROL_CLUSTER_ROLE,
-		mesh_json_format("{\"metadata\": {\"name\": \"sockmesh-gateway\"}, \"rules\": ["
-				 "{\"apiGroups\": [\"\"], \"resources\": [\"pods\", \"services\"], "
-				 "\"verbs\": [\"get\", \"list\", \"watch\"]},"
-				 "{\"apiGroups\": [\"discovery.k8s.io\"], \"resources\": [\"endpointslices\"], "
-				 "\"verbs\": [\"get\", \"list\", \"watch\"]},"
-				 "{\"apiGroups\": [\"networking.istio.io\"], \"resources\": [\"*\"], "
-				 "\"verbs\": [\"get\", \"list\", \"watch\"]},"
-				 "{\"apiGroups\": [\"maistra.io\"], \"resources\": [\"servicemeshmemberrolls\"], "
-				 "\"verbs\": [\"get\", \"list\", \"watch\"]}]}"));
+	const char *problem = mesh_cache_problem(p->cache, kind, ns, name);
+
+	if (problem)
+		mesh_buf_printf(&p->problems, "%s%s", p->problems.len ? "; " : "", problem);
 }
 
-static json_t *gateway_deployment(const struct gateway_row *row, const struct mesh_control_opts *opts)
+static void ensure(struct plane *p, enum mesh_control_kind kind, json_t *want)
 {
-	return mesh_json_format(
-		"{\"metadata\": {\"name\": \"%s\", \"labels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"spec\": {"
-		"\"selector\": {\"matchLabels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"template\": {"
-		"\"metadata\": {\"labels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"spec\": {"
-		"\"serviceAccountName\": \"%s-service-account\", \"containers\": [{\"name\": \"istio-proxy\", "
-		"\"image\": \"%s\", \"imagePullPolicy\": \"IfNotPresent\", \"args\": [\"gateway\"], \"env\": ["
-		"{\"name\": \"POD_NAME\", \"valueFrom\": {\"fieldRef\": {\"apiVersion\": \"v1\", \"fieldPath\": "
-		"\"metadata.name\"}}}, {\"name\": \"POD_NAMESPACE\", \"valueFrom\": {\"fieldRef\": {\"apiVersion\": "
-		"\"v1\", \"fieldPath\": \"metadata.namespace\"}}}], \"ports\": ["
-		"{\"name\": \"http2\", \"containerPort\": 8080, \"protocol\": \"TCP\"}, "
-		"{\"name\": \"https\", \"containerPort\": 8443, \"protocol\": \"TCP\"}, "
-		"{\"name\": \"status-port\", \"containerPort\": 15021, \"protocol\": \"TCP\"}], \"readinessProbe\": {"
-		"\"httpGet\": {\"path\": \"/healthz/ready\", \"port\": 15021, \"scheme\": \"HTTP\"}, "
-		"\"periodSeconds\": 1, \"timeoutSeconds\": 3, \"failureThreshold\": 10, \"successThreshold\": 1}}]}}}}",
-		row->name, row->name, row->label, row->name, row->label, row->name, row->label, row->name, opts->image);
+	mesh_auto_free char *ns = mesh_xstrdup(mesh_control_ns(want)), *name = mesh_xstrdup(mesh_control_name(want));
+
+	if (!mesh_cache_ensure(p->cache, kind, want))
+		note_problem(p, kind, ns, name);
 }
 
-static json_t *gateway_service(const struct gateway_row *row)
+static void ensure_owned(struct plane *p, enum mesh_control_kind kind, json_t *want)
 {
-	return mesh_json_format(
-		"{\"metadata\": {\"name\": \"%s\", \"labels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"spec\": {"
-		"\"type\": \"%s\", \"selector\": {\"app\": \"%s\", \"istio\": \"%s\"}, \"ports\": ["
-		"{\"name\": \"status-port\", \"port\": 15021, \"protocol\": \"TCP\", \"targetPort\": 15021}, "
-		"{\"name\": \"http2\", \"port\": 80, \"protocol\": \"TCP\", \"targetPort\": 8080}, "
-		"{\"name\": \"https\", \"port\": 443, \"protocol\": \"TCP\", \"targetPort\": 8443}]}}",
-		row->name, row->name, row->label, row->service_type, row->name, row->label);
+	ensure(p, kind, owned(want, p->smcp));
 }
 
-static json_t *gateway_route(const struct gateway_row *row, const struct mesh_control_opts *opts)
+/* One that came with the installation is left to it. */
+static void ensure_cluster_role(struct plane *p)
 {
-	json_t *route = mesh_json_format(
-		"{\"metadata\": {\"name\": \"%s\"}, \"spec\": {\"port\": {\"targetPort\": \"http2\"}, \"to\": "
-		"{\"kind\": \"Service\", \"name\": \"%s\", \"weight\": 100}, \"wildcardPolicy\": \"None\"}}",
-		row->name, row->name);
+	const json_t *have = mesh_cache_get(p->cache, MESH_CONTROL_CLUSTER_ROLE, NULL, "sockmesh-gateway");
+	json_t *labels = json_object_get(json_object_get(have, "metadata"), "labels");
+	const char *by = json_string_value(json_object_get(labels, "app.kubernetes.io/managed-by"));
 
-	if (opts->route_host)
-		json_object_set_new(json_object_get(route, "spec"), "host", json_string(opts->route_host));
-	return route;
+	if (!have || (by && strcmp(by, "sockmesh-control") == 0))
+		ensure(p, MESH_CONTROL_CLUSTER_ROLE, labelled(mesh_gateway_cluster_role()));
 }
 
-static void ensure_deployment(struct mesh_cache *cache, const json_t *smcp, const struct gateway_row *row,
-			      const struct mesh_control_opts *opts)
+static void ensure_rbac(struct plane *p, const struct mesh_gateway_row *row)
 {
-	json_t *want = owned(gateway_deployment(row, opts), smcp);
+	const char *ns = mesh_control_ns(p->smcp);
 
-	/* How many is set once: who scales a gateway keeps what they chose. */
-	if (!mesh_cache_get(cache, MESH_CONTROL_DEPLOYMENT, mesh_control_ns(smcp), row->name))
-		json_object_set_new(json_object_get(want, "spec"), "replicas", json_integer(1));
-	mesh_cache_ensure(cache, MESH_CONTROL_DEPLOYMENT, want);
+	ensure_owned(p, MESH_CONTROL_SERVICE_ACCOUNT, mesh_gateway_account(row));
+	ensure_owned(p, MESH_CONTROL_ROLE, mesh_gateway_role(row));
+	ensure_owned(p, MESH_CONTROL_ROLE_BINDING, mesh_gateway_role_binding(row, ns));
+	ensure_cluster_role(p);
+	ensure(p, MESH_CONTROL_CLUSTER_ROLE_BINDING, labelled(mesh_gateway_cluster_binding(row, ns)));
+}
+
+/* The autoscaler that has the gateway's Deployment, whoever made it; or NULL. */
+static const json_t *autoscaler_of(struct plane *p, const struct mesh_gateway_row *row)
+{
+	mesh_map_each (e, mesh_cache_all(p->cache, MESH_CONTROL_AUTOSCALER)) {
+		json_t *target = json_object_get(json_object_get(e->value, "spec"), "scaleTargetRef");
+		const char *kind = json_string_value(json_object_get(target, "kind"));
+		const char *name = json_string_value(json_object_get(target, "name"));
+
+		if (kind && name && strcmp(kind, "Deployment") == 0 && strcmp(name, row->name) == 0)
+			return e->value;
+	}
+	return NULL;
+}
+
+static bool is_managed(const json_t *obj)
+{
+	json_t *labels = json_object_get(json_object_get(obj, "metadata"), "labels");
+	const char *by = json_string_value(json_object_get(labels, "app.kubernetes.io/managed-by"));
+
+	return by && strcmp(by, "sockmesh-control") == 0;
+}
+
+/* One of ours, unless there is somebody else's. */
+static bool ensure_autoscaler(struct plane *p, const struct mesh_gateway_row *row)
+{
+	const json_t *have = autoscaler_of(p, row);
+
+	if (have && !is_managed(have))
+		return true;
+	if (mesh_gateway_autoscaled(p->smcp, row) && mesh_cache_served(p->cache, MESH_CONTROL_AUTOSCALER))
+		ensure_owned(p, MESH_CONTROL_AUTOSCALER, mesh_gateway_autoscaler(p->smcp, row));
+	else if (have)
+		mesh_cache_delete(p->cache, MESH_CONTROL_AUTOSCALER, have);
+	return mesh_gateway_autoscaled(p->smcp, row);
+}
+
+static void ensure_gateway(struct plane *p, const struct mesh_gateway_row *row)
+{
+	const json_t *have = mesh_cache_get(p->cache, MESH_CONTROL_DEPLOYMENT, mesh_control_ns(p->smcp), row->name);
+	bool scaled;
+
+	ensure_rbac(p, row);
+	ensure_owned(p, MESH_CONTROL_SERVICE, mesh_gateway_service(p->smcp, row));
+	scaled = ensure_autoscaler(p, row);
+	ensure_owned(p, MESH_CONTROL_DEPLOYMENT, mesh_gateway_deployment(p->smcp, row, p->opts, have, scaled));
+	if (row->route && mesh_cache_served(p->cache, MESH_CONTROL_ROUTE))
+		ensure_owned(p, MESH_CONTROL_ROUTE, mesh_gateway_route(row, p->opts));
+}
+
+/* As the number of pods that the newest template has; status is of an older generation: none. */
+static json_int_t deployment_count(const json_t *deployment, const char *key)
+{
+	json_t *status = json_object_get(deployment, "status");
+
+	if (json_integer_value(json_object_get(status, "observedGeneration")) < mesh_control_generation(deployment))
+		return -1;
+	return json_integer_value(json_object_get(status, key));
 }
 
 static bool deployment_ready(const json_t *deployment)
 {
-	json_t *spec = json_object_get(deployment, "spec"), *status = json_object_get(deployment, "status");
-	json_int_t want = json_integer_value(json_object_get(spec, "replicas"));
+	json_int_t want = json_integer_value(json_object_get(json_object_get(deployment, "spec"), "replicas"));
 
-	return status && json_integer_value(json_object_get(status, "readyReplicas")) >= want &&
-	       json_integer_value(json_object_get(status, "observedGeneration")) >= mesh_control_generation(deployment);
+	return deployment && json_object_get(deployment, "status") &&
+	       deployment_count(deployment, "readyReplicas") >= want;
+}
+
+/* All its pods are of the newest template, and none of an older one is left. */
+static bool deployment_rolled_out(const json_t *deployment)
+{
+	return deployment_ready(deployment) &&
+	       deployment_count(deployment, "updatedReplicas") >= deployment_count(deployment, "replicas");
 }
 
 /* What the original's users set and what changes nothing here: told, not hidden. */
@@ -209,31 +217,31 @@ static void without_effect(const json_t *smcp, struct mesh_buf *out)
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(parts); i++)
 		if (json_object_get(istio, parts[i]))
 			mesh_buf_printf(out, "istio.%s, ", parts[i]);
+	mesh_gateway_without_effect(smcp, out);
 	if (out->len)
 		out->len -= 2;
 	if (out->data)
 		out->data[out->len] = '\0';
 }
 
-static json_t *component(const json_t *smcp, const struct gateway_row *row, bool ready)
+static json_t *component(const struct mesh_gateway_row *row, bool ready)
 {
-	(void)smcp;
 	return mesh_json_format(
 		"{\"resource\": \"istio/gateways/%s\", \"conditions\": [{\"type\": \"Ready\", \"status\": "
 		"\"%s\"}]}",
 		row->name, ready ? "True" : "False");
 }
 
-static void plane_status(struct mesh_cache *cache, const json_t *smcp, size_t want, size_t ready, json_t *components)
-{
-	mesh_auto(mesh_buf_free) struct mesh_buf no_effect = {0}, message = {0};
-	bool ok = ready == want;
-	json_t *status, *spec = json_object_get(smcp, "spec"), *applied = json_deep_copy(spec);
+/* What came of a round, for the status. */
+struct plane_result {
+	size_t want, ready, rolled_out;
+	json_t *components;
+};
 
-	without_effect(smcp, &no_effect);
-	mesh_buf_str(&message, "All gateways are set up");
-	if (no_effect.len)
-		mesh_buf_printf(&message, "; accepted, but without effect in this mesh: spec.%s", no_effect.data);
+static json_t *applied_of(const json_t *smcp)
+{
+	json_t *applied = json_deep_copy(json_object_get(smcp, "spec"));
+
 	if (!json_is_object(applied)) {
 		json_decref(applied);
 		applied = json_object();
@@ -242,62 +250,105 @@ static void plane_status(struct mesh_cache *cache, const json_t *smcp, size_t wa
 		json_object_set_new(applied, "template", json_string("default"));
 	if (!json_object_get(applied, "version"))
 		json_object_set_new(applied, "version", json_string("v1.1"));
-	status = json_pack("{s:I, s:s, s:o, s:{s:o}, s:o, s:[o, o, o]}", "observedGeneration",
-			   mesh_control_generation(smcp), "reconciledVersion", MESH_VERSION, "lastAppliedConfiguration",
-			   applied, "annotations", "readyComponentCount", json_sprintf("%zu/%zu", ready, want),
-			   "components", components, "conditions",
-			   mesh_control_condition(smcp, "Installed", true, "InstallSuccessful",
-						  "Successfully installed all mesh components"),
-			   mesh_control_condition(smcp, "Reconciled", true, "InstallSuccessful", message.data),
-			   mesh_control_condition(smcp, "Ready", ok, ok ? "ComponentsReady" : "ComponentsNotReady",
-						  ok ? "All component deployments are Available"
-						     : "Some component deployments are not available yet"));
-	mesh_cache_status(cache, MESH_CONTROL_SMCP, smcp, status);
+	return applied;
+}
+
+static json_t *plane_conditions(const struct plane *p, const struct plane_result *r, bool ready)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf no_effect = {0}, message = {0};
+	bool ok = p->problems.len == 0, in_force = r->rolled_out == r->want;
+	const json_t *smcp = p->smcp;
+
+	without_effect(smcp, &no_effect);
+	mesh_buf_str(&message, ok ? "All gateways are set up" : p->problems.data);
+	if (no_effect.len)
+		mesh_buf_printf(&message, "; accepted, but without effect in this mesh: spec.%s", no_effect.data);
+	return json_pack("[o, o, o, o]",
+			 mesh_control_condition(smcp, "Installed", ok, ok ? "InstallSuccessful" : "InstallError",
+						ok ? "Successfully installed all mesh components" : p->problems.data),
+			 mesh_control_condition(smcp, "Reconciled", ok, ok ? "InstallSuccessful" : "ReconcileError",
+						message.data),
+			 mesh_control_condition(smcp, "Ready", ready, ready ? "ComponentsReady" : "ComponentsNotReady",
+						ready ? "All component deployments are Available"
+						      : "Some component deployments are not available yet"),
+			 mesh_control_condition(smcp, "InForce", in_force && ok, in_force && ok ? "InForce" : "Pending",
+						in_force && ok
+							? "Every gateway's pods are as this object wants them"
+							: "Some gateway's pods are not yet as this object wants them"));
+}
+
+static void plane_status(struct plane *p, const struct plane_result *r)
+{
+	bool ready = r->ready == r->want;
+
+	mesh_cache_status(p->cache, MESH_CONTROL_SMCP, p->smcp,
+			  json_pack("{s:I, s:s, s:o, s:{s:o}, s:o, s:o}", "observedGeneration",
+				    mesh_control_generation(p->smcp), "reconciledVersion", MESH_VERSION,
+				    "lastAppliedConfiguration", applied_of(p->smcp), "annotations",
+				    "readyComponentCount", json_sprintf("%zu/%zu", r->ready, r->want), "components",
+				    r->components, "conditions", plane_conditions(p, r, ready)));
 }
 
 static void reconcile_plane(struct mesh_cache *cache, const json_t *smcp, const struct mesh_control_opts *opts)
 {
-	json_t *components = json_array();
-	size_t want = 0, ready = 0;
+	struct plane p = {.cache = cache, .smcp = smcp, .opts = opts};
+	struct plane_result r = {.components = json_array()};
 
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(gateways); i++) {
-		const struct gateway_row *row = &gateways[i];
+	for (size_t i = 0; i < MESH_GATEWAY_ROWS; i++) {
+		const struct mesh_gateway_row *row = &mesh_gateway_rows[i];
 		const json_t *deployment;
-		bool ok;
 
-		if (!gateway_enabled(smcp, row->name))
+		if (!mesh_gateway_enabled(smcp, row))
 			continue;
-		ensure_rbac(cache, smcp, row);
-		mesh_cache_ensure(cache, MESH_CONTROL_SERVICE, owned(gateway_service(row), smcp));
-		ensure_deployment(cache, smcp, row, opts);
-		if (row->route)
-			mesh_cache_ensure(cache, MESH_CONTROL_ROUTE, owned(gateway_route(row, opts), smcp));
+		ensure_gateway(&p, row);
 		deployment = mesh_cache_get(cache, MESH_CONTROL_DEPLOYMENT, mesh_control_ns(smcp), row->name);
-		ok = deployment && deployment_ready(deployment);
-		want++;
-		ready += ok;
-		json_array_append_new(components, component(smcp, row, ok));
+		r.want++;
+		r.ready += deployment_ready(deployment);
+		r.rolled_out += deployment_rolled_out(deployment);
+		json_array_append_new(r.components, component(row, deployment_ready(deployment)));
 	}
-	plane_status(cache, smcp, want, ready, components);
+	plane_status(&p, &r);
+	mesh_buf_free(&p.problems);
 }
 
-/* Whether the control plane an object belongs to is there and wants it. */
+static const struct mesh_gateway_row *row_of(const char *name)
+{
+	for (size_t i = 0; i < MESH_GATEWAY_ROWS; i++)
+		if (strcmp(name, mesh_gateway_rows[i].name) == 0)
+			return &mesh_gateway_rows[i];
+	return NULL;
+}
+
+/*
+ * Whether the control plane that an object belongs to wants it. What belongs to one that is gone is the garbage
+ * collector's, which knows for sure that it is gone.
+ */
 static bool still_wanted(struct mesh_cache *cache, const json_t *obj)
 {
 	json_t *owner = json_array_get(json_object_get(json_object_get(obj, "metadata"), "ownerReferences"), 0);
 	const char *uid = json_string_value(json_object_get(owner, "uid"));
 	const char *name = json_string_value(json_object_get(owner, "name"));
-	const json_t *smcp;
+	const struct mesh_gateway_row *row = row_of(mesh_control_name(obj));
+	const json_t *smcp = name ? mesh_cache_get(cache, MESH_CONTROL_SMCP, mesh_control_ns(obj), name) : NULL;
 
-	if (!uid || !name)
+	if (!smcp || !uid || strcmp(mesh_control_uid(smcp), uid) != 0)
 		return true;
-	smcp = mesh_cache_get(cache, MESH_CONTROL_SMCP, mesh_control_ns(obj), name);
-	if (!smcp || strcmp(mesh_control_uid(smcp), uid) != 0)
-		return false;
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(gateways); i++)
-		if (strncmp(mesh_control_name(obj), gateways[i].name, strlen(gateways[i].name)) == 0)
-			return gateway_enabled(smcp, gateways[i].name);
-	return true;
+	return row && mesh_gateway_enabled(smcp, row);
+}
+
+/* A binding of no namespace has no owner: it stays while some control plane wants its gateway. */
+static bool binding_wanted(struct mesh_cache *cache, const json_t *binding)
+{
+	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMCP))
+		for (size_t i = 0; i < MESH_GATEWAY_ROWS; i++) {
+			const struct mesh_gateway_row *row = &mesh_gateway_rows[i];
+			mesh_auto_free char *name =
+				mesh_xasprintf("sockmesh-%s-%s", row->name, mesh_control_ns(e->value));
+
+			if (strcmp(name, mesh_control_name(binding)) == 0 && mesh_gateway_enabled(e->value, row))
+				return true;
+		}
+	return false;
 }
 
 static void remove_unwanted(struct mesh_cache *cache)
@@ -310,6 +361,11 @@ static void remove_unwanted(struct mesh_cache *cache)
 		mesh_map_each (e, mesh_cache_all(cache, kinds[i]))
 			if (!still_wanted(cache, e->value))
 				mesh_cache_delete(cache, kinds[i], e->value);
+	if (!mesh_cache_served(cache, MESH_CONTROL_SMCP)) /* for whatever reason: nothing follows from it */
+		return;
+	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_CLUSTER_ROLE_BINDING))
+		if (!binding_wanted(cache, e->value))
+			mesh_cache_delete(cache, MESH_CONTROL_CLUSTER_ROLE_BINDING, e->value);
 }
 
 /* Times are RFC 3339 in UTC: text order is time order. */
@@ -332,31 +388,27 @@ const json_t *mesh_control_plane_of(struct mesh_cache *cache, const char *ns)
 	return oldest;
 }
 
-/* Two would fight over the same gateways. */
-static void refuse_plane(struct mesh_cache *cache, const json_t *smcp)
+static void refuse_plane(struct mesh_cache *cache, const json_t *smcp, const char *reason, const char *message)
 {
 	mesh_cache_status(cache, MESH_CONTROL_SMCP, smcp,
 			  json_pack("{s:I, s:[o, o]}", "observedGeneration", mesh_control_generation(smcp),
-				    "conditions",
-				    mesh_control_condition(smcp, "Reconciled", false, "MultipleControlPlanes",
-							   "The namespace has an older ServiceMeshControlPlane"),
-				    mesh_control_condition(smcp, "Ready", false, "MultipleControlPlanes",
-							   "The namespace has an older ServiceMeshControlPlane")));
+				    "conditions", mesh_control_condition(smcp, "Reconciled", false, reason, message),
+				    mesh_control_condition(smcp, "Ready", false, reason, message)));
 }
 
 void mesh_control_planes(struct mesh_cache *cache, const struct mesh_control_opts *opts)
 {
-	const struct mesh_map *all = mesh_cache_all(cache, MESH_CONTROL_SMCP);
-
-	if (all->count)
-		ensure_cluster_role(cache);
-	mesh_map_each (e, all) {
+	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMCP)) {
 		if (json_object_get(json_object_get(e->value, "metadata"), "deletionTimestamp"))
 			continue;
-		if (mesh_control_plane_of(cache, mesh_control_ns(e->value)) == e->value)
-			reconcile_plane(cache, e->value, opts);
+		if (strcmp(mesh_control_ns(e->value), MESH_ROOT_NAMESPACE) != 0)
+			refuse_plane(cache, e->value, "UnsupportedNamespace",
+				     "This mesh's control plane is in namespace " MESH_ROOT_NAMESPACE);
+		else if (mesh_control_plane_of(cache, mesh_control_ns(e->value)) != e->value) /* two would fight */
+			refuse_plane(cache, e->value, "MultipleControlPlanes",
+				     "The namespace has an older ServiceMeshControlPlane");
 		else
-			refuse_plane(cache, e->value);
+			reconcile_plane(cache, e->value, opts);
 	}
 	remove_unwanted(cache);
 }

@@ -11,7 +11,7 @@
 struct mesh_control_opts {
 	const char *route_host; /* of the ingress gateway's Route; NULL: the API's choice */
 	const char *image;      /* of the gateways' pods */
-	bool namespaces;        /* make the namespaces a cluster has from the start */
+	bool embedded;          /* the API is our own, and pods are a lab's: no controllers but these */
 };
 
 void mesh_control_namespaces(struct mesh_cache *cache);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A change walks forward: feed -> gateway_publish(): compile, listen, proxy -> lease. */
+/* A change walks forward: feed -> gateway_publish(): compile, listen, proxy -> lease. The end: drain.h. */
 #include "gateway/gateway.h"
 
 #include "agent/feed.h"
@@ -8,7 +8,8 @@
 #include "core/daemon.h"
 #include "core/mem.h"
 #include "core/opts.h"
-#include "gateway/ready.h"
+#include "gateway/drain.h"
+#include "obs/probe.h"
 #include "proxy/proxy.h"
 
 #include <errno.h>
@@ -28,10 +29,12 @@ struct gateway {
 	struct mesh_feed *feed;
 	struct mesh_lease *lease;
 	struct mesh_proxy *proxy;
-	struct mesh_ready *ready;
+	struct mesh_probe *probe;
+	struct mesh_drain *drain; /* while we are on our way out */
 	struct mesh_l7_states states;
 	struct mesh_timer publish;
 	struct mesh_map listeners; /* port as text -> struct mesh_proxy_listener * */
+	struct mesh_map refused;   /* port as text -> why it cannot be listened on, as said last */
 	struct mesh_errs warnings;
 	bool dirty, published;
 };
@@ -51,24 +54,36 @@ static void log_warnings(struct gateway *g, struct mesh_errs *now)
 	*now = (struct mesh_errs){0};
 }
 
-static void listen_on(struct gateway *g, const char *port)
+static int open_listener(struct gateway *g, const char *port, struct mesh_proxy_listener **ret)
 {
-	uint16_t number = (uint16_t)atoi(port);
-	struct mesh_proxy_listen listen = {.upstream_netns_fd = -1, .gateway_port = number};
-	struct mesh_proxy_listener *l;
+	struct mesh_addr addr = {.port = (uint16_t)atoi(port)};
+	struct mesh_proxy_listen listen = {.upstream_netns_fd = -1, .gateway_port = addr.port};
 	int r;
 
-	listen.fd = mesh_listen_any(number);
-	if (listen.fd < 0) {
-		mesh_error("port %s: %s", port, strerror(-listen.fd));
-		return;
-	}
-	r = mesh_proxy_listen(g->proxy, &listen, &l);
-	if (r < 0) {
+	listen.fd = mesh_probe_listen(&addr);
+	if (listen.fd < 0)
+		return listen.fd;
+	r = mesh_proxy_listen(g->proxy, &listen, ret);
+	if (r < 0)
 		close(listen.fd);
-		mesh_error("port %s: %s", port, strerror(-r));
-		return;
+	return r;
+}
+
+/* A port that cannot be had is tried again with each publication; the reason is said once. */
+static void listen_on(struct gateway *g, const char *port)
+{
+	struct mesh_proxy_listener *l;
+	int r = open_listener(g, port, &l);
+	const char *why = r < 0 ? strerror(-r) : NULL;
+	char *before = mesh_map_get_str(&g->refused, port);
+
+	if (why && (!before || strcmp(before, why) != 0)) {
+		mesh_error("port %s: %s", port, why);
+		free(mesh_map_put_str(&g->refused, port, mesh_xstrdup(why)));
 	}
+	if (why)
+		return;
+	free(mesh_map_remove_str(&g->refused, port));
 	mesh_map_put_str(&g->listeners, port, l);
 	mesh_info("listening on port %s", port);
 }
@@ -107,7 +122,6 @@ static void gateway_publish(struct gateway *g)
 	mesh_l7_unref(cfg);
 	g->dirty = false;
 	g->published = true;
-	mesh_ready_set(g->ready, true);
 	mesh_lease_report(g->lease, mesh_feed_versions(g->feed), true);
 	log_warnings(g, &warnings);
 }
@@ -132,9 +146,71 @@ static void on_changed(void *arg, enum mesh_feed_change change)
 		mesh_timer_set(g->loop, &g->publish, 0);
 }
 
-static void on_term(void *arg)
+/* --- probes --- */
+
+static int answer_live(void *arg, struct mesh_buf *text)
+{
+	(void)arg;
+	mesh_buf_str(text, "ok\n");
+	return 200;
+}
+
+static int answer_ready(void *arg, struct mesh_buf *text)
+{
+	const struct gateway *g = arg;
+
+	if (g->drain)
+		mesh_buf_str(text, "stopping\n");
+	else if (!g->published)
+		mesh_buf_str(text, "no configuration is in force yet\n");
+	else
+		mesh_buf_str(text, "ok\n");
+	return g->published && !g->drain ? 200 : 503;
+}
+
+/* The first as Istio's gateways have it. */
+static const struct mesh_probe_path probe_paths[] = {
+	{"/healthz/ready", answer_ready},
+	{"/readyz", answer_ready},
+	{"/healthz", answer_live},
+	{"/livez", answer_live},
+	{NULL, NULL},
+};
+
+/* --- beginning and end --- */
+
+static bool still_named(void *arg)
+{
+	const struct gateway *g = arg;
+
+	mesh_map_each (e, &mesh_feed_snapshot(g->feed)->endpoints) {
+		const struct mesh_endpoints *all = e->value;
+
+		for (size_t i = 0; strcmp(all->ns, g->opts.ns) == 0 && i < all->count; i++)
+			if (all->items[i].ready && all->items[i].pod && strcmp(all->items[i].pod, g->opts.pod) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void on_drained(void *arg)
 {
 	mesh_loop_stop(((struct gateway *)arg)->loop);
+}
+
+/* Serves on until nobody is sent here any more, see drain.h. A second signal ends it. */
+static void on_term(void *arg)
+{
+	struct gateway *g = arg;
+	const struct mesh_drain_opts opts = {.still_named = still_named, .done = on_drained, .arg = g};
+
+	if (g->drain || !g->published) {
+		mesh_loop_stop(g->loop);
+		return;
+	}
+	mesh_info("stopping: serves on until its endpoints are gone");
+	mesh_proxy_drain(g->proxy);
+	mesh_drain_new(&g->drain, g->loop, &opts);
 }
 
 static int gateway_start(struct gateway *g, struct mesh_errs *errs)
@@ -145,12 +221,13 @@ static int gateway_start(struct gateway *g, struct mesh_errs *errs)
 	struct mesh_feed_opts feed = {.gateways = true, .changed = on_changed, .arg = g};
 	mesh_auto_free char *lease_name = mesh_xasprintf("sockmesh-gateway-%s", g->opts.pod);
 	struct mesh_lease_opts lease = {.name = lease_name, .component = "gateway", .holder = g->opts.pod};
+	struct mesh_addr ready = {.port = g->opts.ready_port};
 	int r;
 
 	if ((r = mesh_loop_new(&g->loop)) < 0 || (r = mesh_loop_on_term(g->loop, on_term, g)) < 0 ||
 	    (r = mesh_proxy_new(&g->proxy, &proxy)) < 0 || (r = mesh_kube_new(&g->kube, g->loop, &kube, errs)) < 0)
 		return r;
-	r = mesh_ready_new(&g->ready, g->loop, g->opts.ready_port);
+	r = mesh_probe_new(&g->probe, g->loop, &ready, probe_paths, g);
 	if (r < 0) {
 		mesh_errs_add(errs, "readiness port %u: %s", g->opts.ready_port, strerror(-r));
 		return r;
@@ -160,23 +237,26 @@ static int gateway_start(struct gateway *g, struct mesh_errs *errs)
 	return mesh_feed_new(&g->feed, g->kube, &feed);
 }
 
+/* First nothing new comes in; then nobody waits for us to be in force; then what is in flight ends. */
 static void gateway_stop(struct gateway *g)
 {
-	if (g->ready)
-		mesh_ready_set(g->ready, false);
+	mesh_drain_free(g->drain);
+	mesh_map_each (e, &g->listeners)
+		mesh_proxy_listener_free(e->value, false);
+	mesh_map_free(&g->listeners);
 	if (g->lease)
 		mesh_lease_withdraw(g->lease);
 	mesh_lease_free(g->lease);
 	mesh_feed_free(g->feed);
 	mesh_kube_free(g->kube);
-	mesh_map_each (e, &g->listeners)
-		mesh_proxy_listener_free(e->value, false);
-	mesh_map_free(&g->listeners);
 	if (g->proxy)
-		mesh_proxy_free(g->proxy, MESH_SEC(5));
-	mesh_ready_free(g->ready);
+		mesh_proxy_free(g->proxy, MESH_DRAIN_IN_FLIGHT_NS);
+	mesh_probe_free(g->probe);
 	mesh_l7_states_free(&g->states);
 	mesh_errs_free(&g->warnings);
+	mesh_map_each (e, &g->refused)
+		free(e->value);
+	mesh_map_free(&g->refused);
 	if (g->loop)
 		mesh_loop_free(g->loop);
 }
@@ -192,7 +272,7 @@ static const struct mesh_opt rows[] = {
 	{.name = "kubeconfig", .type = MESH_OPT_STRING, .at = AT(kubeconfig), .arg = "FILE",
 	 .help = "the API (default: $KUBECONFIG, the pod's service account, ~/.kube/config)"},
 	{.name = "ready-port", .type = MESH_OPT_PORT, .at = AT(ready_port), .arg = "PORT", .initial = "15021",
-	 .help = "of GET /healthz/ready"},
+	 .help = "of GET /healthz/ready, /readyz and /healthz"},
 	{.name = "workers", .type = MESH_OPT_UNSIGNED, .at = AT(workers), .arg = "N", .max = 256,
 	 .help = "proxy threads (default: one for each CPU)"},
 	{.name = "log-level", .type = MESH_OPT_CHOICE, .at = AT(log_level), .arg = "LEVEL", .values = MESH_LOG_LEVELS,

@@ -65,6 +65,11 @@ static void begin_drain(struct mesh_worker *w, void *arg)
 	w->draining = true;
 }
 
+void mesh_proxy_drain(struct mesh_proxy *p)
+{
+	mesh_workers_run(p, begin_drain, NULL);
+}
+
 static unsigned active(const struct mesh_proxy *p)
 {
 	unsigned n = 0;
@@ -81,7 +86,7 @@ void mesh_proxy_free(struct mesh_proxy *p, uint64_t drain_ns)
 
 	if (!p)
 		return;
-	mesh_workers_run(p, begin_drain, NULL);
+	mesh_proxy_drain(p);
 	while (p->listeners)
 		mesh_proxy_listener_free(p->listeners, drain_ns == 0);
 	while (active(p) && mesh_now_ns() < end)

@@ -50,6 +50,12 @@ int mesh_proxy_new(struct mesh_proxy **ret, const struct mesh_proxy_opts *opts);
 void mesh_proxy_free(struct mesh_proxy *proxy, uint64_t drain_ns);
 
 /**
+ * From now on each answer ends its connection (Connection: close), new connections included; nothing else changes.
+ * For a while before the end, so that clients have gone elsewhere by then.
+ */
+void mesh_proxy_drain(struct mesh_proxy *proxy);
+
+/**
  * Makes cfg the configuration of every request whose head is complete from now on, also on connections that
  * are open already; takes over the caller's reference. When it returns no worker starts a request on the old one.
  */
