@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/time.h"
 #include "lab/node.h"
 #include "lab/node_server.h"
 #include "test.h"
@@ -177,7 +178,7 @@ TEST(paths_and_labels)
 	CHECK(mesh_lab_labels_match(want, mesh_lab_at(o, "metadata.labels")));
 	CHECK(!mesh_lab_labels_match(other, mesh_lab_at(o, "metadata.labels")));
 	CHECK(!mesh_lab_labels_match(empty, mesh_lab_at(o, "metadata.labels")));
-	CHECK_STR(mesh_lab_time(1700000000, text), "2023-11-14T22:13:20Z");
+	CHECK_STR(mesh_time_text(1700000000, text), "2023-11-14T22:13:20Z");
 	CHECK_INT(mesh_lab_time_parse(text), 1700000000);
 	CHECK_INT(mesh_lab_time_parse("soon"), 0);
 	json_decref(o);

@@ -2,6 +2,7 @@
 #include "lab/lab_json.h"
 
 #include "core/mem.h"
+#include "core/time.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -66,40 +67,18 @@ bool mesh_lab_labels_match(const json_t *want, const json_t *labels)
 	return true;
 }
 
-const char *mesh_lab_time(time_t t, char *out)
-{
-	struct tm tm;
-
-	gmtime_r(&t, &tm);
-	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return out;
-}
-
-const char *mesh_lab_time_micro(char *out)
-{
-	struct timespec now;
-	struct tm tm;
-	char text[20];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, 32, "%s.%06uZ", text, (unsigned)(now.tv_nsec / 1000) % 1000000);
-	return out;
-}
-
 time_t mesh_lab_time_parse(const char *text)
 {
-	struct tm tm = {0};
+	int64_t t;
 
-	return text && strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? timegm(&tm) : 0;
+	return mesh_time_parse(text, &t) < 0 ? 0 : (time_t)t;
 }
 
 json_t *mesh_lab_now(void)
 {
-	char text[32];
+	char text[MESH_TIME_TEXT];
 
-	return json_string(mesh_lab_time(time(NULL), text));
+	return json_string(mesh_time_text(time(NULL), text));
 }
 
 uint64_t mesh_lab_rv(const json_t *o)

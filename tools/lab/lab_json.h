@@ -25,10 +25,6 @@ bool mesh_lab_is(const json_t *o, const char *path, const char *text);
 json_t *mesh_lab_item(const json_t *array, const char *key, const char *name);
 /** Does a plain map of labels (matchLabels or a Service's selector) match? An empty or missing one does not. */
 bool mesh_lab_labels_match(const json_t *want, const json_t *labels);
-/** RFC 3339 in seconds ("2026-01-02T03:04:05Z") into 32 bytes; returned. */
-const char *mesh_lab_time(time_t t, char *out);
-/** With microseconds, as leases and events want it. */
-const char *mesh_lab_time_micro(char *out);
 /** Seconds since 1970 of RFC 3339 text; 0 if it is not. */
 time_t mesh_lab_time_parse(const char *text);
 /** Seconds of now as a JSON string; new reference. */

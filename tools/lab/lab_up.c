@@ -3,6 +3,7 @@
 
 #include "core/loop.h"
 #include "core/mem.h"
+#include "core/time.h"
 #include "kube/kube.h"
 #include "lab/lab_net.h"
 #include "lab/lab_proc.h"
@@ -187,9 +188,9 @@ static bool agent_in_force(struct up *up, unsigned n)
 		 "/apis/coordination.k8s.io/v1/namespaces/istio-system/leases/sockmesh-agent-node-%u", n);
 	if (mesh_kube_call(up->kube, "GET", path, NULL, NULL, &body, NULL) == 200) {
 		const char *text = json_string_value(json_object_get(json_object_get(body, "spec"), "renewTime"));
-		struct tm tm = {0};
+		int64_t renewed;
 
-		ok = text && strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) && time(NULL) - timegm(&tm) < 30;
+		ok = mesh_time_parse(text, &renewed) == 0 && time(NULL) - renewed < 30;
 	}
 	json_decref(body);
 	return ok;

@@ -3,6 +3,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/time.h"
 #include "lab/lab_internal.h"
 #include "lab/lab_net.h"
 
@@ -97,7 +98,7 @@ static void lease_renewed(void *arg, const struct mesh_kube_response *r)
 		return;
 	o = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:i, s:s}}", "apiVersion", "coordination.k8s.io/v1", "kind",
 		      "Lease", "metadata", "name", node->name, "namespace", "kube-node-lease", "spec", "holderIdentity",
-		      node->name, "leaseDurationSeconds", LEASE_S, "renewTime", mesh_lab_time_micro(now));
+		      node->name, "leaseDurationSeconds", LEASE_S, "renewTime", mesh_time_text_micro(now));
 	mesh_kube_send(node->kube, "POST", path, o, NULL, NULL, mesh_node_ignore, NULL);
 	json_decref(o);
 }
@@ -107,7 +108,7 @@ static void renew_lease(struct mesh_node *node)
 	mesh_auto_free char *path =
 		mesh_xasprintf("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/%s", node->name);
 	char now[32];
-	json_t *patch = json_pack("{s:{s:s}}", "spec", "renewTime", mesh_lab_time_micro(now));
+	json_t *patch = json_pack("{s:{s:s}}", "spec", "renewTime", mesh_time_text_micro(now));
 
 	mesh_kube_send(node->kube, "PATCH", path, patch, NULL, NULL, lease_renewed, node);
 	json_decref(patch);

@@ -3,6 +3,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/time.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -61,8 +62,8 @@ static void keep_last_state(struct mesh_container *c)
 		return;
 	json_decref(c->last_state);
 	c->last_state = json_pack("{s:{s:i, s:s, s:s, s:s, s:s}}", "terminated", "exitCode", c->exit_code, "reason",
-				  c->reason, "startedAt", mesh_lab_time(c->started_at, started), "finishedAt",
-				  mesh_lab_time(c->finished_at, finished), "containerID", c->id);
+				  c->reason, "startedAt", mesh_time_text(c->started_at, started), "finishedAt",
+				  mesh_time_text(c->finished_at, finished), "containerID", c->id);
 }
 
 void mesh_container_wait(struct mesh_container *c, const char *reason, const char *message)

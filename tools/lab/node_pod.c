@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/time.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -96,7 +97,7 @@ struct mesh_pod *mesh_pod_new(struct mesh_node *node, json_t *obj)
 	pod->name = mesh_xstrdup(mesh_lab_text(obj, "metadata.name"));
 	pod->timer.fn = pod_due;
 	pod->agent.fd = pod->pause.fd = -1;
-	mesh_lab_time(time(NULL), pod->start_time);
+	mesh_time_text(time(NULL), pod->start_time);
 	add_containers(pod);
 	for (size_t i = 0; i < pod->count; i++)
 		pod->containers[i].timer.fn = mesh_container_due;

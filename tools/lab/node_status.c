@@ -3,6 +3,7 @@
 #include "lab/node.h"
 
 #include "core/mem.h"
+#include "core/time.h"
 
 #include <stdio.h>
 
@@ -13,11 +14,11 @@ static json_t *state_of(const struct mesh_container *c)
 
 	switch (c->state) {
 	case MESH_CONTAINER_RUNNING:
-		return json_pack("{s:{s:s}}", "running", "startedAt", mesh_lab_time(c->started_at, started));
+		return json_pack("{s:{s:s}}", "running", "startedAt", mesh_time_text(c->started_at, started));
 	case MESH_CONTAINER_TERMINATED:
 		o = json_pack("{s:i, s:s, s:s, s:s, s:s}", "exitCode", c->exit_code, "reason", c->reason, "startedAt",
-			      mesh_lab_time(c->started_at, started), "finishedAt",
-			      mesh_lab_time(c->finished_at, finished), "containerID", c->id);
+			      mesh_time_text(c->started_at, started), "finishedAt",
+			      mesh_time_text(c->finished_at, finished), "containerID", c->id);
 		return json_pack("{s:o}", "terminated", o);
 	default:
 		o = json_pack("{s:s}", "reason", c->reason);

@@ -3,8 +3,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
-
-#include <time.h>
+#include "core/time.h"
 
 #define LEASES "/apis/coordination.k8s.io/v1/namespaces/" MESH_ROOT_NAMESPACE "/leases"
 
@@ -22,14 +21,9 @@ static void send_lease(struct mesh_lease *lease);
 
 static json_t *micro_time(void)
 {
-	struct timespec ts;
-	struct tm tm;
-	char text[40];
+	char text[MESH_TIME_TEXT];
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	return json_sprintf("%s.%06ldZ", text, ts.tv_nsec / 1000);
+	return json_string(mesh_time_text_micro(text));
 }
 
 static json_t *lease_object(struct mesh_lease *lease)

@@ -3,6 +3,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/time.h"
 #include "core/vec.h"
 #include "model/names.h"
 
@@ -133,13 +134,9 @@ json_t *mesh_json_format(const char *fmt, ...)
 
 json_t *mesh_json_time_now(void)
 {
-	char text[32];
-	time_t now = time(NULL);
-	struct tm tm;
+	char text[MESH_TIME_TEXT];
 
-	gmtime_r(&now, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(text);
+	return json_string(mesh_time_text(time(NULL), text));
 }
 
 static struct mesh_slice object_key(char *buf, size_t size, const char *ns, const char *name)

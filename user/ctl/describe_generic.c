@@ -2,6 +2,7 @@
 #include "ctl/describe.h"
 
 #include "core/mem.h"
+#include "core/time.h"
 #include "ctl/json_out.h"
 #include "ctl/merge.h"
 
@@ -267,11 +268,9 @@ void mesh_describe_generic(struct mesh_tabs *t, const json_t *obj)
 
 long mesh_seconds_since(const char *text)
 {
-	struct tm tm = {0};
+	int64_t at;
 
-	if (!text || !strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
-		return -1;
-	return MESH_MAX((long)(time(NULL) - timegm(&tm)), 0L);
+	return mesh_time_parse(text, &at) < 0 ? -1 : MESH_MAX((long)(time(NULL) - at), 0L);
 }
 
 const char *mesh_age(long s, char *out)
@@ -303,13 +302,14 @@ const char *mesh_age(long s, char *out)
 
 char *mesh_long_time(const char *text)
 {
-	struct tm tm = {0};
 	char out[64];
+	struct tm tm;
 	time_t when;
+	int64_t at;
 
-	if (!text || !strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
+	if (mesh_time_parse(text, &at) < 0)
 		return mesh_xstrdup("<unset>");
-	when = timegm(&tm);
+	when = (time_t)at;
 	localtime_r(&when, &tm);
 	strftime(out, sizeof(out), "%a, %d %b %Y %H:%M:%S %z", &tm);
 	return mesh_xstrdup(out);

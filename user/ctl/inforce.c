@@ -2,6 +2,7 @@
 #include "ctl/inforce.h"
 
 #include "core/mem.h"
+#include "core/time.h"
 #include "ctl/resource.h"
 
 #include <stdio.h>
@@ -76,11 +77,9 @@ void mesh_inforce_note(struct mesh_ctl *ctl, const struct mesh_resource *res, co
 bool mesh_lease_live(const json_t *lease, time_t now)
 {
 	const char *renewed = json_string_value(json_object_get(json_object_get(lease, "spec"), "renewTime"));
-	struct tm tm = {0};
+	int64_t at;
 
-	if (!renewed || !strptime(renewed, "%Y-%m-%dT%H:%M:%S", &tm))
-		return false;
-	return now - timegm(&tm) <= MESH_LEASE_STALE_SECONDS;
+	return mesh_time_parse(renewed, &at) == 0 && now - at <= MESH_LEASE_STALE_SECONDS;
 }
 
 json_t *mesh_lease_versions(const json_t *lease)

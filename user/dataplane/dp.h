@@ -160,6 +160,12 @@ void mesh_dp_flows_unload(struct mesh_dp *dp);
 /** Deletes original destinations; keep, if there is one, says which stay. */
 void mesh_dp_origdst_drop(struct mesh_dp *dp, bool (*keep)(struct mesh_dp *dp, const struct mesh_tuple *key));
 
+/* netlink.c */
+struct nlmsghdr;
+/** Sends a request for a dump and gives every message of the answer to see(). Returns 0 or -errno. */
+int mesh_dp_netlink_dump(int fd, const void *ask, size_t len, void (*see)(void *arg, const struct nlmsghdr *message),
+			 void *arg);
+
 /* find.c */
 void mesh_dp_cache_free(struct mesh_dp_addr_cache *cache);
 

@@ -41,8 +41,9 @@ void mesh_dp_cache_free(struct mesh_dp_addr_cache *cache)
 	free(cache);
 }
 
-static void add_address(const struct nlmsghdr *h, struct mesh_dp_ifaddrs *ret)
+static void add_address(void *arg, const struct nlmsghdr *h)
 {
+	struct mesh_dp_ifaddrs *ret = arg;
 	const struct ifaddrmsg *m = NLMSG_DATA(h);
 	const struct rtattr *a = IFA_RTA(m), *address = NULL, *local = NULL;
 	int left = (int)IFA_PAYLOAD(h);
@@ -80,34 +81,16 @@ int mesh_dp_addresses(int netns_fd, struct mesh_dp_ifaddrs *ret)
 		struct ifaddrmsg m;
 	} ask = {.h = {.nlmsg_len = sizeof(ask), .nlmsg_type = RTM_GETADDR, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
 	struct mesh_dp_ifaddrs got = {0};
-	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	int r;
 
 	if (fd < 0)
 		return fd;
-	if (send(fd, &ask, sizeof(ask), 0) < 0)
-		return -errno;
-	for (;;) {
-		ssize_t n = recv(fd, buf, sizeof(buf), 0);
-		size_t left = n > 0 ? (size_t)n : 0;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			mesh_vec_free(&got.list);
-			return n < 0 ? -errno : -EIO;
-		}
-		for (struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-			if (h->nlmsg_type == NLMSG_DONE) {
-				*ret = got;
-				return 0;
-			}
-			if (h->nlmsg_type == NLMSG_ERROR) {
-				mesh_vec_free(&got.list);
-				return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
-			}
-			add_address(h, &got);
-		}
-	}
+	r = mesh_dp_netlink_dump(fd, &ask, sizeof(ask), add_address, &got);
+	if (r < 0)
+		mesh_vec_free(&got.list);
+	else
+		*ret = got;
+	return r;
 }
 
 static int open_netns(int pid, ino_t *inode)

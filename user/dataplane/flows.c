@@ -19,7 +19,10 @@ enum {
 		      (1 << TCP_CLOSE_WAIT) | (1 << TCP_LAST_ACK) | (1 << TCP_CLOSING),
 };
 
+/* Flows to an endpoint that are to end. */
 struct victims {
+	const struct mesh_dp *dp;
+	const struct mesh_addr *endpoint;
 	MESH_VEC(struct inet_diag_req_v2) list;
 };
 
@@ -53,13 +56,13 @@ static bool is_agents(const struct mesh_dp *dp, const struct nlmsghdr *h)
 	return false;
 }
 
-static void note_victim(const struct mesh_dp *dp, const struct nlmsghdr *h, const struct mesh_addr *endpoint,
-			struct victims *v)
+static void note_victim(void *arg, const struct nlmsghdr *h)
 {
+	struct victims *v = arg;
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	struct inet_diag_req_v2 *req;
 
-	if (!is_to(m, endpoint) || is_agents(dp, h))
+	if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY || !is_to(m, v->endpoint) || is_agents(v->dp, h))
 		return;
 	req = mesh_vec_add(&v->list);
 	req->sdiag_family = m->idiag_family;
@@ -68,8 +71,7 @@ static void note_victim(const struct mesh_dp *dp, const struct nlmsghdr *h, cons
 	req->id = m->id;
 }
 
-static int list_sockets(const struct mesh_dp *dp, int fd, int family, const struct mesh_addr *endpoint,
-			struct victims *v)
+static int list_sockets(int fd, int family, struct victims *v)
 {
 	struct {
 		struct nlmsghdr h;
@@ -80,27 +82,8 @@ static int list_sockets(const struct mesh_dp *dp, int fd, int family, const stru
 		      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
 		.r = {.sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = LIVE_STATES},
 	};
-	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
 
-	if (send(fd, &ask, sizeof(ask), 0) < 0)
-		return -errno;
-	for (;;) {
-		ssize_t n = recv(fd, buf, sizeof(buf), 0);
-		size_t left = n > 0 ? (size_t)n : 0;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		for (struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-			if (h->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (h->nlmsg_type == NLMSG_ERROR)
-				return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
-			if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY)
-				note_victim(dp, h, endpoint, v);
-		}
-	}
+	return mesh_dp_netlink_dump(fd, &ask, sizeof(ask), note_victim, v);
 }
 
 /* Returns 1, 0 if it was gone already, or -errno. */
@@ -173,14 +156,14 @@ static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_a
 static int end_by_diag(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint)
 {
 	mesh_auto_fd int fd = mesh_netns_socket(netns_fd, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
-	struct victims v = {0};
+	struct victims v = {.dp = dp, .endpoint = endpoint};
 	int r, ended = 0;
 
 	if (fd < 0)
 		return fd;
-	r = list_sockets(dp, fd, AF_INET, endpoint, &v);
+	r = list_sockets(fd, AF_INET, &v);
 	if (r == 0)
-		r = list_sockets(dp, fd, AF_INET6, endpoint, &v);
+		r = list_sockets(fd, AF_INET6, &v);
 	for (size_t i = 0; r == 0 && i < v.list.count; i++) {
 		int one = destroy(fd, &v.list.items[i]);
 

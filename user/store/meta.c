@@ -12,16 +12,6 @@ enum { NAME_MAX_LABEL = 63, GENERATED = 5 };
 /* What a client decides; the rest is the server's. */
 static const char *const writable[] = {"labels", "annotations", "ownerReferences", "finalizers"};
 
-const char *mesh_time_text(int64_t seconds, char *out)
-{
-	time_t t = (time_t)seconds;
-	struct tm tm;
-
-	gmtime_r(&t, &tm);
-	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return out;
-}
-
 const char *mesh_uuid(char *out)
 {
 	unsigned char b[16];

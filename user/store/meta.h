@@ -6,6 +6,7 @@
 #ifndef MESH_STORE_META_H
 #define MESH_STORE_META_H
 
+#include "core/time.h"
 #include "config/kind.h"
 
 /** Makes obj's metadata that of a new object: keeps what a client may set, gives uid, time and generation. */
@@ -16,8 +17,6 @@ void mesh_meta_update(json_t *obj, const json_t *old);
 void mesh_meta_generation(const struct mesh_kind *kind, json_t *obj, const json_t *old);
 /** Fills name from generateName. */
 void mesh_meta_generate_name(json_t *obj);
-/** RFC 3339 in UTC, seconds; out has 32 bytes. Returns out. */
-const char *mesh_time_text(int64_t seconds, char *out);
 /** A random UUID; out has 40 bytes. Returns out. */
 const char *mesh_uuid(char *out);
 /** n letters as Kubernetes picks them for generated names; out has n + 1 bytes. */
