@@ -13,7 +13,7 @@ ifneq ($(and $(HYPER),$(KUBERNETES)),)
 TEST_ALL += tests/e2e/kubernetes-compare.py
 endif
 
-.PHONY: unit bpf e2e conf test test-programs test-kernel run-tests demo run-demo bench run-bench check format install
+.PHONY: unit bpf e2e conf test test-programs test-kernel run-tests demo run-demo bench run-bench check format install uninstall
 
 unit: $(UNIT) ## build and run the unit tests (no root needed)
 	@tests/run $(UNIT)
@@ -60,10 +60,17 @@ check: ## style, layers, static analysis, verifier budgets (root), README's walk
 format: ## clang-format every C file in place
 	@tools/check/format --write
 
-install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/sockmesh/apps
-	install -m 755 $(B)/meshd $(B)/meshctl $(DESTDIR)$(PREFIX)/bin/
-	$(if $(APPS),install -m 755 $(APPS) $(DESTDIR)$(PREFIX)/libexec/sockmesh/apps/)
+# What is installed, below $(DESTDIR)$(PREFIX): directory, then the programs in it. One list for both ways.
+INSTALL_DIRS := bin lib/sockmesh libexec/sockmesh/apps
+INSTALL_bin                   = $(B)/meshd $(B)/meshctl
+INSTALL_lib/sockmesh          = $(IMAGE_CNI)
+INSTALL_libexec/sockmesh/apps = $(APPS)
+
+install: all $(IMAGE_CNI) ## install under $(DESTDIR)$(PREFIX)
+	$(foreach d,$(INSTALL_DIRS),$(if $(INSTALL_$d),install -D -m 755 -t $(DESTDIR)$(PREFIX)/$d $(INSTALL_$d) && )):
+
+uninstall: ## remove what install put under $(DESTDIR)$(PREFIX)
+	$(foreach d,$(INSTALL_DIRS),rm -f $(addprefix $(DESTDIR)$(PREFIX)/$d/,$(notdir $(INSTALL_$d))) && )rmdir $(addprefix $(DESTDIR)$(PREFIX)/,libexec/sockmesh/apps libexec/sockmesh lib/sockmesh) 2> /dev/null || :
 
 test-kernel: test-programs ## tests/bpf on other kernels, in virtual machines (KERNELS="linux-image-cloud-amd64 ...")
 	@TEST_TIMEOUT=3600 tests/run tests/vm/kernels.sh
