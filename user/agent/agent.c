@@ -7,6 +7,7 @@
 
 #include "agent/ctlsock.h"
 #include "agent/feed.h"
+#include "agent/keeper.h"
 #include "agent/lease.h"
 #include "agent/pods.h"
 #include "compile/compile.h"
@@ -28,7 +29,7 @@ struct agent_waiter {
 struct agent_opts {
 	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket, *log_level;
 	unsigned workers;
-	bool detach;
+	bool detach, keep;
 };
 
 struct agent {
@@ -41,6 +42,7 @@ struct agent {
 	struct mesh_proxy *proxy;
 	struct mesh_pods *pods;
 	struct mesh_ctlsock *sock;
+	struct mesh_keeper *keeper;
 	struct mesh_l7_states states;
 	struct mesh_timer publish, waiting;
 	MESH_VEC(struct agent_waiter) waiters;
@@ -316,7 +318,8 @@ static int agent_start(struct agent *a, struct mesh_errs *errs)
 {
 	struct mesh_kube_opts kube = {
 		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
-	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir, .cgroup_root = a->opts.cgroup_root};
+	struct mesh_dp_opts dp = {
+		.pin_dir = a->opts.pin_dir, .cgroup_root = a->opts.cgroup_root, .listeners_held = a->keeper != NULL};
 	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
 	struct mesh_feed_opts feed = {.node = a->opts.node, .changed = on_changed, .pod = on_pod, .arg = a};
 	mesh_auto_free char *lease_name = mesh_xasprintf("sockmesh-agent-%s", a->opts.node);
@@ -330,6 +333,7 @@ static int agent_start(struct agent *a, struct mesh_errs *errs)
 	a->pods = mesh_pods_new(&(struct mesh_pods_opts){.loop = a->loop,
 							 .dp = a->dp,
 							 .proxy = a->proxy,
+							 .keeper = a->keeper,
 							 .node = a->opts.node,
 							 .settled = on_settled,
 							 .arg = a});
@@ -354,6 +358,7 @@ static void agent_stop(struct agent *a)
 	if (a->proxy)
 		mesh_proxy_free(a->proxy, MESH_SEC(2));
 	mesh_pods_free_late(a->pods);
+	mesh_keeper_free(a->keeper);
 	if (a->dp)
 		mesh_dp_free(a->dp);
 	mesh_l7_states_free(&a->states);
@@ -372,6 +377,7 @@ static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},
 	{"workers", required_argument, NULL, 'w'},
 	{"log-level", required_argument, NULL, 'l'},
+	{"keep", no_argument, NULL, 'K'},
 	{"detach", no_argument, NULL, 'd'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -387,6 +393,8 @@ static int usage(FILE *out)
 	      "  --socket PATH       local socket for status and wait-pod\n"
 	      "  --workers N         proxy threads (default: one for each CPU)\n"
 	      "  --log-level LEVEL   error, warn, info (default) or debug\n"
+	      "  --keep              a keeper starts the agent again when it dies, and holds pods' listeners "
+	      "meanwhile\n"
 	      "  --detach            remove the programs and maps of --pin-dir that outlive agents, and end\n",
 	      out);
 	return out == stderr ? 2 : 0;
@@ -425,6 +433,9 @@ static int parse_options(int argc, char **argv, struct agent_opts *o)
 				return usage(stderr);
 			o->workers = (unsigned)n;
 			break;
+		case 'K':
+			o->keep = true;
+			break;
 		case 'd':
 			o->detach = true;
 			break;
@@ -437,6 +448,16 @@ static int parse_options(int argc, char **argv, struct agent_opts *o)
 	if (optind < argc || !o->pin_dir || (!o->detach && (!o->node || !o->cgroup_root)))
 		return usage(stderr);
 	return -1;
+}
+
+/* The same program with the same arguments, as the child of a keeper. */
+static int run_kept(int argc, char **argv)
+{
+	char **all = mesh_xcalloc((size_t)argc + 2, sizeof(*all)); /* for good */
+
+	all[0] = "meshd";
+	memcpy(all + 1, argv, (size_t)argc * sizeof(*all));
+	return mesh_keeper_run("/proc/self/exe", all);
 }
 
 int mesh_agent_main(int argc, char **argv)
@@ -457,6 +478,11 @@ int mesh_agent_main(int argc, char **argv)
 		print_errs(&errs);
 		return r < 0 ? 1 : 0;
 	}
+	r = mesh_keeper_join(&a.keeper);
+	if (r < 0)
+		mesh_warn("the keeper does not answer (%s): listeners are not held", strerror(-r));
+	else if (!a.keeper && a.opts.keep)
+		return run_kept(argc, argv);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);

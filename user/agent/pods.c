@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-enum { LISTENERS_MAX = 4 };
+enum { LISTENERS_MAX = MESH_KEEPER_FDS };
 
 /* What a worker thread needs to ask for an original destination. Outlives its pod by a while. */
 struct origdst_key {
@@ -168,19 +168,35 @@ static int listen_all(struct mesh_pods *pods, struct agent_pod *pod, int fds[LIS
 	return failed;
 }
 
+/* With the listeners that outlived an earlier agent, where they are still right. Returns how many, 0 if none. */
+static size_t pod_recapture(struct mesh_pods *pods, struct agent_pod *pod, const struct mesh_dp_found *found,
+			    int fds[LISTENERS_MAX])
+{
+	size_t count = mesh_keeper_take(pods->opts.keeper, found->netns_cookie, fds);
+
+	if (count && mesh_dp_recapture(pods->opts.dp, found, pod->ips, pod->ip_count, pod->name, fds, count) == 0)
+		return count;
+	while (count)
+		close(fds[--count]);
+	return 0;
+}
+
 static int pod_capture(struct mesh_pods *pods, struct agent_pod *pod, const struct mesh_dp_found *found)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
 	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
 	int fds[LISTENERS_MAX], r;
-	size_t count = 0;
+	size_t count = pod_recapture(pods, pod, found, fds);
 
-	r = mesh_dp_capture(pods->opts.dp, found, pod->ips, pod->ip_count, pod->name, fds, &count, &errs);
+	r = count ? 0 : mesh_dp_capture(pods->opts.dp, found, pod->ips, pod->ip_count, pod->name, fds, &count, &errs);
 	if (r < 0) {
 		mesh_errs_format(&errs, &text);
 		pod_trouble(pod, text.len ? text.data : strerror(-r));
 		return r;
 	}
+	if (mesh_keeper_put(pods->opts.keeper, found->netns_cookie, fds, count) < 0)
+		mesh_warn("pod %s/%s: its listeners are not held: connects fail while no agent runs", pod->ns,
+			  pod->name);
 	pod->netns_cookie = found->netns_cookie;
 	pod->key = mesh_xcalloc(1, sizeof(*pod->key));
 	*pod->key = (struct origdst_key){.dp = pods->opts.dp, .netns_cookie = found->netns_cookie};
@@ -246,6 +262,7 @@ static void pod_release(struct mesh_pods *pods, struct agent_pod *pod, bool gone
 		return;
 	}
 	mesh_dp_release(pods->opts.dp, pod->netns_cookie);
+	mesh_keeper_put(pods->opts.keeper, pod->netns_cookie, NULL, 0);
 	mesh_info("pod %s/%s is released", pod->ns, pod->name);
 	pod->captured_ns = mesh_now_ns(); /* now: when it left */
 	if (gone) {
@@ -386,6 +403,7 @@ static void on_orphans(struct mesh_loop *loop, struct mesh_timer *timer)
 	size_t count = 0;
 
 	(void)loop;
+	mesh_keeper_drop_rest(pods->opts.keeper);
 	if (mesh_dp_captured(pods->opts.dp, &cookies, &count) < 0)
 		return;
 	for (size_t i = 0; i < count; i++) {
