@@ -31,6 +31,7 @@ struct mesh_kube_watch {
 	size_t scanned; /* bytes of the stream's buffer known to have no newline */
 	uint64_t opened_ns;
 	bool missing;    /* 404 was reported */
+	bool whole;      /* the pages expired before the last one came: list without pages */
 	bool busy, dead; /* within fn: a free waits until it returns */
 	LIST_ENTRY(mesh_kube_watch) link;
 };
@@ -255,7 +256,7 @@ static void list_complete(struct mesh_kube_watch *w, const char *rv)
 	json_decref(items);
 	if (!alive)
 		return;
-	w->missing = false;
+	w->missing = w->whole = false;
 	set_text(&w->error, NULL);
 	w->rv = mesh_steal(reached);
 	w->backoff_ms = BACKOFF_MIN_MS;
@@ -333,6 +334,7 @@ static void list_ready(struct mesh_transfer *t)
 		return;
 	}
 	if (status != 200) {
+		w->whole = status == 410 && w->items; /* a continue token that expired will do so again */
 		relist(w, why_failed(t, why, sizeof(why)));
 		return;
 	}
@@ -347,8 +349,9 @@ static void list_ready(struct mesh_transfer *t)
 static void list_start(struct mesh_kube_watch *w, const char *more)
 {
 	mesh_auto_free char *token = mesh_kube_escape(more ? more : "");
-	mesh_auto_free char *path = mesh_xasprintf("%s?%s%slimit=%d%s%s", w->path, w->query ? w->query : "",
-						   w->query ? "&" : "", PAGE, more ? "&continue=" : "", token);
+	mesh_auto_free char *path =
+		mesh_xasprintf("%s?%s%slimit=%d%s%s", w->path, w->query ? w->query : "", w->query ? "&" : "",
+			       w->whole ? 0 : PAGE, more ? "&continue=" : "", token);
 	struct mesh_transfer_opts o = {.method = "GET", .path = path, .fn = list_ready, .arg = w};
 
 	w->transfer = mesh_transfer_new(w->kube, &o);
@@ -365,11 +368,10 @@ static bool event_came(struct mesh_kube_watch *w, const json_t *event)
 		relist(w, "the server's event cannot be read");
 		return false;
 	}
-	if (strcmp(type, "ERROR") == 0) {
-		if (json_integer_value(json_object_get(obj, "code")) == 410)
-			relist(w, "the version is too old");
-		else
-			retry(w, "the server ended the stream with an error");
+	if (strcmp(type, "ERROR") == 0) { /* whatever it is: going on from the same version could meet it for ever */
+		relist(w, json_integer_value(json_object_get(obj, "code")) == 410
+				  ? "the version is too old"
+				  : "the server ended the stream with an error");
 		return false;
 	}
 	if (rv[0])
