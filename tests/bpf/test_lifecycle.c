@@ -38,9 +38,9 @@ TEST(find)
 	struct world w;
 
 	CHECK_INT(three_pods(&w), 0);
-	CHECK_INT(mesh_dp_find(w.dp, &nobody, &f), -ENOENT);
+	CHECK_INT(mesh_dp_find(w.dp, &nobody, NULL, &f), -ENOENT);
 	for (int i = 0; i < 3; i++) {
-		CHECK_INT(mesh_dp_find(w.dp, i == 1 ? &w.pods[i].ip6 : &w.pods[i].ip4, &f), 0);
+		CHECK_INT(mesh_dp_find(w.dp, i == 1 ? &w.pods[i].ip6 : &w.pods[i].ip4, NULL, &f), 0);
 		CHECK_INT(f.pid, w.pods[i].pid);
 		CHECK_INT(f.netns_cookie, w.pods[i].cookie);
 		CHECK(strstr(f.cgroup, i == 0 ? "/pods/pod1" : i == 1 ? "/pods/pod2" : "/pods/pod3") != NULL);
@@ -49,9 +49,9 @@ TEST(find)
 	}
 	/* An address that moves: the pod that has it now is found, though the other is remembered. */
 	run("nsenter -t %d -n ip addr del 10.77.0.2/24 dev eth0", w.pods[1].pid);
-	CHECK_INT(mesh_dp_find(w.dp, &w.pods[1].ip4, &f), -ENOENT);
+	CHECK_INT(mesh_dp_find(w.dp, &w.pods[1].ip4, NULL, &f), -ENOENT);
 	run("nsenter -t %d -n ip addr add 10.77.0.2/24 dev eth0", w.pods[2].pid);
-	CHECK_INT(mesh_dp_find(w.dp, &w.pods[1].ip4, &f), 0);
+	CHECK_INT(mesh_dp_find(w.dp, &w.pods[1].ip4, NULL, &f), 0);
 	CHECK_INT(f.pid, w.pods[2].pid);
 	close(f.netns_fd);
 	free(f.cgroup);
@@ -77,7 +77,7 @@ TEST(find_never_the_agents_namespace)
 
 		if (setns(w.pods[0].netns_fd, CLONE_NEWNET) < 0 || world_dp(&w, &dp) < 0)
 			_exit(2);
-		_exit(mesh_dp_find(dp, &w.pods[0].ip4, &f) == -ENOENT ? 0 : 1);
+		_exit(mesh_dp_find(dp, &w.pods[0].ip4, NULL, &f) == -ENOENT ? 0 : 1);
 	}
 	CHECK_INT(waitpid(pid, &status, 0), pid);
 	CHECK_INT(WEXITSTATUS(status), 0);

@@ -372,7 +372,7 @@ static inline int world_capture(struct world *w, struct pod *p)
 	struct mesh_errs errs = {0};
 	struct mesh_dp_found found = {0};
 	char name[32];
-	int r = mesh_dp_find(w->dp, &p->ip4, &found);
+	int r = mesh_dp_find(w->dp, &p->ip4, NULL, &found);
 
 	if (r < 0) {
 		printf("  pod %d is not found: %s\n", p->number, strerror(-r));

@@ -275,7 +275,10 @@ static bool feed_new(struct feed_world *w)
 {
 	struct mesh_feed_opts opts = {.gateways = true, .changed = on_changed, .pod = on_pod, .arg = w};
 
-	return api_new(&w->api) && mesh_feed_new(&w->feed, w->api.kube, &opts) == 0;
+	if (!api_new(&w->api))
+		return false;
+	opts.loop = w->api.loop;
+	return mesh_feed_new(&w->feed, w->api.kube, &opts) == 0;
 }
 
 static bool is_synced(void *arg)

@@ -5,55 +5,21 @@
  */
 #include "agent/agent.h"
 
-#include "agent/ctlsock.h"
-#include "agent/feed.h"
-#include "agent/keeper.h"
-#include "agent/lease.h"
-#include "agent/pods.h"
-#include "compile/compile.h"
+#include "agent/ask.h"
+#include "agent/cgroup.h"
+#include "agent/state.h"
+#include "core/daemon.h"
 #include "core/log.h"
 #include "core/mem.h"
 
 #include <errno.h>
-#include <getopt.h>
+#include <libgen.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <time.h>
 
-struct agent_waiter {
-	struct mesh_ctlsock_conn *conn;
-	struct mesh_addr ip;
-	uint64_t until_ns;
-};
-
-struct agent_opts {
-	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket, *log_level;
-	unsigned workers;
-	bool detach, keep;
-};
-
-struct agent {
-	struct agent_opts opts;
-	struct mesh_loop *loop;
-	struct mesh_kube *kube;
-	struct mesh_feed *feed;
-	struct mesh_lease *lease;
-	struct mesh_dp *dp;
-	struct mesh_proxy *proxy;
-	struct mesh_pods *pods;
-	struct mesh_ctlsock *sock;
-	struct mesh_keeper *keeper;
-	struct mesh_l7_states states;
-	struct mesh_timer publish, waiting;
-	MESH_VEC(struct agent_waiter) waiters;
-	MESH_VEC(struct mesh_addr) gone; /* addresses of pods that are no more, since the last publish */
-	struct mesh_errs warnings;       /* of the configuration in force */
-	bool dirty, published;
-	uint64_t publishes, publish_ns, publish_ns_max, changed_ns, apply_failures;
-};
+enum { ASK_MS = 5000 };
 
 /* Once for each distinct text: a rule compiled for many tables says the same each time. */
-static void log_warnings(struct agent *a, struct mesh_errs *now)
+static void log_warnings(struct mesh_agent *a, struct mesh_errs *now)
 {
 	mesh_vec_each (e, &now->list) {
 		bool known = false;
@@ -68,24 +34,36 @@ static void log_warnings(struct agent *a, struct mesh_errs *now)
 	*now = (struct mesh_errs){0};
 }
 
-/* Namespaces that have a pod here to be captured: the clients that tables are made for. */
-static size_t client_namespaces(struct agent *a, const struct mesh_snapshot *snap, const char ***ret)
+static void add_client(struct mesh_agent *a, struct mesh_map *seen, const char *ns)
 {
-	struct mesh_map seen = {0};
+	mesh_map_put_str(seen, ns, a);
+}
+
+/*
+ * Namespaces that have, or will have in a moment, a pod here to be captured: the clients that tables are made
+ * for. *seen gets them as keys.
+ */
+static size_t client_namespaces(struct mesh_agent *a, const struct mesh_snapshot *snap, struct mesh_map *seen,
+				const char ***ret)
+{
 	MESH_VEC(const char *) list = {0};
 
 	mesh_map_each (e, &snap->workloads) {
 		const struct mesh_workload *w = e->value;
 
-		if (mesh_pods_wants(a->pods, snap, w) && !mesh_map_put_str(&seen, w->ns, a))
-			mesh_vec_push(&list, w->ns);
+		if (mesh_pods_wants(a->pods, snap, w) || mesh_pods_awaits(a->pods, snap, w))
+			add_client(a, seen, w->ns);
 	}
-	mesh_map_free(&seen);
+	mesh_map_each (e, &a->asked)
+		if (mesh_map_get(&snap->members, mesh_slice_of(e->key, e->key_len)))
+			add_client(a, seen, e->key);
+	mesh_map_each (e, seen)
+		mesh_vec_push(&list, e->key);
 	*ret = list.items;
 	return list.count;
 }
 
-static int apply_kernel(struct agent *a, const struct mesh_snapshot *snap, struct mesh_errs *warnings)
+static int apply_kernel(struct mesh_agent *a, const struct mesh_snapshot *snap, struct mesh_errs *warnings)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
 	struct mesh_l4_image image = {.version = a->states.version};
@@ -104,228 +82,201 @@ static int apply_kernel(struct agent *a, const struct mesh_snapshot *snap, struc
 	return r;
 }
 
-static void end_gone_flows(struct agent *a, const struct mesh_snapshot *snap)
+/* An address that is another pod's by now has flows of its own. */
+static bool is_reused(struct mesh_agent *a, const struct mesh_agent_gone *gone)
 {
-	(void)snap;
-	mesh_vec_each (ip, &a->gone)
-		mesh_pods_end_flows(a->pods, ip);
+	const struct mesh_addr *ip = &gone->ip;
+
+	if (mesh_pods_captured(a->pods, ip))
+		return true;
+	mesh_map_each (e, &mesh_feed_snapshot(a->feed)->workloads) {
+		const struct mesh_workload *w = e->value;
+
+		for (size_t i = 0; !w->finished && !w->host_network && i < w->ip_count; i++)
+			if (mesh_addr_ip_eq(&w->ips[i], ip))
+				return true;
+	}
+	mesh_map_each (e, &mesh_feed_snapshot(a->feed)->endpoints) {
+		const struct mesh_endpoints *list = e->value;
+
+		for (size_t i = 0; gone->elsewhere && i < list->count; i++)
+			if (mesh_addr_ip_eq(&list->items[i].addr, ip))
+				return !list->items[i].terminating;
+	}
+	return false;
+}
+
+static void end_gone_flows(struct mesh_agent *a)
+{
+	mesh_vec_each (gone, &a->gone)
+		if (!is_reused(a, gone))
+			mesh_pods_end_flows(a->pods, &gone->ip);
 	a->gone.count = 0;
 }
 
-static void answer_waiters(struct agent *a);
+/* The plugin asks for members of what is in force, so it comes after the first publish. */
+static void install_cni(struct mesh_agent *a)
+{
+	mesh_auto_free char *exe = realpath("/proc/self/exe", NULL), *beside = NULL;
+	struct mesh_cni_conf_opts o = {.bin_dir = a->opts.cni_bin_dir,
+				       .conf_dir = a->opts.cni_conf_dir,
+				       .file = a->opts.cni_file,
+				       .socket = a->opts.socket,
+				       .members = {a->members.files[0], a->members.files[1]}};
 
-static void agent_publish(struct agent *a)
+	if (!o.conf_dir || a->cni || a->left)
+		return;
+	if (!o.file && exe) {
+		beside = mesh_xasprintf("%s/" MESH_CNI_TYPE, dirname(exe));
+		o.file = access(beside, R_OK) == 0 ? beside : "/usr/lib/sockmesh/" MESH_CNI_TYPE;
+	}
+	a->cni = mesh_cni_conf_new(a->loop, &o);
+}
+
+static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
+{
+	a->dirty = a->failing = false;
+	a->published = true;
+	mesh_members_write(&a->members, &snap->members, mesh_cni_policy_text(a->opts.cni_policy));
+	mesh_pods_update(a->pods, snap);
+	mesh_lease_report(a->lease, mesh_feed_versions(a->feed), true);
+	end_gone_flows(a);
+	mesh_agent_answer(a);
+	install_cni(a);
+}
+
+bool mesh_agent_publish(struct mesh_agent *a)
 {
 	const struct mesh_snapshot *snap = mesh_feed_snapshot(a->feed);
 	mesh_auto(mesh_errs_free) struct mesh_errs warnings = {0};
 	mesh_auto_free const char **namespaces = NULL;
+	mesh_auto(mesh_map_free) struct mesh_map seen = {0}, old = a->tables;
 	struct mesh_l7_config *cfg;
 	uint64_t start = mesh_now_ns();
-	size_t count = client_namespaces(a, snap, &namespaces);
+	size_t count;
 
+	if (a->left) {
+		old = (struct mesh_map){0};
+		return true;
+	}
+	count = client_namespaces(a, snap, &seen, &namespaces);
 	mesh_compile_outbound(snap, namespaces, count, &a->states, &cfg, &warnings);
 	mesh_proxy_publish(a->proxy, cfg);
+	a->tables = seen;
+	seen = (struct mesh_map){0};
 	if (apply_kernel(a, snap, &warnings) < 0) {
+		a->failing = true;
 		mesh_timer_set(a->loop, &a->publish, MESH_SEC(1)); /* dirty still: the rest waits for success */
-		return;
+		return false;
 	}
-	a->dirty = false;
-	a->published = true;
-	mesh_pods_update(a->pods, snap);
-	mesh_lease_report(a->lease, mesh_feed_versions(a->feed), true);
-	end_gone_flows(a, snap);
+	in_force(a, snap);
 	log_warnings(a, &warnings);
-	answer_waiters(a);
 	a->publishes++;
 	a->publish_ns = mesh_now_ns() - start;
 	a->publish_ns_max = MESH_MAX(a->publish_ns_max, a->publish_ns);
+	return true;
 }
 
 static void on_publish(struct mesh_loop *loop, struct mesh_timer *timer)
 {
-	struct agent *a = mesh_container_of(timer, struct agent, publish);
+	struct mesh_agent *a = mesh_container_of(timer, struct mesh_agent, publish);
 
 	(void)loop;
-	if (a->dirty)
-		agent_publish(a);
-	else if (a->published)
+	if (a->left)
+		return;
+	if (a->dirty && mesh_agent_publish(a))
+		mesh_agent_cni_run(a);
+	else if (a->published && !a->dirty)
 		mesh_lease_report(a->lease, mesh_feed_versions(a->feed), false);
 }
 
 static void on_changed(void *arg, enum mesh_feed_change change)
 {
-	struct agent *a = arg;
+	struct mesh_agent *a = arg;
 
 	a->dirty |= change == MESH_FEED_CONTENT;
 	if (!a->publish.heap_at)
 		mesh_timer_set(a->loop, &a->publish, 0);
 }
 
+static bool has_ip(const struct mesh_workload *w, const struct mesh_addr *ip)
+{
+	for (size_t i = 0; i < w->ip_count; i++)
+		if (mesh_addr_ip_eq(&w->ips[i], ip))
+			return true;
+	return false;
+}
+
 static void on_pod(void *arg, const struct mesh_workload *before, const struct mesh_workload *after)
 {
-	struct agent *a = arg;
+	struct mesh_agent *a = arg;
+	bool same = before && after && !after->finished && before->uid && after->uid &&
+		    strcmp(before->uid, after->uid) == 0;
 
-	if (!before || (after && !after->finished && strcmp(before->uid, after->uid) == 0))
+	if (!before || before->host_network)
 		return;
-	for (size_t i = 0; !before->host_network && i < before->ip_count; i++)
-		mesh_vec_push(&a->gone, before->ips[i]);
+	for (size_t i = 0; i < before->ip_count; i++)
+		if (!same || (after->ip_count && !has_ip(after, &before->ips[i])))
+			mesh_vec_push(&a->gone, ((struct mesh_agent_gone){.ip = before->ips[i]}));
 }
 
-/* The socket. */
-
-static const struct mesh_workload *workload_at(struct agent *a, const struct mesh_addr *ip)
+static void on_gone(void *arg, const struct mesh_addr *ip)
 {
-	mesh_map_each (e, &mesh_feed_snapshot(a->feed)->workloads) {
-		const struct mesh_workload *w = e->value;
+	struct mesh_agent *a = arg;
 
-		for (size_t i = 0; !w->finished && !w->host_network && i < w->ip_count; i++)
-			if (mesh_addr_ip_eq(&w->ips[i], ip))
-				return w;
-	}
-	return NULL;
-}
-
-/* Returns true once it is decided, with *captured. */
-static bool pod_decided(struct agent *a, const struct mesh_addr *ip, bool *captured)
-{
-	const struct mesh_workload *w;
-
-	if (!a->published || a->dirty)
-		return false;
-	w = workload_at(a, ip);
-	*captured = mesh_pods_captured(a->pods, ip);
-	return w && (*captured || !mesh_pods_wants(a->pods, mesh_feed_snapshot(a->feed), w));
-}
-
-static void answer_waiters(struct agent *a)
-{
-	uint64_t now = mesh_now_ns(), next = UINT64_MAX;
-
-	for (size_t i = a->waiters.count; i > 0; i--) {
-		struct agent_waiter w = a->waiters.items[i - 1];
-		bool captured = false, decided = pod_decided(a, &w.ip, &captured);
-
-		if (!decided && now < w.until_ns) {
-			next = MESH_MIN(next, w.until_ns);
-			continue;
-		}
-		mesh_vec_remove(&a->waiters, i - 1);
-		if (decided)
-			mesh_ctlsock_reply(w.conn, json_pack("{s:b, s:b}", "ok", 1, "captured", captured));
-		else
-			mesh_ctlsock_reply(w.conn, json_pack("{s:b, s:s}", "ok", 0, "error",
-							     "timed out: the pod is unknown or not captured yet"));
-	}
-	if (next != UINT64_MAX)
-		mesh_timer_set(a->loop, &a->waiting, next - now);
-}
-
-static void on_waiting(struct mesh_loop *loop, struct mesh_timer *timer)
-{
-	(void)loop;
-	answer_waiters(mesh_container_of(timer, struct agent, waiting));
+	mesh_vec_push(&a->gone, ((struct mesh_agent_gone){.ip = *ip, .elsewhere = true}));
 }
 
 static void on_settled(void *arg)
 {
-	answer_waiters(arg);
-}
-
-static void on_gone_conn(void *arg, struct mesh_ctlsock_conn *conn)
-{
-	struct agent *a = arg;
-
-	for (size_t i = a->waiters.count; i > 0; i--)
-		if (a->waiters.items[i - 1].conn == conn)
-			mesh_vec_remove(&a->waiters, i - 1);
-}
-
-static json_t *proxy_status(struct agent *a)
-{
-	struct mesh_proxy_stats s;
-
-	mesh_proxy_stats(a->proxy, &s);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:[I,I,I,I,I,I], s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
-			 "connections", (json_int_t)s.connections_total, "connectionsActive",
-			 (json_int_t)s.connections_active, "requests", (json_int_t)s.requests_total, "requestsActive",
-			 (json_int_t)s.requests_active, "upstreamConnections", (json_int_t)s.upstream_connections_total,
-			 "upstreamConnectionsActive", (json_int_t)s.upstream_connections_active, "bytesFromClients",
-			 (json_int_t)s.bytes_from_downstream, "bytesToClients", (json_int_t)s.bytes_to_downstream,
-			 "statusClasses", (json_int_t)s.status[0], (json_int_t)s.status[1], (json_int_t)s.status[2],
-			 (json_int_t)s.status[3], (json_int_t)s.status[4], (json_int_t)s.status[5], "flags", "UH",
-			 (json_int_t)s.flags_uh, "NC", (json_int_t)s.flags_nc, "NR", (json_int_t)s.flags_nr, "UF",
-			 (json_int_t)s.flags_uf, "DPE", (json_int_t)s.flags_dpe, "noOrigdst", (json_int_t)s.no_origdst);
-}
-
-static json_t *agent_status(struct agent *a)
-{
-	json_t *warnings = json_array();
-
-	mesh_vec_each (e, &a->warnings.list)
-		json_array_append_new(warnings, json_sprintf("%s: %s", e->object, e->text));
-	return json_pack("{s:b, s:s, s:s, s:b, s:b, s:{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}, s:o, s:o, s:o}", "ok",
-			 1, "version", MESH_VERSION, "node", a->opts.node, "synced", mesh_feed_synced(a->feed),
-			 "published", a->published, "config", "version", (json_int_t)a->states.version, "publishes",
-			 (json_int_t)a->publishes, "publishUs", (json_int_t)(a->publish_ns / 1000), "publishUsMax",
-			 (json_int_t)(a->publish_ns_max / 1000), "applyFailures", (json_int_t)a->apply_failures,
-			 "versions", mesh_feed_versions(a->feed), "bad", mesh_feed_bad(a->feed), "warnings", warnings,
-			 "pods", mesh_pods_status(a->pods), "proxy", proxy_status(a), "dataplane",
-			 mesh_dp_status(a->dp));
-}
-
-static void wait_pod(struct agent *a, struct mesh_ctlsock_conn *conn, const json_t *request)
-{
-	const char *ip = json_string_value(json_object_get(request, "ip"));
-	json_t *timeout = json_object_get(request, "timeoutMs");
-	struct agent_waiter w = {.conn = conn};
-
-	if (!ip || mesh_addr_parse(mesh_slice_str(ip), 0, &w.ip) < 0) {
-		mesh_ctlsock_reply(conn, json_pack("{s:b, s:s}", "ok", 0, "error", "\"ip\" is not an address"));
-		return;
-	}
-	w.until_ns = mesh_now_ns() + MESH_MS(json_is_integer(timeout) ? json_integer_value(timeout) : 2000);
-	mesh_vec_push(&a->waiters, w);
-	answer_waiters(a);
-}
-
-static void on_request(void *arg, struct mesh_ctlsock_conn *conn, const json_t *request)
-{
-	const char *cmd = json_string_value(json_object_get(request, "cmd"));
-	struct agent *a = arg;
-
-	if (cmd && strcmp(cmd, "status") == 0)
-		mesh_ctlsock_reply(conn, agent_status(a));
-	else if (cmd && strcmp(cmd, "wait-pod") == 0)
-		wait_pod(a, conn, request);
-	else
-		mesh_ctlsock_reply(conn, json_pack("{s:b, s:s}", "ok", 0, "error", "unknown \"cmd\""));
+	mesh_agent_answer(arg);
 }
 
 /* Start and end. */
 
 static void on_term(void *arg)
 {
-	mesh_loop_stop(((struct agent *)arg)->loop);
+	mesh_loop_stop(((struct mesh_agent *)arg)->loop);
 }
 
-static void print_errs(const struct mesh_errs *errs)
+static int find_cgroups(struct mesh_agent *a, struct mesh_errs *errs)
 {
-	mesh_vec_each (e, &errs->list)
-		mesh_error("%s%s%s%s", e->text, e->hint ? " (" : "", e->hint ? e->hint : "", e->hint ? ")" : "");
+	a->cgroup_root = a->opts.cgroup_root;
+	if (strcmp(a->cgroup_root, "auto") != 0)
+		return 0;
+	a->cgroup_root = mesh_agent_cgroup_root(errs);
+	if (!a->cgroup_root)
+		return -ENOENT;
+	if (mesh_agent_cgroup_own(a->cgroup_root, &a->cgroup_own) < 0) {
+		mesh_errs_add(errs, "this process is in none of the cgroups below %s", a->cgroup_root);
+		return -ENOENT;
+	}
+	mesh_info("cgroups: the node's root is %s, this agent is in %s", a->cgroup_root, a->cgroup_own);
+	return 0;
 }
 
-static int agent_start(struct agent *a, struct mesh_errs *errs)
+static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 {
 	struct mesh_kube_opts kube = {
 		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
-	struct mesh_dp_opts dp = {
-		.pin_dir = a->opts.pin_dir, .cgroup_root = a->opts.cgroup_root, .listeners_held = a->keeper != NULL};
+	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir};
 	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
-	struct mesh_feed_opts feed = {.node = a->opts.node, .changed = on_changed, .pod = on_pod, .arg = a};
+	struct mesh_feed_opts feed = {.node = a->opts.node,
+				      .saved_dir = a->opts.snapshot_dir,
+				      .changed = on_changed,
+				      .pod = on_pod,
+				      .gone = on_gone,
+				      .arg = a};
 	mesh_auto_free char *lease_name = mesh_xasprintf("sockmesh-agent-%s", a->opts.node);
 	struct mesh_lease_opts lease = {.name = lease_name, .component = "agent", .holder = a->opts.node};
 	int r;
 
+	r = find_cgroups(a, errs);
+	if (r < 0)
+		return r;
+	dp.cgroup_root = a->cgroup_root;
+	dp.agent_cgroup = a->cgroup_own;
+	mesh_members_init(&a->members, &a->opts);
 	if ((r = mesh_loop_new(&a->loop)) < 0 || (r = mesh_loop_on_term(a->loop, on_term, a)) < 0 ||
 	    (r = mesh_dp_new(&a->dp, &dp, errs)) < 0 || (r = mesh_proxy_new(&a->proxy, &proxy)) < 0 ||
 	    (r = mesh_kube_new(&a->kube, a->loop, &kube, errs)) < 0)
@@ -333,23 +284,24 @@ static int agent_start(struct agent *a, struct mesh_errs *errs)
 	a->pods = mesh_pods_new(&(struct mesh_pods_opts){.loop = a->loop,
 							 .dp = a->dp,
 							 .proxy = a->proxy,
-							 .keeper = a->keeper,
 							 .node = a->opts.node,
 							 .settled = on_settled,
 							 .arg = a});
+	feed.loop = a->loop;
 	if ((r = mesh_lease_new(&a->lease, a->loop, a->kube, &lease)) < 0 ||
 	    (r = mesh_feed_new(&a->feed, a->kube, &feed)) < 0)
 		return r;
 	if (a->opts.socket &&
-	    (r = mesh_ctlsock_new(&a->sock, a->loop, a->opts.socket, on_request, on_gone_conn, a)) < 0)
+	    (r = mesh_ctlsock_new(&a->sock, a->loop, a->opts.socket, mesh_agent_command, mesh_agent_forget, a)) < 0)
 		mesh_errs_add(errs, "socket %s: %s", a->opts.socket, strerror(-r));
 	return r;
 }
 
-static void agent_stop(struct agent *a)
+static void agent_stop(struct mesh_agent *a)
 {
+	mesh_cni_conf_free(a->cni);
 	mesh_ctlsock_free(a->sock);
-	if (a->lease)
+	if (a->lease && !a->left)
 		mesh_lease_withdraw(a->lease);
 	mesh_lease_free(a->lease);
 	mesh_feed_free(a->feed);
@@ -358,137 +310,100 @@ static void agent_stop(struct agent *a)
 	if (a->proxy)
 		mesh_proxy_free(a->proxy, MESH_SEC(2));
 	mesh_pods_free_late(a->pods);
-	mesh_keeper_free(a->keeper);
 	if (a->dp)
 		mesh_dp_free(a->dp);
 	mesh_l7_states_free(&a->states);
 	mesh_errs_free(&a->warnings);
 	mesh_vec_free(&a->waiters);
+	mesh_vec_free(&a->adds);
 	mesh_vec_free(&a->gone);
+	mesh_map_free(&a->tables);
+	mesh_map_free(&a->asked);
+	mesh_members_free(&a->members);
+	free(a->cgroup_own);
 	if (a->loop)
 		mesh_loop_free(a->loop);
 }
 
-static const struct option long_options[] = {
-	{"node", required_argument, NULL, 'n'},
-	{"kubeconfig", required_argument, NULL, 'k'},
-	{"cgroup-root", required_argument, NULL, 'c'},
-	{"pin-dir", required_argument, NULL, 'p'},
-	{"socket", required_argument, NULL, 's'},
-	{"workers", required_argument, NULL, 'w'},
-	{"log-level", required_argument, NULL, 'l'},
-	{"keep", no_argument, NULL, 'K'},
-	{"detach", no_argument, NULL, 'd'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
-};
-
-static int usage(FILE *out)
+static void on_waiting(struct mesh_loop *loop, struct mesh_timer *timer)
 {
-	fputs("usage: meshd agent --node NAME --cgroup-root DIR --pin-dir DIR [OPTIONS]\n\n"
-	      "  --node NAME         the Node whose pods this agent serves\n"
-	      "  --cgroup-root DIR   cgroup v2 directory that has the node's pods below it\n"
-	      "  --pin-dir DIR       bpffs directory for programs and maps\n"
-	      "  --kubeconfig FILE   the API (default: KUBECONFIG, the pod's service account, ~/.kube/config)\n"
-	      "  --socket PATH       local socket for status and wait-pod\n"
-	      "  --workers N         proxy threads (default: one for each CPU)\n"
-	      "  --log-level LEVEL   error, warn, info (default) or debug\n"
-	      "  --keep              a keeper starts the agent again when it dies, and holds pods' listeners "
-	      "meanwhile\n"
-	      "  --detach            remove the programs and maps of --pin-dir that outlive agents, and end\n",
-	      out);
-	return out == stderr ? 2 : 0;
+	(void)loop;
+	mesh_agent_answer(mesh_container_of(timer, struct mesh_agent, waiting));
 }
 
-/* Returns -1 to go on, else an exit status. */
-static int parse_options(int argc, char **argv, struct agent_opts *o)
+static void on_adding(struct mesh_loop *loop, struct mesh_timer *timer)
 {
-	int c;
+	(void)loop;
+	mesh_agent_cni_run(mesh_container_of(timer, struct mesh_agent, adding));
+}
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		uint64_t n;
+static void on_leaving(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	(void)loop;
+	mesh_agent_leave(mesh_container_of(timer, struct mesh_agent, leaving));
+}
 
-		switch (c) {
-		case 'n':
-			o->node = optarg;
-			break;
-		case 'k':
-			o->kubeconfig = optarg;
-			break;
-		case 'c':
-			o->cgroup_root = optarg;
-			break;
-		case 'p':
-			o->pin_dir = optarg;
-			break;
-		case 's':
-			o->socket = optarg;
-			break;
-		case 'l':
-			o->log_level = optarg;
-			break;
-		case 'w':
-			if (mesh_slice_to_u64(mesh_slice_str(optarg), 256, &n) < 0)
-				return usage(stderr);
-			o->workers = (unsigned)n;
-			break;
-		case 'K':
-			o->keep = true;
-			break;
-		case 'd':
-			o->detach = true;
-			break;
-		case 'h':
-			return usage(stdout);
-		default:
-			return usage(stderr);
-		}
+static int detach(const struct mesh_agent_opts *o)
+{
+	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
+	struct mesh_members members;
+	int r = mesh_dp_detach(o->pin_dir, &errs);
+
+	if (o->cni_conf_dir && mesh_cni_conf_remove(o->cni_bin_dir, o->cni_conf_dir, &errs) < 0)
+		r = -EIO;
+	mesh_members_init(&members, o);
+	mesh_members_remove(&members);
+	mesh_members_free(&members);
+	mesh_feed_saved_remove(o->snapshot_dir);
+	mesh_log_errs(&errs);
+	return r < 0 ? 1 : 0;
+}
+
+/* Returns the exit status of --health, --alive, --status and --leave. */
+static int ask(const struct mesh_agent_opts *o)
+{
+	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
+	const char *why;
+	json_t *answer;
+	bool ok;
+
+	if (mesh_agent_ask(o->socket,
+			   o->status  ? "status"
+			   : o->leave ? "leave"
+				      : "health",
+			   ASK_MS, &answer, &errs) < 0) {
+		mesh_vec_each (e, &errs.list)
+			fprintf(stderr, "%s\n", e->text);
+		return 1;
 	}
-	if (optind < argc || !o->pin_dir || (!o->detach && (!o->node || !o->cgroup_root)))
-		return usage(stderr);
-	return -1;
-}
-
-/* The same program with the same arguments, as the child of a keeper. */
-static int run_kept(int argc, char **argv)
-{
-	char **all = mesh_xcalloc((size_t)argc + 2, sizeof(*all)); /* for good */
-
-	all[0] = "meshd";
-	memcpy(all + 1, argv, (size_t)argc * sizeof(*all));
-	return mesh_keeper_run("/proc/self/exe", all);
+	ok = o->alive || json_is_true(json_object_get(answer, "ok"));
+	why = json_string_value(json_object_get(answer, "error"));
+	if (o->status) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else if (!ok) {
+		fprintf(stderr, "%s\n", why ? why : "not in force");
+	}
+	json_decref(answer);
+	return ok ? 0 : 1;
 }
 
 int mesh_agent_main(int argc, char **argv)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	enum mesh_log_level level = MESH_LOG_INFO;
-	struct agent a = {.publish.fn = on_publish, .waiting.fn = on_waiting};
-	struct rlimit files;
-	int r = parse_options(argc, argv, &a.opts);
+	struct mesh_agent a = {
+		.publish.fn = on_publish, .waiting.fn = on_waiting, .adding.fn = on_adding, .leaving.fn = on_leaving};
+	int r = mesh_agent_options(argc, argv, &a.opts);
 
 	if (r >= 0)
 		return r;
-	if (a.opts.log_level && mesh_log_level_parse(a.opts.log_level, &level) < 0)
-		return usage(stderr);
-	mesh_log_init("agent", level);
-	if (a.opts.detach) {
-		r = mesh_dp_detach(a.opts.pin_dir, &errs);
-		print_errs(&errs);
-		return r < 0 ? 1 : 0;
-	}
-	r = mesh_keeper_join(&a.keeper);
-	if (r < 0)
-		mesh_warn("the keeper does not answer (%s): listeners are not held", strerror(-r));
-	else if (!a.keeper && a.opts.keep)
-		return run_kept(argc, argv);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	if (a.opts.health || a.opts.alive || a.opts.status || a.opts.leave)
+		return ask(&a.opts);
+	mesh_daemon_init("agent", a.opts.log_level);
+	if (a.opts.detach)
+		return detach(&a.opts);
 	r = agent_start(&a, &errs);
-	print_errs(&errs);
+	mesh_log_errs(&errs);
 	if (r == 0) {
 		mesh_info("node %s: started", a.opts.node);
 		r = mesh_loop_run(a.loop);

@@ -17,6 +17,7 @@ struct mesh_ctlsock_conn {
 	struct mesh_ctlsock *sock;
 	struct mesh_io io;
 	struct mesh_buf in, out;
+	int fd;    /* that came along, or -1 */
 	bool busy; /* a request waits for its answer */
 };
 
@@ -44,6 +45,7 @@ static void conn_close(struct mesh_ctlsock_conn *conn)
 		}
 	mesh_io_remove(sock->loop, &conn->io);
 	close(conn->io.fd);
+	mesh_cleanup_fd(&conn->fd);
 	mesh_buf_free(&conn->in);
 	mesh_buf_free(&conn->out);
 	free(conn);
@@ -85,6 +87,38 @@ static bool conn_flush(struct mesh_ctlsock_conn *conn)
 	return mesh_io_set(conn->sock->loop, &conn->io, EPOLLIN | (conn->out.len ? EPOLLOUT : 0)) == 0;
 }
 
+int mesh_ctlsock_take_fd(struct mesh_ctlsock_conn *conn)
+{
+	return mesh_steal_fd(&conn->fd);
+}
+
+/* One descriptor is kept, the newest; what comes beside it is closed. */
+static void keep_fds(struct mesh_ctlsock_conn *conn, struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			mesh_cleanup_fd(&conn->fd);
+			memcpy(&conn->fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		}
+	}
+}
+
+static ssize_t receive(struct mesh_ctlsock_conn *conn)
+{
+	char control[CMSG_SPACE(4 * sizeof(int))] __attribute__((aligned(8)));
+	struct iovec to = {.iov_base = mesh_buf_room(&conn->in, 4096), .iov_len = 4096};
+	struct msghdr m = {.msg_iov = &to, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(conn->io.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n >= 0)
+		keep_fds(conn, &m);
+	return n;
+}
+
 static void on_conn(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
 {
 	struct mesh_ctlsock_conn *conn = mesh_container_of(io, struct mesh_ctlsock_conn, io);
@@ -92,7 +126,7 @@ static void on_conn(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
 
 	(void)loop;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-		n = recv(io->fd, mesh_buf_room(&conn->in, 4096), 4096, MSG_DONTWAIT);
+		n = receive(conn);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 			conn_close(conn);
 			return;
@@ -151,6 +185,7 @@ static void on_accept(struct mesh_loop *loop, struct mesh_io *io, uint32_t event
 	}
 	conn = mesh_xcalloc(1, sizeof(*conn));
 	conn->sock = sock;
+	conn->fd = -1;
 	conn->io = (struct mesh_io){.fd = fd, .fn = on_conn};
 	mesh_vec_push(&sock->conns, conn);
 	if (mesh_io_set(loop, &conn->io, EPOLLIN) < 0)

@@ -21,6 +21,8 @@ typedef void mesh_ctlsock_gone_fn(void *arg, struct mesh_ctlsock_conn *conn);
 /** Listens at path (mode 0600), replacing a socket that is there. Returns 0 or -errno. */
 int mesh_ctlsock_new(struct mesh_ctlsock **ret, struct mesh_loop *loop, const char *path, mesh_ctlsock_fn *fn,
 		     mesh_ctlsock_gone_fn *gone, void *arg);
+/** The descriptor that came with the request (SCM_RIGHTS), -1 if none did; the caller closes it. */
+int mesh_ctlsock_take_fd(struct mesh_ctlsock_conn *conn);
 /** Sends one line; reply is taken over. */
 void mesh_ctlsock_reply(struct mesh_ctlsock_conn *conn, json_t *reply);
 /** Closes all and removes the path. NULL is allowed. */

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/feed.h"
 
+#include "agent/saved.h"
 #include "agent/slices.h"
 #include "config/decode.h"
 #include "core/log.h"
 #include "core/mem.h"
 
 #include <errno.h>
+#include <malloc.h>
+
+#define GRACE_NS      MESH_SEC(1) /* a start waits so long for an API that has trouble, then takes what was saved */
+#define PATIENCE      MESH_SEC(5) /* and so long for one of which nothing is heard */
+#define HOLD_NS       MESH_SEC(8) /* changes are held back so long for streams that are not in step */
+#define LOOK_NS       MESH_MS(20) /* how often it is looked at meanwhile */
+#define NODE_QUERY    "fieldSelector=spec.nodeName%%3D%s"
+#define METADATA      "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+#define METADATA_LIST "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1," METADATA ",application/json"
 
 /* One kind. set() decodes and puts in (0, or -EINVAL); 1 from set() says that nothing of interest changed. */
 struct feed_kind {
@@ -15,6 +25,7 @@ struct feed_kind {
 	const char *path;
 	bool generation; /* an unchanged metadata.generation means unchanged content */
 	enum { FEED_BOTH, FEED_GATEWAY, FEED_AGENT } who;
+	unsigned page; /* objects in a page of its list; 0: as usual */
 	int (*set)(struct mesh_feed *feed, const json_t *obj);
 	void (*remove)(struct mesh_feed *feed, const char *ns, const char *name);
 };
@@ -26,6 +37,7 @@ struct feed_watch {
 	struct mesh_map generations; /* "NS/NAME" -> strdup of "UID GENERATION" */
 	struct mesh_map bad;         /* "NS/NAME" -> non-NULL */
 	char *version;
+	char *ns; /* labels of pods: of this namespace; else NULL */
 	bool synced;
 };
 
@@ -33,10 +45,19 @@ enum { FEED_MAX = 16 };
 
 struct mesh_feed {
 	struct mesh_feed_opts opts;
+	struct mesh_kube *kube;
 	struct mesh_snapshot snap;
 	struct mesh_slices *slices;
 	struct feed_watch watches[FEED_MAX];
 	size_t watch_count, synced_count;
+	struct mesh_map label_watches; /* namespace -> struct feed_watch * */
+	struct mesh_saved *saved;
+	bool committed, from_saved, loading;
+	bool rules_changed;            /* subsets or members: other pods' labels may be needed now */
+	bool pending, pending_content; /* changes that are held back */
+	bool given_up;                 /* on streams that are not in step; until they are */
+	uint64_t started_ns, pending_since_ns;
+	struct mesh_timer timer;
 };
 
 static const char *meta(const json_t *obj, const char *key)
@@ -63,8 +84,8 @@ static bool workload_same(const struct mesh_workload *a, const struct mesh_workl
 	for (size_t i = 0; i < a->ip_count; i++)
 		if (!mesh_addr_eq(&a->ips[i], &b->ips[i]))
 			return false;
-	return a->host_network == b->host_network && a->ready == b->ready && a->terminating == b->terminating &&
-	       a->finished == b->finished && labels_same(&a->labels, &b->labels) &&
+	return a->partial == b->partial && a->host_network == b->host_network && a->ready == b->ready &&
+	       a->terminating == b->terminating && a->finished == b->finished && labels_same(&a->labels, &b->labels) &&
 	       labels_same(&a->annotations, &b->annotations);
 }
 
@@ -91,9 +112,64 @@ static void remove_pod(struct mesh_feed *feed, const char *ns, const char *name)
 {
 	const struct mesh_workload *before = mesh_snapshot_workload(&feed->snap, ns, name);
 
+	if (before && before->partial)
+		return;
 	if (before && feed->opts.pod)
 		feed->opts.pod(feed->opts.arg, before, NULL);
 	mesh_snapshot_set_workload(&feed->snap, ns, name, NULL);
+}
+
+/* The labels of a pod, which is not one of this node's. */
+static int set_labels(struct mesh_feed *feed, const json_t *obj)
+{
+	const struct mesh_workload *before;
+	struct mesh_workload *w;
+	int r = mesh_decode_pod(obj, &w);
+
+	if (r < 0)
+		return r;
+	before = mesh_snapshot_workload(&feed->snap, w->ns, w->name);
+	w->partial = true;
+	w->ready = w->finished = false;
+	if (before && (!before->partial || workload_same(before, w))) {
+		mesh_workload_free(w);
+		return 1;
+	}
+	mesh_snapshot_set_workload(&feed->snap, w->ns, w->name, w);
+	return 0;
+}
+
+static void remove_labels(struct mesh_feed *feed, const char *ns, const char *name)
+{
+	const struct mesh_workload *before = mesh_snapshot_workload(&feed->snap, ns, name);
+
+	if (before && before->partial)
+		mesh_snapshot_set_workload(&feed->snap, ns, name, NULL);
+}
+
+static bool has_endpoint(const struct mesh_endpoint_pieces *pieces, const struct mesh_addr *ip)
+{
+	for (size_t i = 0; pieces && i < pieces->count; i++)
+		for (size_t k = 0; k < pieces->items[i]->count; k++)
+			if (mesh_addr_ip_eq(&pieces->items[i]->items[k].addr, ip))
+				return true;
+	return false;
+}
+
+/* An endpoint that was ending, or whose pod is known to be, and is not there any more, is gone; others may only have
+ * left the service. */
+static void tell_gone(struct mesh_feed *feed, const struct mesh_endpoint_pieces *old,
+		      const struct mesh_endpoint_pieces *now)
+{
+	for (size_t i = 0; feed->opts.gone && old && i < old->count; i++)
+		for (size_t k = 0; k < old->items[i]->count; k++) {
+			const struct mesh_endpoint *e = &old->items[i]->items[k];
+			const struct mesh_workload *w =
+				e->pod ? mesh_snapshot_workload(&feed->snap, old->ns, e->pod) : NULL;
+
+			if ((e->terminating || (w && w->terminating)) && !has_endpoint(now, &e->addr))
+				feed->opts.gone(feed->opts.arg, &e->addr);
+		}
 }
 
 static int set_slice(struct mesh_feed *feed, const json_t *obj)
@@ -103,12 +179,14 @@ static int set_slice(struct mesh_feed *feed, const json_t *obj)
 
 	if (r < 0)
 		return r;
+	tell_gone(feed, mesh_slices_get(feed->slices, pieces->ns, pieces->name), pieces);
 	mesh_slices_set(feed->slices, &feed->snap, pieces);
 	return 0;
 }
 
 static void remove_slice(struct mesh_feed *feed, const char *ns, const char *name)
 {
+	tell_gone(feed, mesh_slices_get(feed->slices, ns, name), NULL);
 	mesh_slices_remove(feed->slices, &feed->snap, ns, name);
 }
 
@@ -130,8 +208,25 @@ static void remove_slice(struct mesh_feed *feed, const char *ns, const char *nam
 
 SIMPLE_KIND(service, mesh_service)
 SIMPLE_KIND(virtual_service, mesh_virtual_service)
-SIMPLE_KIND(destination_rule, mesh_destination_rule)
 SIMPLE_KIND(gateway, mesh_gateway)
+
+static int set_destination_rule(struct mesh_feed *feed, const json_t *obj)
+{
+	struct mesh_destination_rule *dr;
+	int r = mesh_decode_destination_rule(obj, &dr);
+
+	if (r < 0)
+		return r;
+	feed->rules_changed = true;
+	mesh_snapshot_set_destination_rule(&feed->snap, dr->ns, dr->name, dr);
+	return 0;
+}
+
+static void remove_destination_rule(struct mesh_feed *feed, const char *ns, const char *name)
+{
+	feed->rules_changed = true;
+	mesh_snapshot_set_destination_rule(&feed->snap, ns, name, NULL);
+}
 
 static bool machine_same(const struct mesh_machine *a, const struct mesh_machine *b)
 {
@@ -182,6 +277,7 @@ static int set_roll_members(struct mesh_feed *feed, const struct mesh_member_rol
 		changed = 1;
 	}
 	mesh_map_free(&gone);
+	feed->rules_changed |= changed;
 	return changed ? 0 : 1;
 }
 
@@ -208,22 +304,51 @@ static void remove_roll(struct mesh_feed *feed, const char *ns, const char *name
 }
 
 static const struct feed_kind kinds[] = {
-	{"pods", "Pod", "/api/v1/pods", false, FEED_BOTH, set_pod, remove_pod},
-	{"services", "Service", "/api/v1/services", false, FEED_BOTH, set_service, remove_service},
-	{"endpointslices.discovery.k8s.io", "EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", false,
-	 FEED_BOTH, set_slice, remove_slice},
-	{"nodes", "Node", "/api/v1/nodes", false, FEED_AGENT, set_node, remove_node},
-	{"virtualservices.networking.istio.io", "VirtualService", "/apis/networking.istio.io/v1beta1/virtualservices",
-	 true, FEED_BOTH, set_virtual_service, remove_virtual_service},
-	{"destinationrules.networking.istio.io", "DestinationRule",
-	 "/apis/networking.istio.io/v1beta1/destinationrules", true, FEED_BOTH, set_destination_rule,
-	 remove_destination_rule},
-	{"gateways.networking.istio.io", "Gateway", "/apis/networking.istio.io/v1beta1/gateways", true, FEED_GATEWAY,
-	 set_gateway, remove_gateway},
-	{"servicemeshmemberrolls.maistra.io", "ServiceMeshMemberRoll",
-	 "/apis/maistra.io/v1/namespaces/" MESH_ROOT_NAMESPACE "/servicemeshmemberrolls", false, FEED_BOTH, set_roll,
-	 remove_roll},
+	{.resource = "pods", .kind = "Pod", .path = "/api/v1/pods", .set = set_pod, .remove = remove_pod},
+	{.resource = "services",
+	 .kind = "Service",
+	 .path = "/api/v1/services",
+	 .set = set_service,
+	 .remove = remove_service},
+	{.resource = "endpointslices.discovery.k8s.io",
+	 .kind = "EndpointSlice",
+	 .path = "/apis/discovery.k8s.io/v1/endpointslices",
+	 .set = set_slice,
+	 .remove = remove_slice},
+	{.resource = "nodes",
+	 .kind = "Node",
+	 .path = "/api/v1/nodes",
+	 .who = FEED_AGENT,
+	 .set = set_node,
+	 .remove = remove_node},
+	{.resource = "virtualservices.networking.istio.io",
+	 .kind = "VirtualService",
+	 .path = "/apis/networking.istio.io/v1beta1/virtualservices",
+	 .generation = true,
+	 .set = set_virtual_service,
+	 .remove = remove_virtual_service},
+	{.resource = "destinationrules.networking.istio.io",
+	 .kind = "DestinationRule",
+	 .path = "/apis/networking.istio.io/v1beta1/destinationrules",
+	 .generation = true,
+	 .set = set_destination_rule,
+	 .remove = remove_destination_rule},
+	{.resource = "gateways.networking.istio.io",
+	 .kind = "Gateway",
+	 .path = "/apis/networking.istio.io/v1beta1/gateways",
+	 .generation = true,
+	 .who = FEED_GATEWAY,
+	 .set = set_gateway,
+	 .remove = remove_gateway},
+	{.resource = "servicemeshmemberrolls.maistra.io",
+	 .kind = "ServiceMeshMemberRoll",
+	 .path = "/apis/maistra.io/v1/namespaces/" MESH_ROOT_NAMESPACE "/servicemeshmemberrolls",
+	 .set = set_roll,
+	 .remove = remove_roll},
 };
+
+static const struct feed_kind label_kind = {
+	.resource = "pods/labels", .kind = "Pod", .set = set_labels, .remove = remove_labels};
 
 _Static_assert(MESH_ARRAY_SIZE(kinds) <= FEED_MAX, "struct mesh_feed has room for all kinds");
 
@@ -278,6 +403,77 @@ static bool awaits_control(const struct feed_watch *w, enum mesh_kube_event even
 	       json_integer_value(observed) < json_integer_value(generation);
 }
 
+/* Holding back. */
+
+static bool watches_in_step(const struct mesh_feed *feed)
+{
+	for (size_t i = 0; i < feed->watch_count; i++)
+		if (!feed->watches[i].synced || !mesh_kube_watch_in_step(feed->watches[i].watch))
+			return false;
+	mesh_map_each (e, &feed->label_watches) {
+		const struct feed_watch *w = e->value;
+
+		if (!w->synced || !mesh_kube_watch_in_step(w->watch))
+			return false;
+	}
+	return true;
+}
+
+static void follow_labels(struct mesh_feed *feed);
+
+/* Tells the owner what is pending, if the time has come. */
+static void settle(struct mesh_feed *feed)
+{
+	uint64_t now = mesh_now_ns();
+	bool content;
+
+	if (!feed->pending || feed->loading || !(mesh_feed_synced(feed) || feed->from_saved))
+		return;
+	if (feed->rules_changed)
+		follow_labels(feed);
+	if (watches_in_step(feed)) {
+		feed->given_up = false;
+	} else if (!feed->given_up) {
+		if (now - feed->pending_since_ns < HOLD_NS) {
+			mesh_timer_set(feed->opts.loop, &feed->timer, LOOK_NS);
+			return;
+		}
+		mesh_warn("the API: %s; changes are put in force as they come", mesh_feed_trouble(feed));
+		feed->given_up = true;
+	}
+	if (mesh_feed_synced(feed))
+		feed->from_saved = false;
+	if (feed->saved && mesh_feed_synced(feed) && !feed->committed) {
+		mesh_saved_commit(feed->saved);
+		feed->committed = true;
+		malloc_trim(0); /* what the lists took */
+	}
+	content = feed->pending_content;
+	feed->pending = feed->pending_content = false;
+	feed->opts.changed(feed->opts.arg, content ? MESH_FEED_CONTENT : MESH_FEED_VERSION);
+}
+
+static void note(struct mesh_feed *feed, enum mesh_feed_change change)
+{
+	if (!feed->pending)
+		feed->pending_since_ns = mesh_now_ns();
+	feed->pending = true;
+	feed->pending_content |= change == MESH_FEED_CONTENT;
+}
+
+static void save(struct feed_watch *w, enum mesh_kube_event event, struct mesh_slice key, const json_t *obj)
+{
+	mesh_auto_free char *text = NULL;
+
+	if (!w->feed->saved || event == MESH_KUBE_SYNCED)
+		return;
+	text = mesh_xstrndup(key.ptr, key.len);
+	if (event == MESH_KUBE_SET)
+		mesh_saved_set(w->feed->saved, w->kind->resource, text, obj);
+	else
+		mesh_saved_delete(w->feed->saved, w->kind->resource, text);
+}
+
 static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, const char *rv)
 {
 	struct feed_watch *w = arg;
@@ -286,23 +482,190 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 	char buf[MESH_SNAPSHOT_KEY];
 	struct mesh_slice key = {0};
 
-	if (rv && *rv && !awaits_control(w, event, obj)) {
+	if (rv && *rv && strcmp(rv, "0") != 0 && !awaits_control(w, event, obj)) {
 		free(w->version);
 		w->version = mesh_xstrdup(rv);
 	}
 	if (obj)
 		key = mesh_snapshot_key(buf, sizeof(buf), meta(obj, "namespace"), meta(obj, "name"), NULL);
+	save(w, event, key, obj);
 	if (event == MESH_KUBE_SET)
 		change = apply_set(w, key, obj);
 	else if (event == MESH_KUBE_DELETE)
 		change = apply_delete(w, key, obj);
 	else if (!w->synced) {
 		w->synced = true;
-		feed->synced_count++;
+		feed->synced_count += !w->ns;
 		change = MESH_FEED_CONTENT;
 	}
-	if (mesh_feed_synced(feed))
-		feed->opts.changed(feed->opts.arg, change);
+	note(feed, change);
+	settle(feed);
+}
+
+/* Watching. */
+
+static void watch_open(struct mesh_feed *feed, struct feed_watch *w, const struct feed_kind *kind, const char *ns)
+{
+	bool local_pods = kind->set == set_pod && feed->opts.node;
+	mesh_auto_free char *query = local_pods ? mesh_xasprintf(NODE_QUERY, feed->opts.node) : NULL;
+	mesh_auto_free char *path = ns ? mesh_xasprintf("/api/v1/namespaces/%s/pods", ns) : mesh_xstrdup(kind->path);
+	struct mesh_kube_watch_opts o = {.path = path,
+					 .query = query,
+					 .accept = ns ? METADATA_LIST : NULL,
+					 .page = kind->page,
+					 .fn = on_event,
+					 .arg = w};
+
+	*w = (struct feed_watch){.feed = feed, .kind = kind, .ns = mesh_xstrdup(ns)};
+	w->watch = mesh_kube_watch_open(feed->kube, &o);
+}
+
+static void watch_close(struct feed_watch *w)
+{
+	mesh_kube_watch_free(w->watch);
+	mesh_map_each (e, &w->generations)
+		free(e->value);
+	mesh_map_free(&w->generations);
+	mesh_map_free(&w->bad);
+	free(w->version);
+	free(w->ns);
+}
+
+/* The namespace of the service that a rule's host names, as far as it is one: "NAME" of the rule's own, "NAME.NS...".
+ */
+static void need_labels(const struct mesh_feed *feed, const struct mesh_destination_rule *dr, struct mesh_map *needed)
+{
+	const char *dot = strchr(dr->host, '.');
+	mesh_auto_free char *ns = NULL;
+
+	if (dr->host[0] == '*') {
+		mesh_map_each (e, &feed->snap.members)
+			mesh_map_put_str(needed, e->key, needed);
+		return;
+	}
+	ns = dot ? mesh_xstrndup(dot + 1, strcspn(dot + 1, ".")) : mesh_xstrdup(dr->ns);
+	if (*ns && mesh_snapshot_in_mesh(&feed->snap, ns))
+		mesh_map_put_str(needed, ns, needed);
+}
+
+static void forget_labels(struct mesh_feed *feed, const char *ns)
+{
+	mesh_map_each (e, &feed->snap.workloads) {
+		const struct mesh_workload *w = e->value;
+
+		if (w->partial && strcmp(w->ns, ns) == 0) {
+			mesh_auto_free char *name = mesh_xstrdup(w->name);
+
+			mesh_snapshot_set_workload(&feed->snap, ns, name, NULL);
+		}
+	}
+}
+
+/* Whose pods are in subsets must be known by their labels, wherever they are. */
+static void follow_labels(struct mesh_feed *feed)
+{
+	struct mesh_map needed = {0};
+
+	feed->rules_changed = false;
+	if (!feed->opts.node)
+		return;
+	mesh_map_each (e, &feed->snap.destination_rules) {
+		const struct mesh_destination_rule *dr = e->value;
+
+		if (dr->subset_count && mesh_snapshot_in_mesh(&feed->snap, dr->ns))
+			need_labels(feed, dr, &needed);
+	}
+	mesh_map_each (e, &feed->label_watches) {
+		struct feed_watch *w = e->value;
+
+		if (mesh_map_get_str(&needed, w->ns))
+			continue;
+		forget_labels(feed, w->ns);
+		mesh_map_remove(&feed->label_watches, mesh_slice_of(e->key, e->key_len));
+		watch_close(w);
+		free(w);
+	}
+	mesh_map_each (e, &needed) {
+		struct feed_watch *w = mesh_map_get_str(&feed->label_watches, e->key);
+
+		if (w)
+			continue;
+		w = mesh_xcalloc(1, sizeof(*w));
+		watch_open(feed, w, &label_kind, e->key);
+		mesh_map_put_str(&feed->label_watches, e->key, w);
+	}
+	mesh_map_free(&needed);
+}
+
+/* The last good state. */
+
+static struct feed_watch *watch_of(struct mesh_feed *feed, const char *resource)
+{
+	for (size_t i = 0; i < feed->watch_count; i++)
+		if (strcmp(feed->watches[i].kind->resource, resource) == 0)
+			return &feed->watches[i];
+	return NULL;
+}
+
+static void take_saved(void *arg, const char *resource, const char *key, const json_t *obj)
+{
+	bool labels = strcmp(resource, label_kind.resource) == 0;
+	struct mesh_feed *feed = arg;
+	struct feed_watch *w = labels ? NULL : watch_of(feed, resource);
+	struct feed_watch of_labels = {.feed = feed, .kind = &label_kind};
+
+	if (!labels && (!w || w->synced))
+		return;
+	if (w && !mesh_kube_watch_know(w->watch, obj))
+		return;
+	apply_set(w ? w : &of_labels, mesh_slice_str(key), obj);
+	if (feed->saved)
+		mesh_saved_set(feed->saved, resource, key, obj);
+	mesh_map_free(&of_labels.bad);
+}
+
+static void load_saved(struct mesh_feed *feed)
+{
+	long n;
+
+	feed->loading = true;
+	n = mesh_saved_read(feed->opts.saved_dir, take_saved, feed);
+	feed->loading = false;
+	if (n <= 0)
+		return;
+	feed->from_saved = true;
+	mesh_warn("the API: %s; started from the last good state, %ld objects", mesh_feed_trouble(feed), n);
+	malloc_trim(0);
+	feed->given_up = true; /* there is nothing to wait for: this is what there is */
+	note(feed, MESH_FEED_CONTENT);
+	settle(feed);
+	feed->given_up = false;
+}
+
+static void on_timer(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	struct mesh_feed *feed = mesh_container_of(timer, struct mesh_feed, timer);
+	uint64_t waited = mesh_now_ns() - feed->started_ns;
+
+	if (feed->opts.saved_dir && !mesh_feed_synced(feed) && !feed->from_saved) {
+		bool trouble = mesh_feed_trouble(feed) != NULL;
+
+		if ((trouble && waited >= GRACE_NS && waited < 2 * PATIENCE) || waited >= PATIENCE)
+			load_saved(feed);
+		if (!feed->from_saved && waited < 4 * PATIENCE)
+			mesh_timer_set(loop, timer, GRACE_NS / 4);
+	}
+	settle(feed);
+}
+
+static void start_saving(struct mesh_feed *feed)
+{
+	int r = mesh_saved_new(&feed->saved, feed->opts.saved_dir);
+
+	if (r < 0)
+		mesh_warn("%s: %s: the last good state is not saved", feed->opts.saved_dir, strerror(-r));
+	feed->started_ns = mesh_now_ns();
+	mesh_timer_set(feed->opts.loop, &feed->timer, GRACE_NS);
 }
 
 int mesh_feed_new(struct mesh_feed **ret, struct mesh_kube *kube, const struct mesh_feed_opts *opts)
@@ -310,17 +673,16 @@ int mesh_feed_new(struct mesh_feed **ret, struct mesh_kube *kube, const struct m
 	struct mesh_feed *feed = mesh_xcalloc(1, sizeof(*feed));
 
 	feed->opts = *opts;
+	feed->kube = kube;
 	feed->snap.node = opts->node;
 	feed->slices = mesh_slices_new();
+	feed->timer.fn = on_timer;
+	if (opts->saved_dir)
+		start_saving(feed);
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(kinds); i++) {
-		struct feed_watch *w = &feed->watches[feed->watch_count];
-
 		if (kinds[i].who == FEED_GATEWAY ? !opts->gateways : kinds[i].who == FEED_AGENT && !opts->node)
 			continue;
-		feed->watch_count++;
-		w->feed = feed;
-		w->kind = &kinds[i];
-		w->watch = mesh_kube_watch_new(kube, kinds[i].path, NULL, on_event, w);
+		watch_open(feed, &feed->watches[feed->watch_count++], &kinds[i], NULL);
 	}
 	*ret = feed;
 	return 0;
@@ -330,19 +692,51 @@ void mesh_feed_free(struct mesh_feed *feed)
 {
 	if (!feed)
 		return;
-	for (size_t i = 0; i < feed->watch_count; i++) {
-		struct feed_watch *w = &feed->watches[i];
-
-		mesh_kube_watch_free(w->watch);
-		mesh_map_each (e, &w->generations)
-			free(e->value);
-		mesh_map_free(&w->generations);
-		mesh_map_free(&w->bad);
-		free(w->version);
+	mesh_timer_remove(feed->opts.loop, &feed->timer);
+	for (size_t i = 0; i < feed->watch_count; i++)
+		watch_close(&feed->watches[i]);
+	mesh_map_each (e, &feed->label_watches) {
+		watch_close(e->value);
+		free(e->value);
 	}
+	mesh_map_free(&feed->label_watches);
+	mesh_saved_free(feed->saved);
 	mesh_slices_free(feed->slices);
 	mesh_snapshot_free(&feed->snap);
 	free(feed);
+}
+
+void mesh_feed_saved_stop(struct mesh_feed *feed)
+{
+	mesh_saved_free(mesh_steal(feed->saved));
+}
+
+void mesh_feed_saved_remove(const char *dir)
+{
+	if (dir)
+		mesh_saved_remove(dir);
+}
+
+bool mesh_feed_from_saved(const struct mesh_feed *feed)
+{
+	return feed->from_saved;
+}
+
+const char *mesh_feed_trouble(const struct mesh_feed *feed)
+{
+	for (size_t i = 0; i < feed->watch_count; i++) {
+		const struct feed_watch *w = &feed->watches[i];
+
+		if (!mesh_kube_watch_in_step(w->watch) && mesh_kube_watch_error(w->watch))
+			return mesh_kube_watch_error(w->watch);
+	}
+	mesh_map_each (e, &feed->label_watches) {
+		const struct feed_watch *w = e->value;
+
+		if (!mesh_kube_watch_in_step(w->watch) && mesh_kube_watch_error(w->watch))
+			return mesh_kube_watch_error(w->watch);
+	}
+	return mesh_feed_synced(feed) ? NULL : "not everything has been listed yet";
 }
 
 const struct mesh_snapshot *mesh_feed_snapshot(const struct mesh_feed *feed)
@@ -360,7 +754,8 @@ json_t *mesh_feed_versions(const struct mesh_feed *feed)
 	json_t *ret = json_object();
 
 	for (size_t i = 0; i < feed->watch_count; i++)
-		if (feed->watches[i].version)
+		/* A stream of some pods does not know how far all pods have come. */
+		if (feed->watches[i].version && !(feed->watches[i].kind->set == set_pod && feed->opts.node))
 			json_object_set_new(ret, feed->watches[i].kind->resource,
 					    json_string(feed->watches[i].version));
 	return ret;

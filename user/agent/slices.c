@@ -158,6 +158,13 @@ void mesh_slices_set(struct mesh_slices *slices, struct mesh_snapshot *snap, str
 	merge_service(s, snap, pieces->ns, service_of(pieces));
 }
 
+const struct mesh_endpoint_pieces *mesh_slices_get(const struct mesh_slices *slices, const char *ns, const char *name)
+{
+	char buf[MESH_SNAPSHOT_KEY];
+
+	return mesh_map_get(&slices->by_name, mesh_snapshot_key(buf, sizeof(buf), ns, name, NULL));
+}
+
 void mesh_slices_remove(struct mesh_slices *slices, struct mesh_snapshot *snap, const char *ns, const char *name)
 {
 	char buf[MESH_SNAPSHOT_KEY];

@@ -10,6 +10,11 @@
 
 enum state { STATE_GONE, STATE_ENDING, STATE_READY };
 
+static bool is_elsewhere(struct mesh_builder *b, const struct mesh_endpoint *e)
+{
+	return b->snap->node && !(e->node && strcmp(e->node, b->snap->node) == 0);
+}
+
 /* What the pod itself says, so far as it is known. */
 static enum state pod_state(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_endpoint *e,
 			    const struct mesh_subset *subset)
@@ -19,7 +24,9 @@ static enum state pod_state(struct mesh_builder *b, const struct mesh_service *s
 	if (!e->pod)
 		return subset && subset->labels.count ? STATE_GONE : STATE_READY;
 	w = mesh_snapshot_workload(b->snap, svc->ns, e->pod);
-	if (!w || w->finished || (!w->ready && !svc->publish_not_ready))
+	if (!w && is_elsewhere(b, e)) /* whose pods are not followed */
+		return subset && subset->labels.count ? STATE_GONE : STATE_READY;
+	if (!w || w->finished || (!w->ready && !w->partial && !svc->publish_not_ready))
 		return STATE_GONE;
 	if (subset && !mesh_labels_match(&w->labels, &subset->labels))
 		return STATE_GONE;

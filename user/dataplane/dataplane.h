@@ -19,7 +19,6 @@ struct mesh_dp_opts {
 	const char *pin_dir;                            /* "/sys/fs/bpf/sockmesh/<cluster>-<node>"; made if missing */
 	const char *cgroup_root;                        /* v2 cgroup whose pods are this node's: programs attach here */
 	const char *agent_cgroup;                       /* the agent's own cgroup, exempt; NULL: that of this process */
-	bool listeners_held;                            /* an earlier agent's, see mesh_dp_recapture() */
 	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */
 };
 
@@ -38,14 +37,27 @@ int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct 
 
 /** What finds a running pod: one of its addresses, among the processes below cgroup_root. */
 struct mesh_dp_found {
-	int netns_fd; /* caller closes */
+	int netns_fd;
 	uint64_t netns_cookie;
-	char *cgroup; /* caller frees */
+	char *cgroup; /* NULL: not found by a process */
 	int pid;
 };
 
-/** Returns 0, or -ENOENT while there is no process with that address (or its address is not yet up). */
-int mesh_dp_find(struct mesh_dp *dp, const struct mesh_addr *pod_ip, struct mesh_dp_found *ret);
+/** Closes and frees what is in it, not found itself. */
+void mesh_dp_found_free(struct mesh_dp_found *found);
+
+/**
+ * uid: the pod's, as its cgroups are named by kubelets; processes in cgroups of another pod do not count. NULL or ""
+ * accepts all. Returns 0 with *ret for mesh_dp_found_free(), or -ENOENT while there is no process with that address
+ * (or its address is not yet up).
+ */
+int mesh_dp_find(struct mesh_dp *dp, const struct mesh_addr *pod_ip, const char *uid, struct mesh_dp_found *ret);
+/**
+ * The same of a namespace that somebody names: netns_fd (borrowed) is one, not the agent's own, and has these
+ * addresses. Returns 0 with *ret for mesh_dp_found_free(), or -errno with errs saying what is not so.
+ */
+int mesh_dp_look(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *ips, size_t count, struct mesh_dp_found *ret,
+		 struct mesh_errs *errs);
 
 /**
  * Captures a pod: from now on its connects are decided by the image. Makes the listeners first: for
@@ -57,12 +69,6 @@ int mesh_dp_find(struct mesh_dp *dp, const struct mesh_addr *pod_ip, struct mesh
  */
 int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
 		    const char *pod_name, int listen_fds[4], size_t *listen_count, struct mesh_errs *errs);
-/**
- * Goes on with listeners that an earlier agent's mesh_dp_capture() made, which somebody held meanwhile. Returns 0: the
- * pod is captured, by these; -ENOENT or -ESTALE: it was not, or not by these or not as it is now, so capture it anew.
- */
-int mesh_dp_recapture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips,
-		      size_t ip_count, const char *pod_name, const int *listen_fds, size_t listen_count);
 /** Capture off for a namespace: new connects are untouched from now on; established flows go on. */
 int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie);
 /** Cookies of the namespaces captured now (also those an earlier agent captured). Caller frees *ret. */

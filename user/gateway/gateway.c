@@ -234,6 +234,7 @@ static int gateway_start(struct gateway *g, struct mesh_errs *errs)
 	}
 	if ((r = mesh_lease_new(&g->lease, g->loop, g->kube, &lease)) < 0)
 		return r;
+	feed.loop = g->loop;
 	return mesh_feed_new(&g->feed, g->kube, &feed);
 }
 

@@ -93,6 +93,28 @@ typedef void mesh_kube_watch_fn(void *arg, enum mesh_kube_event event, const jso
  */
 struct mesh_kube_watch *mesh_kube_watch_new(struct mesh_kube *kube, const char *path, const char *query,
 					    mesh_kube_watch_fn *fn, void *arg);
+
+/** A watch for those who keep what they need themselves, and of much. Strings are copied. */
+struct mesh_kube_watch_opts {
+	const char *path, *query; /* as above; query may be NULL */
+	const char *accept;       /* media type; NULL: application/json */
+	unsigned page;            /* objects in a list's page; 0: 500 */
+	mesh_kube_watch_fn *fn;
+	void *arg;
+};
+
+/**
+ * As mesh_kube_watch_new(), but keeps no object: of a list the objects are reported (if new or different) one by one as
+ * they come, then what vanished, of which obj has metadata.namespace, name and uid only, then SYNCED.
+ */
+struct mesh_kube_watch *mesh_kube_watch_open(struct mesh_kube *kube, const struct mesh_kube_watch_opts *opts);
+/**
+ * For a watch just opened: fn's owner has this object already, from before; a list tells only what is different.
+ * Returns false if the watch itself told of it meanwhile.
+ */
+bool mesh_kube_watch_know(struct mesh_kube_watch *watch, const json_t *obj);
+/** Whether what was reported is what the server has, as far as can be known: listed, and the stream is open. */
+bool mesh_kube_watch_in_step(const struct mesh_kube_watch *watch);
 void mesh_kube_watch_free(struct mesh_kube_watch *watch);
 /** Why the stream is not in step with the server at the moment, or NULL if it is. Borrowed until the loop runs. */
 const char *mesh_kube_watch_error(const struct mesh_kube_watch *watch);

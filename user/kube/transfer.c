@@ -222,9 +222,12 @@ static size_t header_came(char *data, size_t size, size_t n, void *arg)
 {
 	struct mesh_slice line = mesh_slice_of(data, size * n);
 	static const char name[] = "warning:";
+	struct mesh_transfer *t = arg;
 
+	if (t->stream && (line.len == 2 || line.len == 1))
+		mark_ready(t); /* the head has come */
 	if (line.len > sizeof(name) && strncasecmp(line.ptr, name, sizeof(name) - 1) == 0)
-		add_warning(arg, mesh_slice_of(line.ptr + sizeof(name) - 1, line.len - sizeof(name) + 1));
+		add_warning(t, mesh_slice_of(line.ptr + sizeof(name) - 1, line.len - sizeof(name) + 1));
 	return size * n;
 }
 
@@ -268,7 +271,6 @@ static void set_identity(struct mesh_transfer *t)
 	const struct mesh_kubeconfig *c = &t->kube->config;
 	const char *token = bearer(t->kube);
 
-	curl_easy_setopt(t->easy, CURLOPT_CA_CACHE_TIMEOUT, (long)MESH_KUBE_CA_S);
 	curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, c->insecure ? 0L : 1L);
 	curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, c->insecure ? 0L : 2L);
 	if (c->ca_data || c->ca_file)

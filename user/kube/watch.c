@@ -3,7 +3,9 @@
 
 #include "core/map.h"
 #include "core/mem.h"
+#include "kube/items.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -14,24 +16,36 @@ enum {
 	MISSING_RETRY_MS = 5000, /* the kind is not installed */
 	SILENCE_MS = 150000,     /* bookmarks come each minute or so: a silent stream is opened anew */
 	HEALTHY_MS = 1000,       /* a stream that lived so long and ended well is resumed at once */
+	LIST_SILENCE_MS = 30000, /* a list of which nothing comes is asked for anew */
+};
+
+/* An object that was reported. */
+struct known {
+	json_t *obj;    /* its last state (a reference); NULL: the owner keeps it */
+	unsigned round; /* the list that had it last */
+	char *rv;       /* in the same block, after uid */
+	char uid[];
 };
 
 struct mesh_kube_watch {
 	struct mesh_kube *kube;
-	char *path, *query;
+	char *path, *query, *accept;
+	unsigned page;
+	bool slim; /* keeps no objects */
 	mesh_kube_watch_fn *fn;
 	void *arg;
 	struct mesh_transfer *transfer; /* the list's page or the stream */
 	struct mesh_timer timer;        /* back-off, or silence of the stream */
-	struct mesh_map known;          /* "namespace/name" -> its last state (a reference) */
+	struct mesh_map known;          /* "namespace/name" -> struct known * */
 	json_t *items;                  /* of the pages that came so far */
+	struct mesh_items page_items;   /* slim: of the page that is coming */
+	unsigned round;                 /* slim: lists begun */
 	char *rv;                       /* reached; NULL: never listed */
 	char *error;                    /* why it is not in step, or NULL */
 	unsigned backoff_ms;
 	size_t scanned; /* bytes of the stream's buffer known to have no newline */
 	uint64_t opened_ns;
 	bool missing;    /* 404 was reported */
-	bool whole;      /* the pages expired before the last one came: list without pages */
 	bool busy, dead; /* within fn: a free waits until it returns */
 	LIST_ENTRY(mesh_kube_watch) link;
 };
@@ -46,15 +60,25 @@ static void stop(struct mesh_kube_watch *w)
 	mesh_timer_remove(w->kube->loop, &w->timer);
 	json_decref(w->items);
 	w->items = NULL;
+	mesh_items_free(&w->page_items);
+}
+
+static void known_free(struct known *k)
+{
+	if (!k)
+		return;
+	json_decref(k->obj);
+	free(k);
 }
 
 static void destroy(struct mesh_kube_watch *w)
 {
 	mesh_map_each (e, &w->known)
-		json_decref(e->value);
+		known_free(e->value);
 	mesh_map_free(&w->known);
 	free(w->path);
 	free(w->query);
+	free(w->accept);
 	free(w->rv);
 	free(w->error);
 	free(w);
@@ -159,15 +183,36 @@ static char *key_of(const json_t *obj)
 	return mesh_xasprintf("%s/%s", meta_text(obj, "namespace"), meta_text(obj, "name"));
 }
 
-static bool same(const json_t *a, const json_t *b, const char *key)
+static struct known *known_new(const struct mesh_kube_watch *w, const json_t *obj)
 {
-	return strcmp(meta_text(a, key), meta_text(b, key)) == 0;
+	const char *uid = meta_text(obj, "uid"), *rv = meta_text(obj, "resourceVersion");
+	size_t n = strlen(uid) + 1, m = strlen(rv) + 1;
+	struct known *k = mesh_xcalloc(1, sizeof(*k) + n + m);
+
+	memcpy(k->uid, uid, n);
+	k->rv = memcpy(k->uid + n, rv, m);
+	k->round = w->round;
+	if (!w->slim)
+		k->obj = json_incref((json_t *)obj);
+	return k;
 }
 
-static bool report_gone(struct mesh_kube_watch *w, json_t *obj, const char *rv)
+static bool same(const struct known *k, const json_t *obj)
 {
-	bool alive = report(w, MESH_KUBE_DELETE, obj, rv);
+	return strcmp(k->uid, meta_text(obj, "uid")) == 0 && strcmp(k->rv, meta_text(obj, "resourceVersion")) == 0;
+}
 
+/* Takes k over; key is "namespace/name". */
+static bool report_gone(struct mesh_kube_watch *w, const char *key, struct known *k, const char *rv)
+{
+	const char *slash = strchr(key, '/');
+	json_t *obj = k->obj ? json_incref(k->obj)
+			     : json_pack("{s:{s:s%, s:s, s:s}}", "metadata", "namespace", key, (size_t)(slash - key),
+					 "name", slash + 1, "uid", k->uid);
+	bool alive;
+
+	known_free(k);
+	alive = report(w, MESH_KUBE_DELETE, obj, rv);
 	json_decref(obj);
 	return alive;
 }
@@ -176,17 +221,16 @@ static bool report_gone(struct mesh_kube_watch *w, json_t *obj, const char *rv)
 static bool set(struct mesh_kube_watch *w, json_t *obj, const char *rv)
 {
 	mesh_auto_free char *key = key_of(obj);
-	json_t *old = mesh_map_get_str(&w->known, key);
+	struct known *old = mesh_map_get_str(&w->known, key);
 
 	if (json_object_get(meta(obj), "managedFields"))
 		json_object_del(meta(obj), "managedFields");
-	if (old && !same(old, obj, "uid")) {
+	if (old && strcmp(old->uid, meta_text(obj, "uid")) != 0) {
 		mesh_map_remove_str(&w->known, key);
-		if (!report_gone(w, old, rv))
+		if (!report_gone(w, key, old, rv))
 			return false;
 	}
-	old = mesh_map_put_str(&w->known, key, json_incref(obj));
-	json_decref(old);
+	known_free(mesh_map_put_str(&w->known, key, known_new(w, obj)));
 	return report(w, MESH_KUBE_SET, obj, rv);
 }
 
@@ -194,25 +238,35 @@ static bool gone(struct mesh_kube_watch *w, const json_t *obj, const char *rv)
 {
 	mesh_auto_free char *key = key_of(obj);
 
-	json_decref(mesh_map_remove_str(&w->known, key));
+	known_free(mesh_map_remove_str(&w->known, key));
 	return report(w, MESH_KUBE_DELETE, obj, rv);
 }
 
-/* What is known and not in the list any more has vanished while we did not look. */
+struct lost {
+	char *key;
+	struct known *known;
+};
+
+/* What is known and not in the list (now; NULL: by the round) any more has vanished while we did not look. */
 static bool report_vanished(struct mesh_kube_watch *w, const struct mesh_map *now, const char *rv)
 {
-	MESH_VEC(json_t *) lost = {0};
+	MESH_VEC(struct lost) lost = {0};
 	bool alive = true;
 
 	mesh_map_each (e, &w->known) {
-		if (!now || !mesh_map_get(now, mesh_slice_of(e->key, e->key_len)))
-			mesh_vec_push(&lost, (json_t *)mesh_map_remove(&w->known, mesh_slice_of(e->key, e->key_len)));
+		struct known *k = e->value;
+
+		if (now ? mesh_map_get(now, mesh_slice_of(e->key, e->key_len)) != NULL : k->round == w->round)
+			continue;
+		mesh_vec_push(&lost, ((struct lost){mesh_xstrdup(e->key), k}));
+		mesh_map_remove(&w->known, mesh_slice_of(e->key, e->key_len));
 	}
-	mesh_vec_each (obj, &lost) {
+	mesh_vec_each (l, &lost) {
 		if (alive)
-			alive = report_gone(w, *obj, rv);
+			alive = report_gone(w, l->key, l->known, rv);
 		else
-			json_decref(*obj);
+			known_free(l->known);
+		free(l->key);
 	}
 	mesh_vec_free(&lost);
 	return alive;
@@ -236,11 +290,11 @@ static bool report_list(struct mesh_kube_watch *w, const json_t *items, const ch
 	json_array_foreach(items, i, obj)
 	{
 		mesh_auto_free char *key = key_of(obj);
-		const json_t *old = alive ? mesh_map_get_str(&w->known, key) : NULL;
+		const struct known *old = alive ? mesh_map_get_str(&w->known, key) : NULL;
 
 		if (!alive)
 			break;
-		if (!old || !same(old, obj, "uid") || !same(old, obj, "resourceVersion"))
+		if (!old || !same(old, obj))
 			alive = set(w, obj, "0");
 	}
 	mesh_map_free(&now);
@@ -251,14 +305,18 @@ static void list_complete(struct mesh_kube_watch *w, const char *rv)
 {
 	mesh_auto_free char *reached = mesh_xstrdup(rv);
 	json_t *items = mesh_steal(w->items);
-	bool alive = report_list(w, items, reached);
+	bool alive;
 
+	w->missing = false;
+	set_text(&w->error, NULL);
+	set_text(&w->rv, rv);
+	if (w->slim)
+		alive = report_vanished(w, NULL, "0") && report(w, MESH_KUBE_SYNCED, NULL, reached);
+	else
+		alive = report_list(w, items, reached);
 	json_decref(items);
 	if (!alive)
 		return;
-	w->missing = w->whole = false;
-	set_text(&w->error, NULL);
-	w->rv = mesh_steal(reached);
 	w->backoff_ms = BACKOFF_MIN_MS;
 	stream_start(w);
 }
@@ -269,6 +327,7 @@ static void kind_missing(struct mesh_kube_watch *w)
 	set_text(&w->error, "the server does not have this kind");
 	if (!w->missing) {
 		w->missing = true;
+		w->round++;
 		if (!report_vanished(w, NULL, "0") || !report(w, MESH_KUBE_SYNCED, NULL, "0"))
 			return;
 	}
@@ -334,7 +393,6 @@ static void list_ready(struct mesh_transfer *t)
 		return;
 	}
 	if (status != 200) {
-		w->whole = status == 410 && w->items; /* a continue token that expired will do so again */
 		relist(w, why_failed(t, why, sizeof(why)));
 		return;
 	}
@@ -346,15 +404,97 @@ static void list_ready(struct mesh_transfer *t)
 	json_decref(list);
 }
 
+/* slim: one item of the page that is coming. */
+static bool item_came(void *arg, struct mesh_slice text)
+{
+	struct mesh_kube_watch *w = arg;
+	json_t *obj = json_loadb(text.ptr, text.len, JSON_ALLOW_NUL, NULL);
+	mesh_auto_free char *key = obj ? key_of(obj) : NULL;
+	struct known *old = obj ? mesh_map_get_str(&w->known, key) : NULL;
+	bool alive = true;
+
+	if (old && same(old, obj))
+		old->round = w->round;
+	else if (obj)
+		alive = set(w, obj, "0");
+	json_decref(obj);
+	return alive;
+}
+
+/* slim: takes what has come of the page. Returns false when w was freed or has turned to something else. */
+static bool take_page(struct mesh_kube_watch *w)
+{
+	struct mesh_buf in = w->transfer->body;
+	int r;
+
+	w->transfer->body = (struct mesh_buf){0};
+	r = mesh_items_take(&w->page_items, mesh_buf_view(&in), item_came, w);
+	mesh_buf_free(&in);
+	if (r < 0 && r != -ECANCELED)
+		relist(w, "the server's list cannot be read");
+	return r == 0;
+}
+
+static void page_ended(struct mesh_kube_watch *w)
+{
+	struct mesh_slice text = mesh_buf_view(&w->page_items.head);
+	json_t *head = w->page_items.whole ? json_loadb(text.ptr, text.len, 0, NULL) : NULL;
+	mesh_auto_free char *more = mesh_xstrdup(meta_text(head, "continue"));
+	mesh_auto_free char *rv = mesh_xstrdup(meta_text(head, "resourceVersion"));
+
+	json_decref(head);
+	if (!head) {
+		relist(w, "the server's list cannot be read");
+		return;
+	}
+	mesh_items_free(&w->page_items);
+	mesh_transfer_free(w->transfer);
+	w->transfer = NULL;
+	mesh_timer_remove(w->kube->loop, &w->timer);
+	if (more[0])
+		list_start(w, more);
+	else
+		list_complete(w, rv);
+}
+
+static void slim_list_ready(struct mesh_transfer *t)
+{
+	struct mesh_kube_watch *w = t->arg;
+	int status = mesh_transfer_status(t);
+	char why[320];
+
+	if (w->busy) /* the callback runs the loop */
+		return;
+	mesh_timer_set(w->kube->loop, &w->timer, MESH_MS(LIST_SILENCE_MS));
+	if (status == 200 && t->body.len && !take_page(w))
+		return;
+	if (!t->finished)
+		return;
+	if (status == 404)
+		kind_missing(w);
+	else if (status != 200)
+		relist(w, why_failed(t, why, sizeof(why)));
+	else
+		page_ended(w);
+}
+
 static void list_start(struct mesh_kube_watch *w, const char *more)
 {
 	mesh_auto_free char *token = mesh_kube_escape(more ? more : "");
-	mesh_auto_free char *path =
-		mesh_xasprintf("%s?%s%slimit=%d%s%s", w->path, w->query ? w->query : "", w->query ? "&" : "",
-			       w->whole ? 0 : PAGE, more ? "&continue=" : "", token);
-	struct mesh_transfer_opts o = {.method = "GET", .path = path, .fn = list_ready, .arg = w};
+	mesh_auto_free char *path = mesh_xasprintf("%s?%s%slimit=%u%s%s", w->path, w->query ? w->query : "",
+						   w->query ? "&" : "", w->page, more ? "&continue=" : "", token);
+	struct mesh_transfer_opts o = {.method = "GET",
+				       .path = path,
+				       .accept = w->accept,
+				       .stream = w->slim,
+				       .fn = w->slim ? slim_list_ready : list_ready,
+				       .arg = w};
 
+	if (!more)
+		w->round++;
 	w->transfer = mesh_transfer_new(w->kube, &o);
+	if (w->slim)
+		mesh_timer_set(w->kube->loop, &w->timer, MESH_MS(LIST_SILENCE_MS));
 }
 
 /* One line of the stream; false when the watch was freed, or has turned to something else. */
@@ -368,10 +508,11 @@ static bool event_came(struct mesh_kube_watch *w, const json_t *event)
 		relist(w, "the server's event cannot be read");
 		return false;
 	}
-	if (strcmp(type, "ERROR") == 0) { /* whatever it is: going on from the same version could meet it for ever */
-		relist(w, json_integer_value(json_object_get(obj, "code")) == 410
-				  ? "the version is too old"
-				  : "the server ended the stream with an error");
+	if (strcmp(type, "ERROR") == 0) {
+		if (json_integer_value(json_object_get(obj, "code")) == 410)
+			relist(w, "the version is too old");
+		else
+			retry(w, "the server ended the stream with an error");
 		return false;
 	}
 	if (rv[0])
@@ -455,6 +596,8 @@ static void stream_ready(struct mesh_transfer *t)
 
 	if (w->busy) /* the callback runs the loop: take_events() looks again when it returns */
 		return;
+	if (!t->finished && mesh_transfer_status(t) == 200)
+		set_text(&w->error, NULL); /* the stream is open */
 	if (t->body.len && (mesh_transfer_status(t) == 200 || mesh_transfer_error(t))) {
 		mesh_timer_set(w->kube->loop, &w->timer, MESH_MS(SILENCE_MS));
 		if (!take_events(w))
@@ -469,7 +612,8 @@ static void stream_start(struct mesh_kube_watch *w)
 	mesh_auto_free char *path =
 		mesh_xasprintf("%s?%s%swatch=1&allowWatchBookmarks=true&resourceVersion=%s&timeoutSeconds=%u", w->path,
 			       w->query ? w->query : "", w->query ? "&" : "", w->rv, jittered(450));
-	struct mesh_transfer_opts o = {.method = "GET", .path = path, .stream = true, .fn = stream_ready, .arg = w};
+	struct mesh_transfer_opts o = {
+		.method = "GET", .path = path, .accept = w->accept, .stream = true, .fn = stream_ready, .arg = w};
 
 	w->scanned = 0;
 	w->opened_ns = mesh_now_ns();
@@ -477,19 +621,51 @@ static void stream_start(struct mesh_kube_watch *w)
 	mesh_timer_set(w->kube->loop, &w->timer, MESH_MS(SILENCE_MS));
 }
 
-struct mesh_kube_watch *mesh_kube_watch_new(struct mesh_kube *kube, const char *path, const char *query,
-					    mesh_kube_watch_fn *fn, void *arg)
+static struct mesh_kube_watch *watch_new(struct mesh_kube *kube, const struct mesh_kube_watch_opts *o, bool slim)
 {
 	struct mesh_kube_watch *w = mesh_xcalloc(1, sizeof(*w));
 
 	w->kube = kube;
-	w->path = mesh_xstrdup(path);
-	w->query = query && query[0] ? mesh_xstrdup(query) : NULL;
-	w->fn = fn;
-	w->arg = arg;
+	w->path = mesh_xstrdup(o->path);
+	w->query = o->query && o->query[0] ? mesh_xstrdup(o->query) : NULL;
+	w->accept = mesh_xstrdup(o->accept);
+	w->page = o->page ? o->page : PAGE;
+	w->slim = slim;
+	w->fn = o->fn;
+	w->arg = o->arg;
 	w->timer.fn = timer_due;
 	w->backoff_ms = BACKOFF_MIN_MS;
 	LIST_INSERT_HEAD(&kube->watches, w, link);
 	list_start(w, NULL);
 	return w;
+}
+
+struct mesh_kube_watch *mesh_kube_watch_new(struct mesh_kube *kube, const char *path, const char *query,
+					    mesh_kube_watch_fn *fn, void *arg)
+{
+	return watch_new(kube, &(struct mesh_kube_watch_opts){.path = path, .query = query, .fn = fn, .arg = arg},
+			 false);
+}
+
+struct mesh_kube_watch *mesh_kube_watch_open(struct mesh_kube *kube, const struct mesh_kube_watch_opts *opts)
+{
+	return watch_new(kube, opts, true);
+}
+
+bool mesh_kube_watch_know(struct mesh_kube_watch *w, const json_t *obj)
+{
+	mesh_auto_free char *key = key_of(obj);
+	struct known *k;
+
+	if (mesh_map_get_str(&w->known, key))
+		return false;
+	k = known_new(w, obj);
+	k->round = 0; /* of no list yet */
+	mesh_map_put_str(&w->known, key, k);
+	return true;
+}
+
+bool mesh_kube_watch_in_step(const struct mesh_kube_watch *w)
+{
+	return w->missing || (w->rv && !w->error);
 }

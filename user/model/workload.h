@@ -37,6 +37,7 @@ struct mesh_workload {
 	struct mesh_addr *ips; /* status.podIPs, port 0 */
 	size_t ip_count;
 	bool host_network, ready, terminating, finished;
+	bool partial; /* only metadata is known: name, labels, annotations, terminating */
 };
 
 void mesh_workload_free(struct mesh_workload *w);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asking a running agent at its socket, from another process. One thread; waits for the answer. */
+#ifndef MESH_AGENT_ASK_H
+#define MESH_AGENT_ASK_H
+
+#include "core/err.h"
+
+#include <jansson.h>
+
+/** Sends {"cmd": cmd}. Returns 0 with *ret (a new reference), or -errno with errs: nobody answers in time_ms. */
+int mesh_agent_ask(const char *socket, const char *cmd, unsigned time_ms, json_t **ret, struct mesh_errs *errs);
+
+#endif

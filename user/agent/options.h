@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of meshd agent. All texts are borrowed from argv or the environment. */
+#ifndef MESH_AGENT_OPTIONS_H
+#define MESH_AGENT_OPTIONS_H
+
+#include "core/daemon.h"
+
+enum mesh_cni_policy { MESH_CNI_REFUSE, MESH_CNI_PLAIN };
+
+struct mesh_agent_opts {
+	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket;
+	const char *snapshot_dir; /* NULL: no local snapshot */
+	const char *cni_bin_dir, *cni_conf_dir,
+		*cni_file; /* as this process sees them; the program that is installed */
+	enum mesh_cni_policy cni_policy;
+	enum mesh_log_level log_level;
+	unsigned workers;
+	bool detach, health, alive, status, leave; /* at most one: what is asked for instead of running */
+};
+
+/** Returns -1 to go on with *ret, else an exit status (help was printed, or what is wrong). */
+int mesh_agent_options(int argc, char **argv, struct mesh_agent_opts *ret);
+/** "refuse" or "plain". */
+const char *mesh_cni_policy_text(enum mesh_cni_policy policy);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/pod.h"
+
+#include "core/log.h"
+#include "core/mem.h"
+
+#include <errno.h>
+
+#define RETRY_NS MESH_MS(20)
+
+static int on_origdst(void *arg, int fd, const struct mesh_addr *local, const struct mesh_addr *peer,
+		      struct mesh_addr *ret)
+{
+	const struct mesh_pod_key *key = arg;
+
+	(void)fd;
+	return mesh_dp_origdst(key->dp, key->netns_cookie, local, peer, ret);
+}
+
+static struct mesh_labels labels_copy(const struct mesh_labels *labels)
+{
+	struct mesh_labels copy = {.items = mesh_xcalloc(labels->count + 1, sizeof(*copy.items)),
+				   .count = labels->count};
+
+	for (size_t i = 0; i < labels->count; i++) {
+		copy.items[i].key = mesh_xstrdup(labels->items[i].key);
+		copy.items[i].value = mesh_xstrdup(labels->items[i].value);
+	}
+	return copy;
+}
+
+/* "catalog-v1" of "catalog-v1-6d6b478456-9vsm2"; a pod without a template hash is its own workload. */
+static char *workload_name(const struct mesh_workload *w)
+{
+	const char *hash = mesh_labels_get(&w->labels, "pod-template-hash");
+	mesh_auto_free char *middle = hash ? mesh_xasprintf("-%s-", hash) : NULL;
+	const char *at = middle ? strstr(w->name, middle) : NULL;
+
+	return at ? mesh_xstrndup(w->name, (size_t)(at - w->name)) : mesh_xstrdup(w->name);
+}
+
+static struct mesh_proxy_client client_of(const struct mesh_agent_pod *pod)
+{
+	return (struct mesh_proxy_client){
+		.ns = pod->ns, .pod = pod->name, .workload = pod->workload, .labels = pod->labels};
+}
+
+const char *mesh_agent_pod_uid(const struct mesh_workload *w)
+{
+	const char *file = mesh_labels_get(&w->annotations, "kubernetes.io/config.mirror");
+
+	return file ? file : w->uid ? w->uid : "";
+}
+
+void mesh_agent_pod_free(struct mesh_agent_pod *pod)
+{
+	if (pod->netns_fd >= 0)
+		close(pod->netns_fd);
+	mesh_labels_free(&pod->labels);
+	free(pod->trouble);
+	free(pod->ns);
+	free(pod->name);
+	free(pod->uid);
+	free(pod->workload);
+	free(pod->container);
+	free(pod->ips);
+	free(pod);
+}
+
+struct mesh_agent_pod *mesh_agent_pod_new(const char *ns, const char *name, const char *uid,
+					  const struct mesh_addr *ips, size_t ip_count, const struct mesh_workload *w)
+{
+	struct mesh_agent_pod *pod = mesh_xcalloc(1, sizeof(*pod));
+
+	pod->ns = mesh_xstrdup(ns);
+	pod->name = mesh_xstrdup(name);
+	pod->uid = mesh_xstrdup(uid);
+	pod->workload = w ? workload_name(w) : mesh_xstrdup(name);
+	if (w)
+		pod->labels = labels_copy(&w->labels);
+	pod->ips = mesh_xcalloc(ip_count + 1, sizeof(*pod->ips));
+	memcpy(pod->ips, ips, ip_count * sizeof(*pod->ips));
+	pod->ip_count = ip_count;
+	pod->since_ns = mesh_now_ns();
+	pod->netns_fd = -1;
+	return pod;
+}
+
+void mesh_agent_pod_stop_listening(struct mesh_pods *pods, struct mesh_agent_pod *pod, bool abort_flows)
+{
+	for (size_t i = 0; i < pod->listener_count; i++)
+		mesh_proxy_listener_free(pod->listeners[i], abort_flows);
+	pod->listener_count = 0;
+	if (pod->key) {
+		pod->key->retired_ns = mesh_now_ns();
+		mesh_vec_push(&pods->retired, pod->key);
+		pod->key = NULL;
+	}
+}
+
+static void set_trouble(struct mesh_agent_pod *pod, const char *text)
+{
+	if (!pod->trouble || strcmp(pod->trouble, text) != 0)
+		mesh_warn("pod %s/%s is not captured yet: %s", pod->ns, pod->name, text);
+	free(pod->trouble);
+	pod->trouble = mesh_xstrdup(text);
+}
+
+static int listen_all(struct mesh_pods *pods, struct mesh_agent_pod *pod, int fds[MESH_POD_LISTENERS_MAX], size_t count)
+{
+	struct mesh_proxy_client client = client_of(pod);
+	int failed = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct mesh_proxy_listen listen = {.fd = fds[i],
+						   .upstream_netns_fd = pod->netns_fd,
+						   .netns_cookie = pod->netns_cookie,
+						   .client = &client,
+						   .origdst = on_origdst,
+						   .origdst_arg = pod->key};
+		int r = mesh_proxy_listen(pods->opts.proxy, &listen, &pod->listeners[pod->listener_count]);
+
+		if (r < 0) {
+			close(fds[i]);
+			failed = r;
+		} else {
+			pod->listener_count++;
+		}
+	}
+	return failed;
+}
+
+/* Listeners that linger in the namespace of a pod that comes back are in the way. */
+static void end_linger(struct mesh_pods *pods, uint64_t netns_cookie)
+{
+	for (size_t i = pods->leaving.count; i > 0; i--) {
+		struct mesh_agent_pod *pod = pods->leaving.items[i - 1];
+
+		if (pod->netns_cookie != netns_cookie)
+			continue;
+		mesh_agent_pod_stop_listening(pods, pod, false);
+		mesh_vec_remove(&pods->leaving, i - 1);
+		mesh_agent_pod_free(pod);
+	}
+}
+
+static int capture(struct mesh_pods *pods, struct mesh_agent_pod *pod, const struct mesh_dp_found *found)
+{
+	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
+	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
+	int fds[MESH_POD_LISTENERS_MAX], r;
+	size_t count = 0;
+
+	r = mesh_dp_capture(pods->opts.dp, found, pod->ips, pod->ip_count, pod->name, fds, &count, &errs);
+	if (r < 0) {
+		mesh_errs_format(&errs, &text);
+		set_trouble(pod, text.len ? mesh_buf_view(&text).ptr : strerror(-r));
+		return r;
+	}
+	pod->netns_cookie = found->netns_cookie;
+	pod->key = mesh_xcalloc(1, sizeof(*pod->key));
+	*pod->key = (struct mesh_pod_key){.dp = pods->opts.dp, .netns_cookie = found->netns_cookie};
+	r = listen_all(pods, pod, fds, count);
+	if (r < 0) {
+		set_trouble(pod, "the proxy cannot listen");
+		mesh_dp_release(pods->opts.dp, pod->netns_cookie);
+		mesh_agent_pod_stop_listening(pods, pod, true);
+	}
+	return r;
+}
+
+int mesh_agent_pod_capture(struct mesh_pods *pods, struct mesh_agent_pod *pod, struct mesh_dp_found *found)
+{
+	int r;
+
+	end_linger(pods, found->netns_cookie);
+	pod->netns_fd = found->netns_fd;
+	r = capture(pods, pod, found);
+	if (r < 0) {
+		pod->netns_fd = -1;
+		return r;
+	}
+	found->netns_fd = -1; /* the pod's now */
+	pod->captured = true;
+	pod->captured_ns = mesh_now_ns();
+	free(mesh_steal(pod->trouble));
+	mesh_info("pod %s/%s is captured (namespace cookie %llu)", pod->ns, pod->name,
+		  (unsigned long long)pod->netns_cookie);
+	return 0;
+}
+
+void mesh_agent_pod_try(struct mesh_pods *pods, struct mesh_agent_pod *pod)
+{
+	uint64_t now = mesh_now_ns(), waited = now - pod->since_ns;
+	struct mesh_dp_found found = {.netns_fd = -1};
+	int r = -ENOENT;
+
+	for (size_t i = 0; r == -ENOENT && i < pod->ip_count; i++)
+		r = mesh_dp_find(pods->opts.dp, &pod->ips[i], pod->uid, &found);
+	if (r == 0) {
+		r = mesh_agent_pod_capture(pods, pod, &found);
+		mesh_dp_found_free(&found);
+	}
+	if (r < 0)
+		pod->next_try_ns = now + (waited < MESH_SEC(2)    ? RETRY_NS
+					  : waited < MESH_SEC(30) ? 10 * RETRY_NS
+								  : MESH_SEC(1));
+}
+
+void mesh_agent_pod_release(struct mesh_pods *pods, struct mesh_agent_pod *pod, bool gone)
+{
+	if (!pod->captured) {
+		mesh_agent_pod_free(pod);
+		return;
+	}
+	mesh_dp_release(pods->opts.dp, pod->netns_cookie);
+	mesh_info("pod %s/%s is released", pod->ns, pod->name);
+	pod->captured_ns = mesh_now_ns(); /* now: when it left */
+	if (gone) {
+		mesh_agent_pod_stop_listening(pods, pod, true);
+		mesh_agent_pod_free(pod);
+		return;
+	}
+	mesh_vec_push(&pods->leaving, pod);
+	mesh_timer_set(pods->opts.loop, &pods->retry, RETRY_NS);
+}
+
+void mesh_agent_pod_relabel(struct mesh_agent_pod *pod, const struct mesh_workload *w)
+{
+	struct mesh_proxy_client client;
+
+	if (pod->labels.count == w->labels.count && mesh_labels_match(&pod->labels, &w->labels))
+		return;
+	mesh_labels_free(&pod->labels);
+	pod->labels = labels_copy(&w->labels);
+	free(pod->workload);
+	pod->workload = workload_name(w);
+	client = client_of(pod);
+	for (size_t i = 0; i < pod->listener_count; i++)
+		mesh_proxy_listener_client(pod->listeners[i], &client);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of agent/: the agent as a whole. agent.c starts, publishes and ends it; commands.c answers at its
+ * socket; cni.c serves the CNI plugin. Loop thread only.
+ */
+#ifndef MESH_AGENT_STATE_H
+#define MESH_AGENT_STATE_H
+
+#include "agent/cni_conf.h"
+#include "agent/ctlsock.h"
+#include "agent/feed.h"
+#include "agent/lease.h"
+#include "agent/members.h"
+#include "agent/options.h"
+#include "agent/pods.h"
+#include "compile/compile.h"
+
+struct mesh_agent_waiter {
+	struct mesh_ctlsock_conn *conn;
+	struct mesh_addr ip;
+	uint64_t until_ns;
+};
+
+/* An address that was a pod's; elsewhere: on another node, of which only endpoints are known. */
+struct mesh_agent_gone {
+	struct mesh_addr ip;
+	bool elsewhere;
+};
+
+struct mesh_agent_add;
+
+struct mesh_agent {
+	struct mesh_agent_opts opts;
+	const char *cgroup_root;
+	char *cgroup_own;
+	struct mesh_loop *loop;
+	struct mesh_kube *kube;
+	struct mesh_feed *feed;
+	struct mesh_lease *lease;
+	struct mesh_dp *dp;
+	struct mesh_proxy *proxy;
+	struct mesh_pods *pods;
+	struct mesh_ctlsock *sock;
+	struct mesh_members members;
+	struct mesh_cni_conf *cni;
+	struct mesh_l7_states states;
+	struct mesh_timer publish, waiting, adding, leaving;
+	MESH_VEC(struct mesh_agent_waiter) waiters;
+	MESH_VEC(struct mesh_agent_add *) adds; /* of CNI, that wait for something */
+	struct mesh_map tables;                 /* namespaces that the configuration in force has tables for */
+	struct mesh_map asked;                  /* namespaces that CNI named: tables are made for them from then on */
+	MESH_VEC(struct mesh_agent_gone) gone;  /* addresses of pods that are no more, since the last publish */
+	struct mesh_errs warnings;              /* of the configuration in force */
+	struct mesh_ctlsock_conn *leaver;       /* who asked to leave and waits */
+	bool dirty, published, failing, left;
+	uint64_t publishes, publish_ns, publish_ns_max, apply_failures, adds_total, adds_ns_max;
+};
+
+/** Compiles the snapshot and puts it in force. Returns whether it is. */
+bool mesh_agent_publish(struct mesh_agent *a);
+
+/** A request at the socket. */
+void mesh_agent_command(void *arg, struct mesh_ctlsock_conn *conn, const json_t *request);
+/** The connection of a request that waits went away. */
+void mesh_agent_forget(void *arg, struct mesh_ctlsock_conn *conn);
+/** Answers those whose pods are decided now. */
+void mesh_agent_answer(struct mesh_agent *a);
+/** Lets go of the node: pods, plugin, Lease, programs. Done when the timer leaving was due. */
+void mesh_agent_leave(struct mesh_agent *a);
+
+/** "cni-add", "cni-del", "cni-check" and "cni-gc". */
+void mesh_agent_cni_command(struct mesh_agent *a, struct mesh_ctlsock_conn *conn, const char *cmd,
+			    const json_t *request);
+/** Goes on with every ADD that waits. */
+void mesh_agent_cni_run(struct mesh_agent *a);
+void mesh_agent_cni_forget(struct mesh_agent *a, struct mesh_ctlsock_conn *conn);
+
+#endif
