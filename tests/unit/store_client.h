@@ -22,6 +22,7 @@ struct server {
 	uint16_t port;
 	pid_t pid;
 	size_t watch_log;
+	unsigned hurry;
 	CURL *curl;
 };
 
@@ -35,7 +36,7 @@ static void server_run(const struct server *s, int fd)
 {
 	struct mesh_store_listen listen = {.fd = fd};
 	const struct mesh_store_opts opts = {
-		.data_dir = s->dir, .listen = &listen, .listen_count = 1, .watch_log = s->watch_log};
+		.data_dir = s->dir, .listen = &listen, .listen_count = 1, .watch_log = s->watch_log, .hurry = s->hurry};
 	struct mesh_loop *loop = NULL;
 	struct mesh_store *store = NULL;
 	struct mesh_errs errs = {0};
@@ -69,7 +70,7 @@ static void server_start(struct server *s)
 			abort();
 	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 64) < 0)
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 1024) < 0)
 		abort();
 	getsockname(fd, (struct sockaddr *)&sa, &len);
 	s->port = ntohs(sa.sin_port);
@@ -120,6 +121,7 @@ static size_t take(char *data, size_t size, size_t n, void *arg)
 
 struct request {
 	const char *method, *path, *body, *type, *accept, *token;
+	const char *headers[4]; /* more of them, whole lines */
 	bool anonymous;
 	long timeout_ms;
 };
@@ -168,6 +170,8 @@ static struct answer request_send(struct server *s, const struct request *r)
 
 		add_header(&headers, "Authorization", bearer);
 	}
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(r->headers) && r->headers[i]; i++)
+		headers = curl_slist_append(headers, r->headers[i]);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
 	if (r->body) {
 		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)strlen(r->body));

@@ -25,6 +25,8 @@ TEST(text_and_back)
 		CHECK_INT(mesh_time_parse(out, &back), 0);
 		CHECK_INT(back, cases[i].seconds);
 	}
+	CHECK_STR(mesh_time_text(INT64_MAX, out), "9999-12-31T23:59:59Z");
+	CHECK_INT(strlen(mesh_time_text(INT64_MIN, out)), 20);
 	CHECK_INT(mesh_time_parse("2023-11-14T22:13:20.123456Z", &back), 0);
 	CHECK_INT(back, 1700000000);
 }

@@ -174,45 +174,6 @@ TEST(changes_come_while_watching)
 	pthread_join(thread, NULL);
 }
 
-/* A client that asks for a watch and reads nothing until the fifo GO ends; then counts what there is. */
-static FILE *slow_watch(void)
-{
-	mesh_auto_free char *command = mesh_xasprintf(
-		"cd %s && mkfifo go && (printf 'GET " CM
-		"?watch=1&timeoutSeconds=20 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'; "
-		"sleep 2) | timeout 60 openssl s_client -quiet -connect 127.0.0.1:%u -CAfile pki/ca.crt -cert "
-		"pki/admin.crt -key pki/admin.key 2>/dev/null | (cat go; wc -c)",
-		srv.dir, srv.port);
-
-	return popen(command, "r");
-}
-
-TEST(a_watcher_that_does_not_read_is_cut_off)
-{
-	size_t n = 900 << 10;
-	mesh_auto_free char *big = mesh_xmalloc(n + 1), *body = NULL, *go = mesh_xasprintf("%s/go", srv.dir);
-	FILE *slow = slow_watch(), *start;
-	unsigned long long got = 0;
-
-	memset(big, 'x', n);
-	big[n] = '\0';
-	usleep(500000);
-	for (int i = 0; i < 30; i++) {
-		free(body);
-		body = mesh_xasprintf("{\"metadata\":{\"name\":\"big\"},\"data\":{\"n\":\"%d\",\"x\":\"%s\"}}", i, big);
-		if (status_of(&srv, "PUT", CM "/big", body) == 404)
-			CHECK_STATUS(&srv, "POST", CM, body, 201);
-	}
-	start = fopen(go, "w");
-	CHECK(start);
-	fclose(start);
-	CHECK_INT(fscanf(slow, "%llu", &got), 1);
-	pclose(slow);
-	printf("  the slow watcher got %llu of %zu bytes\n", got, 30 * n);
-	CHECK(got > 0 && got < 27 * n);
-	CHECK_STATUS(&srv, "GET", "/readyz", NULL, 200);
-}
-
 TEST(server_ends)
 {
 	CHECK_INT(server_kill(&srv, SIGTERM), 0);

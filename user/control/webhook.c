@@ -106,7 +106,7 @@ static int use_certificate(struct mesh_webhook *w, const struct mesh_key_pair *p
 	/* A session would go on with the certificate of its first connection. */
 	SSL_CTX_set_session_cache_mode(w->ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_options(w->ctx, SSL_OP_NO_TICKET);
-	mesh_server_new(&w->server, w->loop, w->ctx, serve, w);
+	mesh_server_new(&w->server, w->loop, w->ctx, serve, NULL, w);
 	mesh_server_limit_body(w->server, MESH_ADMISSION_BODY_MAX);
 	try_listen(w);
 	return 0;

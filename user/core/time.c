@@ -7,7 +7,8 @@
 
 const char *mesh_time_text(int64_t seconds, char out[MESH_TIME_TEXT])
 {
-	time_t t = (time_t)seconds;
+	static const int64_t year_1000 = -30610224000, year_9999 = 253402300799; /* four digits, as RFC 3339 has them */
+	time_t t = (time_t)(seconds < year_1000 ? year_1000 : seconds > year_9999 ? year_9999 : seconds);
 	struct tm tm;
 
 	gmtime_r(&t, &tm);

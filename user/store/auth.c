@@ -5,7 +5,8 @@
 
 #include <strings.h>
 
-#define MASTERS "system:masters"
+#define MASTERS       "system:masters"
+#define AUTHENTICATED "system:authenticated"
 
 static void add_group(struct mesh_call *call, const char *group)
 {
@@ -22,36 +23,45 @@ static void add_group(struct mesh_call *call, const char *group)
 	call->user.master |= strcmp(group, MASTERS) == 0;
 }
 
-static bool from_token(struct mesh_call *call, const char *token)
+static bool from_token(struct mesh_call *call, const char *text)
 {
-	const char *ns, *name, *uid;
+	struct mesh_token token;
 
-	if (!mesh_token_check(call->store, call->arena, token, &ns, &name, &uid))
+	if (!mesh_token_check(call->store, call->arena, text, NULL, &token))
 		return false;
-	call->user.name = mesh_arena_printf(call->arena, "system:serviceaccount:%s:%s", ns, name);
-	call->user.uid = uid;
+	json_decref(token.audiences);
+	call->user.name = mesh_arena_printf(call->arena, "system:serviceaccount:%s:%s", token.ns, token.name);
+	call->user.uid = token.uid;
 	add_group(call, "system:serviceaccounts");
-	add_group(call, mesh_arena_printf(call->arena, "system:serviceaccounts:%s", ns));
+	add_group(call, mesh_arena_printf(call->arena, "system:serviceaccounts:%s", token.ns));
 	return true;
 }
 
-/* --as and --as-group, for those who may do everything. Returns false after having replied. */
-static bool impersonate(struct mesh_call *call)
+/* What --as-group, --as-uid and the like need beside them, and what is not served. Returns false after having replied:
+ * a request that asks for less power than its sender has is never served with all of it. */
+static bool impersonation_is_whole(struct mesh_call *call, bool as_user)
 {
-	const char *as = mesh_request_header(call->req, "Impersonate-User");
-	struct mesh_slice rest = mesh_slice_str(as ? as : ""), part;
-	bool master = call->user.master;
+	for (size_t i = 0; i < call->req->header_count; i++) {
+		const struct mesh_pair *h = &call->req->headers[i];
+		bool extra = strncasecmp(h->name, "Impersonate-Extra-", 18) == 0;
 
-	if (!as)
-		return true;
-	if (!master) {
-		mesh_call_status(call, 403, "Forbidden", json_object(),
-				 "users \"%s\" is forbidden: User \"%s\" cannot impersonate resource \"users\" in API "
-				 "group \"\" at the cluster scope",
-				 as, call->user.name);
+		if (!extra && (as_user || strcasecmp(h->name, "Impersonate-User") == 0 ||
+			       strncasecmp(h->name, "Impersonate-", 12) != 0))
+			continue;
+		if (extra)
+			mesh_call_bad_request(call, "%s: impersonation of extra fields is not served by this API",
+					      h->name);
+		else
+			mesh_call_bad_request(call, "%s is set without Impersonate-User", h->name);
 		return false;
 	}
-	call->user = (struct mesh_identity){.name = as, .uid = ""};
+	return true;
+}
+
+static void impersonated_groups(struct mesh_call *call, const char *as)
+{
+	struct mesh_slice rest = mesh_slice_str(as), part;
+
 	for (size_t i = 0; i < call->req->header_count; i++)
 		if (strcasecmp(call->req->headers[i].name, "Impersonate-Group") == 0)
 			add_group(call, call->req->headers[i].value);
@@ -61,7 +71,30 @@ static bool impersonate(struct mesh_call *call)
 		add_group(call, "system:serviceaccounts");
 		add_group(call, mesh_arena_printf(call->arena, "system:serviceaccounts:%.*s", (int)part.len, part.ptr));
 	}
-	add_group(call, "system:authenticated");
+	add_group(call, strcmp(as, "system:anonymous") == 0 ? "system:unauthenticated" : AUTHENTICATED);
+}
+
+/* --as, --as-group and --as-uid, for those who may do everything. Returns false after having replied. */
+static bool impersonate(struct mesh_call *call)
+{
+	const char *as = mesh_request_header(call->req, "Impersonate-User");
+	const char *uid = mesh_request_header(call->req, "Impersonate-Uid");
+
+	if (as && !as[0])
+		as = NULL;
+	if (!impersonation_is_whole(call, as))
+		return false;
+	if (!as)
+		return true;
+	if (!call->user.master) {
+		mesh_call_status(call, 403, "Forbidden", json_object(),
+				 "users \"%s\" is forbidden: User \"%s\" cannot impersonate resource \"users\" in API "
+				 "group \"\" at the cluster scope",
+				 as, call->user.name);
+		return false;
+	}
+	call->user = (struct mesh_identity){.name = as, .uid = uid ? uid : ""};
+	impersonated_groups(call, as);
 	return true;
 }
 
@@ -84,7 +117,21 @@ static bool identify(struct mesh_call *call)
 		add_group(call, "system:unauthenticated");
 		return true;
 	}
-	add_group(call, "system:authenticated");
+	add_group(call, AUTHENTICATED);
+	return true;
+}
+
+bool mesh_auth_known(void *arg, struct mesh_request *req)
+{
+	const char *header = mesh_request_header(req, "Authorization");
+	struct mesh_token token;
+
+	if (req->cert_user)
+		return true;
+	if (!header || strncasecmp(header, "Bearer ", 7) != 0 ||
+	    !mesh_token_check(arg, &req->arena, header + 7, NULL, &token))
+		return false;
+	json_decref(token.audiences);
 	return true;
 }
 
@@ -273,8 +320,9 @@ bool mesh_auth_allowed(struct mesh_call *call)
 				.sub = call->sub,
 				.ns = call->ns,
 				.name = call->name};
-	/* Any user may ask for a project, and see a namespace that it has a role in. */
-	bool project = strcmp(call->plural, "projectrequests") == 0 && strcmp(call->user.name, "system:anonymous") != 0;
+	/* Any user that is known may ask for a project, and whether it may. */
+	bool project = strcmp(call->plural, "projectrequests") == 0 &&
+		       strcmp(call->group, "project.openshift.io") == 0 && in_group(&call->user, AUTHENTICATED);
 
 	if (strcmp(call->res->id, "namespaces") == 0 && call->name && !a.ns[0])
 		a.ns = call->name;
@@ -282,4 +330,117 @@ bool mesh_auth_allowed(struct mesh_call *call)
 		return true;
 	forbid(call, a.verb);
 	return false;
+}
+
+/* --- no one hands out more than it has --- */
+
+enum { COVER_MAX = 20000 }; /* combinations of verb, group, resource and name that are looked at */
+
+static const char *text_at(const json_t *list, size_t i)
+{
+	const char *text = json_string_value(json_array_get(list, i));
+
+	return text ? text : "";
+}
+
+struct cover {
+	struct mesh_call *call;
+	const char *ns;
+	size_t looked;
+};
+
+static bool covers_one(struct cover *c, const json_t *rule, const char *verb, const char *group, const char *resource)
+{
+	const json_t *names = json_object_get(rule, "resourceNames");
+	const char *slash = strchr(resource, '/');
+	struct mesh_access a = {
+		.verb = verb,
+		.group = group,
+		.ns = c->ns,
+		.resource =
+			slash ? mesh_arena_slice(c->call->arena, mesh_slice_of(resource, (size_t)(slash - resource)))
+			      : resource,
+		.sub = slash ? slash + 1 : "",
+		.name = "",
+	};
+	size_t i = 0;
+
+	do {
+		if (json_array_size(names))
+			a.name = text_at(names, i);
+		if (c->looked++ >= COVER_MAX || !mesh_access_allowed(c->call->store, &c->call->user, &a))
+			return false;
+	} while (++i < json_array_size(names));
+	return true;
+}
+
+static bool covers_paths(struct cover *c, const json_t *urls, const char *verb)
+{
+	for (size_t i = 0; i < json_array_size(urls); i++) {
+		struct mesh_access a = {.verb = verb, .path = text_at(urls, i)};
+
+		if (c->looked++ >= COVER_MAX || !mesh_access_allowed(c->call->store, &c->call->user, &a))
+			return false;
+	}
+	return true;
+}
+
+/* May the user do all that rule says? "*" is covered by "*" only. */
+static bool covers(struct cover *c, const json_t *rule)
+{
+	const json_t *verbs = json_object_get(rule, "verbs"), *groups = json_object_get(rule, "apiGroups");
+	const json_t *resources = json_object_get(rule, "resources"), *urls = json_object_get(rule, "nonResourceURLs");
+
+	for (size_t v = 0; v < json_array_size(verbs); v++) {
+		if (!covers_paths(c, urls, text_at(verbs, v)))
+			return false;
+		for (size_t g = 0; g < json_array_size(groups); g++)
+			for (size_t r = 0; r < json_array_size(resources); r++)
+				if (!covers_one(c, rule, text_at(verbs, v), text_at(groups, g), text_at(resources, r)))
+					return false;
+	}
+	return true;
+}
+
+static bool may_anyway(struct mesh_call *call, const char *verb, const char *resource, const char *ns, const char *name)
+{
+	struct mesh_access a = {.verb = verb,
+				.group = "rbac.authorization.k8s.io",
+				.resource = resource,
+				.sub = "",
+				.ns = ns,
+				.name = name};
+
+	return mesh_access_allowed(call->store, &call->user, &a);
+}
+
+bool mesh_auth_no_escalation(struct mesh_call *call, const json_t *obj)
+{
+	bool binding = strcmp(call->plural, "rolebindings") == 0 || strcmp(call->plural, "clusterrolebindings") == 0;
+	bool role = strcmp(call->plural, "roles") == 0 || strcmp(call->plural, "clusterroles") == 0;
+	bool cluster = strcmp(mesh_js_str(obj, "roleRef.kind"), "ClusterRole") == 0;
+	struct cover c = {.call = call, .ns = call->ns};
+	const json_t *rules;
+	size_t i;
+	json_t *rule;
+
+	if (strcmp(call->group, "rbac.authorization.k8s.io") != 0 || (!binding && !role) || call->user.master)
+		return true;
+	if (binding ? may_anyway(call, "bind", cluster ? "clusterroles" : "roles", call->ns,
+				 mesh_js_str(obj, "roleRef.name"))
+		    : may_anyway(call, "escalate", call->plural, call->ns, mesh_js_str(obj, "metadata.name")))
+		return true;
+	rules = binding ? rules_of(call->store, obj, call->ns) : json_object_get(obj, "rules");
+	json_array_foreach((json_t *)rules, i, rule)
+	{
+		if (covers(&c, rule))
+			continue;
+		mesh_call_status(
+			call, 403, "Forbidden", mesh_call_details(call, mesh_js_str(obj, "metadata.name")),
+			"%s \"%s\" is forbidden: user \"%s\" is attempting to grant RBAC permissions not currently "
+			"held",
+			mesh_call_id(call), mesh_js_str(obj, "metadata.name"), call->user.name);
+		return false;
+	}
+	return true;
 }

@@ -4,7 +4,9 @@
 #include "core/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 static const char schema[] =
 	"PRAGMA journal_mode=WAL;"
@@ -57,10 +59,38 @@ static int fail(struct mesh_db *db, struct mesh_errs *errs, const char *path)
 	return -EIO;
 }
 
+/* Secrets are in it: for its owner alone, as are the files beside it, which take over its mode. */
+static int make_private(const char *path, struct mesh_errs *errs)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	mesh_auto_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0) {
+		r = -errno;
+		mesh_errs_add(errs, "%s: %s", path, strerror(-r));
+		return r;
+	}
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(suffixes); i++) {
+		mesh_auto_free char *name = mesh_xasprintf("%s%s", path, suffixes[i]);
+
+		if (chmod(name, 0600) < 0 && errno != ENOENT) {
+			r = -errno;
+			mesh_errs_add(errs, "%s: %s", name, strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
 int mesh_db_open(struct mesh_db **ret, const char *path, struct mesh_errs *errs)
 {
-	struct mesh_db *db = mesh_xcalloc(1, sizeof(*db));
+	int r = make_private(path, errs);
+	struct mesh_db *db;
 
+	if (r < 0)
+		return r;
+	db = mesh_xcalloc(1, sizeof(*db));
 	if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
 			    NULL) != SQLITE_OK)
 		return fail(db, errs, path);

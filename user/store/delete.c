@@ -31,7 +31,7 @@ static bool read_opts(struct mesh_call *call, struct mesh_delete_opts *o, json_t
 		if (!*body)
 			return false;
 	}
-	o->grace = mesh_js_int(*body, "gracePeriodSeconds", -1);
+	o->grace = MESH_MIN(mesh_js_int(*body, "gracePeriodSeconds", -1), (int64_t)INT32_MAX);
 	if (o->grace < 0 && grace && mesh_slice_to_u64(mesh_slice_str(grace), INT32_MAX, &n) == 0)
 		o->grace = (int64_t)n;
 	if (mesh_js_text(*body, "propagationPolicy"))
@@ -71,7 +71,7 @@ static int64_t grace_of(const struct mesh_entry *e, const struct mesh_delete_opt
 		return 0;
 	if (o->grace >= 0)
 		return o->grace;
-	return mesh_js_int(e->obj, "spec.terminationGracePeriodSeconds", 30);
+	return MESH_MIN(mesh_js_int(e->obj, "spec.terminationGracePeriodSeconds", 30), (int64_t)INT32_MAX);
 }
 
 static void want_finalizer(json_t *meta, const char *name)

@@ -9,11 +9,14 @@
 
 enum { DAY = 86400, CA_DAYS = 3650, LEAF_DAYS = 365, RENEW_DAYS = 30, FILE_MAX = 65536 };
 
+/* Also makes sure that it is for its owner alone. */
 static int file_load(const char *dir, const char *name, struct mesh_buf *ret)
 {
 	mesh_auto_free char *path = mesh_xasprintf("%s/%s", dir, name);
 
 	mesh_buf_clear(ret);
+	if (chmod(path, 0600) < 0)
+		return -errno;
 	return mesh_file_read(path, FILE_MAX, ret);
 }
 
@@ -74,7 +77,14 @@ static int authority(struct mesh_pki *pki, const char *dir, struct mesh_errs *er
 	static const struct mesh_cert_spec spec = {.cn = "sockmesh-ca", .ca = true, .seconds = CA_DAYS * (int64_t)DAY};
 	mesh_auto(mesh_buf_free) struct mesh_buf key_pem = {0};
 
-	if (file_load(dir, "ca.crt", &pki->ca_pem) == 0 && file_load(dir, "ca.key", &key_pem) == 0) {
+	int have_cert = file_load(dir, "ca.crt", &pki->ca_pem), have_key = file_load(dir, "ca.key", &key_pem);
+
+	if (have_cert == 0 && have_key < 0) { /* a new CA would lock out everyone who trusts this one */
+		mesh_errs_add(errs, "%s/ca.crt is there, but its key %s/ca.key is not: %s", dir, dir,
+			      strerror(-have_key));
+		return -EINVAL;
+	}
+	if (have_cert == 0) {
 		if (mesh_key_pair_parse(mesh_buf_view(&pki->ca_pem), mesh_buf_view(&key_pem), &pki->ca) == 0)
 			return 0;
 		mesh_errs_add(errs, "%s: ca.crt and ca.key are not a certificate and its key", dir);

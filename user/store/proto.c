@@ -299,10 +299,10 @@ static void map_entry(json_t *to, const struct mesh_field *f, struct mesh_slice 
 	json_t *out;
 
 	while (next_value(&r, &v) == 1) {
-		if (v.field == 1)
-			key = v.bytes;
-		else
+		if (v.field != 1)
 			item = v;
+		else if (v.is_bytes)
+			key = v.bytes;
 	}
 	name = mesh_xstrndup(key.ptr, key.len);
 	out = scalar(f, f->item, &item, depth, error);
@@ -412,7 +412,7 @@ static const struct mesh_schema *schema_of(const char *version, const char *kind
 json_t *mesh_proto_decode(struct mesh_slice body, char **error)
 {
 	struct mesh_slice raw = {"", 0}, type = {"", 0}, version = {"", 0}, kind = {"", 0};
-	struct reader r = {.in = mesh_slice_of(body.ptr + 4, body.len - 4)};
+	struct reader r = {0};
 	mesh_auto_free char *version_text = NULL, *kind_text = NULL;
 	const struct mesh_schema *schema;
 	struct mesh_buf why = {0};
@@ -424,11 +424,14 @@ json_t *mesh_proto_decode(struct mesh_slice body, char **error)
 			"provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
 		return NULL;
 	}
+	r.in = mesh_slice_of(body.ptr + 4, body.len - 4);
 	while (next_value(&r, &v) == 1)
-		*(v.field == 1 ? &type : v.field == 2 ? &raw : &(struct mesh_slice){0}) = v.bytes;
+		if (v.is_bytes && v.field <= 2)
+			*(v.field == 1 ? &type : &raw) = v.bytes;
 	r.in = type;
 	while (next_value(&r, &v) == 1)
-		*(v.field == 1 ? &version : &kind) = v.bytes;
+		if (v.is_bytes)
+			*(v.field == 1 ? &version : &kind) = v.bytes;
 	version_text = mesh_xstrndup(version.ptr, version.len);
 	kind_text = mesh_xstrndup(kind.ptr, kind.len);
 	schema = schema_of(version_text, kind_text);

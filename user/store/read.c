@@ -151,9 +151,9 @@ static void objects_at(struct mesh_state *state, const struct mesh_resource *res
 			mesh_map_put_str(&changed, key, ev);
 	}
 	mesh_vec_each (entry, &res->entries) {
-		mesh_auto_free char *key = mesh_xasprintf("%s/%s", (*entry)->ns, (*entry)->name);
+		mesh_auto_free char *key = changed.count ? mesh_xasprintf("%s/%s", (*entry)->ns, (*entry)->name) : NULL;
 
-		if (changed.count == 0 || !mesh_map_get_str(&changed, key))
+		if (!key || !mesh_map_get_str(&changed, key))
 			mesh_vec_push(&out->list, ((struct item){(*entry)->ns, (*entry)->name, (*entry)->obj}));
 	}
 	mesh_map_each (e, &changed) {

@@ -92,9 +92,25 @@ void mesh_call_invalid(struct mesh_call *call, const char *name, const struct me
 	mesh_call_json(call, 422, mesh_status_invalid(call->kind, name, errs));
 }
 
+/* Headers have limits in every client: what does not fit is said once, and left out. */
+enum { WARNINGS_MAX = 4096, WARNING_MAX = 512 };
+
 void mesh_call_warn(struct mesh_call *call, const char *text)
 {
 	struct mesh_buf value = {0};
+	mesh_auto_free char *cut = NULL;
+
+	if (call->req->extra.len > WARNINGS_MAX)
+		return;
+	if (call->req->extra.len + strlen(text) > WARNINGS_MAX)
+		text = "there are more warnings than an answer has room for";
+	if (strlen(text) > WARNING_MAX) {
+		size_t n = WARNING_MAX;
+
+		while (n && ((unsigned char)text[n] & 0xc0) == 0x80) /* not within a character */
+			n--;
+		text = cut = mesh_xasprintf("%.*s...", (int)n, text);
+	}
 
 	mesh_buf_str(&value, "299 - \"");
 	for (const char *p = text; *p; p++) {

@@ -73,14 +73,15 @@ static void self_review(struct mesh_call *call, json_t *body)
 
 static void token_review(struct mesh_call *call, json_t *body)
 {
-	const char *ns, *name, *uid;
+	struct mesh_token t;
 	json_t *status;
 
-	if (mesh_token_check(call->store, call->arena, mesh_js_str(body, "spec.token"), &ns, &name, &uid))
-		status = json_pack("{s:b,s:{s:o,s:s,s:[s,o,s]}}", "authenticated", 1, "user", "username",
-				   json_sprintf("system:serviceaccount:%s:%s", ns, name), "uid", uid, "groups",
-				   "system:serviceaccounts", json_sprintf("system:serviceaccounts:%s", ns),
-				   "system:authenticated");
+	if (mesh_token_check(call->store, call->arena, mesh_js_str(body, "spec.token"),
+			     mesh_js_at(body, "spec.audiences"), &t))
+		status = json_pack("{s:b,s:{s:o,s:s,s:[s,o,s]},s:o}", "authenticated", 1, "user", "username",
+				   json_sprintf("system:serviceaccount:%s:%s", t.ns, t.name), "uid", t.uid, "groups",
+				   "system:serviceaccounts", json_sprintf("system:serviceaccounts:%s", t.ns),
+				   "system:authenticated", "audiences", t.audiences);
 	else
 		status = json_pack("{s:s}", "error", "invalid bearer token");
 	json_object_set_new(body, "status", status);

@@ -7,9 +7,22 @@
 #include "store/target.h"
 
 #include <errno.h>
+#include <openssl/err.h>
 #include <openssl/x509.h>
 
-enum { HANDSHAKE_S = 20, HEAD_S = 30, BODY_S = 60, IDLE_S = 300, DRAIN_S = 60 };
+enum {
+	LINGER_S = 2,          /* for a refused client to read why */
+	DRAIN_STEP = 64 << 10, /* bytes that a client has to take in DRAIN_S */
+	LINGER_MAX = 8 << 20,  /* bytes of a refused request that are read and forgotten */
+	HANDSHAKE_S = 20,
+	HEAD_S = 30,
+	BODY_S = 60,
+	IDLE_S = 300,
+	DRAIN_S = 60,
+};
+
+/* What a connection is waited for at the moment: each has its time from its begin on, however many bytes come. */
+enum phase { HANDSHAKE, IDLE, HEAD, BODY, DRAIN, LINGER, SERVED };
 
 struct listener {
 	struct mesh_io io;
@@ -20,7 +33,10 @@ struct mesh_server {
 	struct mesh_loop *loop;
 	SSL_CTX *ctx;
 	mesh_request_fn *handle;
+	mesh_request_known_fn *known;
 	void *arg;
+	unsigned hurry;
+	size_t body_bytes; /* of bodies that are not complete */
 	MESH_VEC(struct listener *) listeners;
 	struct mesh_conn *conns;
 	struct mesh_conn *dead;
@@ -40,7 +56,12 @@ struct mesh_conn {
 	struct mesh_http1_field fields[MESH_SERVE_HEADERS];
 	struct mesh_http1_body walk;
 	struct mesh_buf body; /* of the coming request, so far */
-	bool pumping, closing, dead;
+	enum phase phase;
+	uint64_t since_ns;   /* of the phase */
+	size_t drain_mark;   /* what was unread when DRAIN began anew */
+	size_t linger_bytes; /* read and forgotten */
+	bool known;          /* who sends the coming request */
+	bool pumping, closing, refused, dead;
 };
 
 static void pump(struct mesh_conn *c);
@@ -77,6 +98,7 @@ static void conn_close(struct mesh_conn *c)
 		request_free(c->coming);
 	c->coming = NULL;
 	c->dead = true;
+	server->body_bytes -= c->body.len;
 	mesh_timer_remove(server->loop, &c->timer);
 	mesh_tls_close(&c->tls);
 	mesh_buf_free(&c->body);
@@ -111,6 +133,34 @@ static void on_tls(struct mesh_tls *tls)
 	pump(tls->arg);
 }
 
+/* The connection that has been without a request for longest makes room for a new one. */
+static void make_room(struct mesh_server *server)
+{
+	struct mesh_conn *oldest = NULL;
+
+	for (struct mesh_conn *c = server->conns; c; c = c->next)
+		if (!c->req && (!oldest || c->since_ns < oldest->since_ns))
+			oldest = c;
+	if (oldest)
+		conn_close(oldest);
+}
+
+static void enter(struct mesh_conn *c, enum phase phase)
+{
+	static const unsigned seconds[] = {
+		[HANDSHAKE] = HANDSHAKE_S, [IDLE] = IDLE_S,   [HEAD] = HEAD_S,
+		[BODY] = BODY_S,           [DRAIN] = DRAIN_S, [LINGER] = LINGER_S,
+	};
+
+	c->phase = phase;
+	c->since_ns = mesh_now_ns();
+	if (phase == SERVED)
+		mesh_timer_remove(c->server->loop, &c->timer);
+	else
+		mesh_timer_set(c->server->loop, &c->timer,
+			       MESH_SEC(seconds[phase]) / (phase == LINGER ? 1 : c->server->hurry));
+}
+
 static void on_accept(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
 {
 	struct mesh_server *server = mesh_container_of(io, struct listener, io)->server;
@@ -120,8 +170,14 @@ static void on_accept(struct mesh_loop *loop, struct mesh_io *io, uint32_t event
 		struct mesh_conn *c;
 		int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE) && server->conns) {
+			make_room(server); /* else the listener would be ready for ever */
+			return;
+		}
 		if (fd < 0)
 			return;
+		if (server->count >= MESH_SERVE_CONNECTIONS)
+			make_room(server);
 		if (server->count >= MESH_SERVE_CONNECTIONS) {
 			close(fd);
 			continue;
@@ -140,17 +196,20 @@ static void on_accept(struct mesh_loop *loop, struct mesh_io *io, uint32_t event
 			c->next->prev = c;
 		server->conns = c;
 		server->count++;
-		mesh_timer_set(loop, &c->timer, MESH_SEC(HANDSHAKE_S));
+		enter(c, HANDSHAKE);
 	}
 }
 
-int mesh_server_new(struct mesh_server **ret, struct mesh_loop *loop, SSL_CTX *ctx, mesh_request_fn *handle, void *arg)
+int mesh_server_new(struct mesh_server **ret, struct mesh_loop *loop, SSL_CTX *ctx, mesh_request_fn *handle,
+		    mesh_request_known_fn *known, void *arg)
 {
 	struct mesh_server *server = mesh_xcalloc(1, sizeof(*server));
 
 	server->loop = loop;
 	server->ctx = ctx;
 	server->handle = handle;
+	server->known = known;
+	server->hurry = 1;
 	server->arg = arg;
 	server->reaper.fn = reap;
 	server->limits =
@@ -162,6 +221,11 @@ int mesh_server_new(struct mesh_server **ret, struct mesh_loop *loop, SSL_CTX *c
 void mesh_server_limit_body(struct mesh_server *server, size_t bytes)
 {
 	server->limits.body_bytes = bytes;
+}
+
+void mesh_server_hurry(struct mesh_server *server, unsigned n)
+{
+	server->hurry = n;
 }
 
 void mesh_server_free(struct mesh_server *server)
@@ -232,6 +296,19 @@ const char *mesh_request_param(const struct mesh_request *req, const char *name)
 
 /* --- requests in --- */
 
+/* A name's value as UTF-8 in the arena; NULL if it is no text, or has a zero byte: it could pass for another one. */
+static const char *name_text(struct mesh_arena *arena, const ASN1_STRING *value)
+{
+	unsigned char *utf8 = NULL;
+	int n = ASN1_STRING_to_UTF8(&utf8, value);
+	const char *text = NULL;
+
+	if (n >= 0 && !memchr(utf8, 0, (size_t)n))
+		text = mesh_arena_slice(arena, mesh_slice_of((const char *)utf8, (size_t)n));
+	OPENSSL_free(utf8);
+	return text;
+}
+
 static void peer_identity(struct mesh_request *req, SSL *ssl)
 {
 	X509 *cert = SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_peer_certificate(ssl) : NULL;
@@ -243,11 +320,10 @@ static void peer_identity(struct mesh_request *req, SSL *ssl)
 	for (int i = 0; i < n; i++) {
 		X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
 		int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
-		const ASN1_STRING *value = X509_NAME_ENTRY_get_data(entry);
-		const char *text =
-			mesh_arena_slice(&req->arena, mesh_slice_of((const char *)ASN1_STRING_get0_data(value),
-								    (size_t)ASN1_STRING_length(value)));
+		const char *text = name_text(&req->arena, X509_NAME_ENTRY_get_data(entry));
 
+		if (!text)
+			continue;
 		if (nid == NID_commonName)
 			req->cert_user = text;
 		else if (nid == NID_organizationName)
@@ -261,36 +337,59 @@ static void refuse(struct mesh_conn *c, int status, const char *text)
 			"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
 			"Connection: close\r\n\r\n%s\n",
 			status, mesh_http1_reason(status), strlen(text) + 1, text);
-	c->closing = true;
+	c->closing = c->refused = true;
 	if (c->coming)
 		request_free(c->coming);
 	c->coming = NULL;
-	mesh_timer_set(c->server->loop, &c->timer, MESH_SEC(DRAIN_S));
+	c->server->body_bytes -= c->body.len;
+	mesh_buf_free(&c->body);
 }
 
-/* The head is complete: what it says is copied, and its bytes go. */
-static void begin_request(struct mesh_conn *c)
+/* May the coming request have a large body? Returns false when it was refused. */
+static bool admit(struct mesh_conn *c)
+{
+	if (!c->known)
+		c->known = c->server->known(c->server->arg, c->coming);
+	if (!c->known)
+		refuse(c, 401, "a body of this size needs a client certificate or a token");
+	else if (c->server->body_bytes > MESH_SERVE_BODIES)
+		refuse(c, 503, "too many requests are coming in");
+	return !c->refused;
+}
+
+/* The head is complete: what it says is copied, and its bytes go. Returns false when it was refused. */
+static bool begin_request(struct mesh_conn *c)
 {
 	const struct mesh_http1_head *h = &c->head;
 	struct mesh_request *req = mesh_xcalloc(1, sizeof(*req));
 	struct mesh_arena *a = &req->arena;
+	int r;
 
+	c->coming = req;
 	req->conn = c;
 	req->method = mesh_arena_slice(a, h->method);
 	req->http10 = h->minor == 0;
 	req->upgrade = h->upgrade;
-	mesh_target_parse(req, h->path);
+	r = mesh_target_parse(req, h->path);
+	if (r < 0) {
+		refuse(c, r == -E2BIG ? 414 : 400,
+		       r == -E2BIG ? "too many query parameters" : "the request target has a zero byte");
+		return false;
+	}
 	req->headers = mesh_arena_array(a, struct mesh_pair, h->field_count);
 	for (size_t i = 0; i < h->field_count; i++)
 		req->headers[i] = (struct mesh_pair){mesh_arena_slice(a, h->fields[i].name),
 						     mesh_arena_slice(a, h->fields[i].value)};
 	req->header_count = h->field_count;
 	peer_identity(req, c->tls.ssl);
-	c->coming = req;
 	if (!h->keep_alive && !h->upgrade)
 		c->closing = true;
+	c->known = req->cert_user || !c->server->known;
+	if (h->framing == MESH_HTTP1_LENGTH && h->content_length > MESH_SERVE_BODY_UNKNOWN && !admit(c))
+		return false;
 	if (h->expect_continue)
 		mesh_buf_str(&c->tls.out, "HTTP/1.1 100 Continue\r\n\r\n");
+	return true;
 }
 
 /* Returns 1 when a head was read, 0 when more bytes are needed, -1 when the connection was refused. */
@@ -312,9 +411,11 @@ static int read_head(struct mesh_conn *c)
 		refuse(c, mesh_http1_error_status(error), mesh_http1_error_text(error));
 		return -1;
 	}
-	begin_request(c);
+	if (!begin_request(c))
+		return -1;
 	mesh_buf_consume(&c->tls.in, c->head.size);
 	mesh_http1_head_reset(&c->head);
+	enter(c, BODY);
 	return 1;
 }
 
@@ -330,7 +431,10 @@ static int read_body(struct mesh_conn *c)
 			return 0;
 		r = mesh_http1_body_next(&c->walk, c->tls.in.data, c->tls.in.len, &used, &payload);
 		mesh_buf_slice(&c->body, payload);
+		c->server->body_bytes += payload.len;
 		mesh_buf_consume(&c->tls.in, used);
+		if (c->body.len > MESH_SERVE_BODY_UNKNOWN && !admit(c))
+			return -1;
 		if (r == MESH_HTTP1_ERROR) {
 			refuse(c, mesh_http1_error_status(c->walk.error), mesh_http1_error_text(c->walk.error));
 			return -1;
@@ -346,10 +450,11 @@ static void dispatch(struct mesh_conn *c)
 	struct mesh_request *req = c->coming;
 
 	req->body = mesh_slice_of(mesh_arena_slice(&req->arena, mesh_buf_view(&c->body)), c->body.len);
+	c->server->body_bytes -= c->body.len;
 	mesh_buf_free(&c->body);
 	c->coming = NULL;
 	c->req = req;
-	mesh_timer_remove(c->server->loop, &c->timer);
+	enter(c, SERVED);
 	c->server->handle(c->server->arg, req);
 }
 
@@ -367,9 +472,14 @@ static int take_request(struct mesh_conn *c)
 	return r;
 }
 
+static bool full(const struct mesh_conn *c)
+{
+	return mesh_tls_pending(&c->tls) >= MESH_SERVE_OUT_MAX;
+}
+
 static void read_requests(struct mesh_conn *c)
 {
-	while (!c->req && (!c->closing || c->coming) && !c->dead && !c->tls.failed) {
+	while (!c->req && (!c->closing || c->coming) && !c->dead && !c->tls.failed && !full(c)) {
 		int r = c->tls.in.len || c->coming ? take_request(c) : 0;
 		size_t had = c->tls.in.len;
 
@@ -383,16 +493,61 @@ static void read_requests(struct mesh_conn *c)
 	}
 }
 
-static void set_timer(struct mesh_conn *c)
+static void set_phase(struct mesh_conn *c)
 {
-	unsigned seconds = c->coming ? BODY_S : c->tls.in.len ? HEAD_S : IDLE_S;
+	size_t unread = mesh_tls_pending(&c->tls);
+	enum phase phase = c->req ? SERVED : unread ? DRAIN : c->coming ? BODY : c->tls.in.len ? HEAD : IDLE;
 
-	if (mesh_tls_pending(&c->tls))
-		seconds = DRAIN_S;
-	if (c->req)
-		mesh_timer_remove(c->server->loop, &c->timer);
-	else
-		mesh_timer_set(c->server->loop, &c->timer, MESH_SEC(seconds));
+	if (phase == DRAIN && (c->phase != DRAIN || unread + DRAIN_STEP < c->drain_mark)) {
+		c->drain_mark = unread;
+		enter(c, DRAIN);
+	} else if (phase != c->phase) {
+		enter(c, phase);
+	}
+}
+
+/* The client of a refused request may still be sending it: closing now would reset the connection, and the answer be
+ * lost with it. Returns false when the end has come. */
+static bool linger(struct mesh_conn *c)
+{
+	if (!c->refused || mesh_tls_pending(&c->tls))
+		return false;
+	if (c->phase != LINGER) {
+		SSL_shutdown(c->tls.ssl);
+		ERR_clear_error();
+		shutdown(c->tls.io.fd, SHUT_WR);
+		enter(c, LINGER);
+	}
+	do {
+		c->linger_bytes += c->tls.in.len;
+		mesh_buf_clear(&c->tls.in);
+		mesh_tls_fill(&c->tls);
+	} while (c->tls.in.len && c->linger_bytes < LINGER_MAX);
+	return !c->tls.eof && !c->tls.failed && c->linger_bytes < LINGER_MAX;
+}
+
+static bool is_over(const struct mesh_conn *c)
+{
+	bool unread = mesh_tls_pending(&c->tls);
+
+	return c->tls.failed || (c->tls.eof && (c->req ? c->req->streaming : !unread)) ||
+	       (c->closing && !c->req && !c->coming && !unread);
+}
+
+/* Serves what has come in, and sends what goes out, until one of them has to wait. */
+static void turn(struct mesh_conn *c)
+{
+	bool was_full;
+
+	do {
+		c->pumping = true;
+		read_requests(c);
+		c->pumping = false;
+		if (c->dead || (c->req && c->req->tunnel))
+			return;
+		was_full = full(c);
+		mesh_tls_flush(&c->tls);
+	} while (was_full && !full(c) && !c->req && !c->tls.failed);
 }
 
 static void pump(struct mesh_conn *c)
@@ -403,20 +558,17 @@ static void pump(struct mesh_conn *c)
 		c->req->tunnel(c->req);
 		return;
 	}
-	c->pumping = true;
-	read_requests(c);
-	c->pumping = false;
-	if (c->dead)
+	turn(c);
+	if (c->dead || (c->req && c->req->tunnel))
 		return;
-	if (c->req && c->req->tunnel)
-		return;
-	mesh_tls_flush(&c->tls);
-	if (c->tls.failed || (c->tls.eof && (!c->req || c->req->streaming)) ||
-	    (c->closing && !c->req && !mesh_tls_pending(&c->tls))) {
-		conn_close(c);
+	if (is_over(c)) {
+		if (!linger(c))
+			conn_close(c);
 		return;
 	}
-	set_timer(c);
+	set_phase(c);
+	if (c->req && c->req->drained)
+		c->req->drained(c->req);
 }
 
 /* --- answers out --- */

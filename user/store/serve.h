@@ -2,7 +2,9 @@
 /*
  * An HTTPS/1.1 server on the loop. Each request goes to one function, which answers now or
  * later, streams (chunked), or takes the connection over as a tunnel. A connection serves
- * one request at a time; everything it may hold has a limit. One thread.
+ * one request at a time; everything it may hold has a limit, and each phase has an end: a
+ * handshake 20 s, a head 30 s, a body 60 s, idleness 300 s. When all connections are taken, the
+ * one that has been without a request for longest makes room. One thread.
  */
 #ifndef MESH_STORE_SERVE_H
 #define MESH_STORE_SERVE_H
@@ -15,7 +17,10 @@ enum {
 	MESH_SERVE_BODY_MAX = 3 << 20,
 	MESH_SERVE_CONNECTIONS = 4000,
 	MESH_SERVE_HEADERS = 100,
-	MESH_SERVE_PARAMS = 64,
+	MESH_SERVE_PARAMS = 1024,           /* "command" comes once for each word of an exec */
+	MESH_SERVE_BODY_UNKNOWN = 64 << 10, /* from who has not been recognised */
+	MESH_SERVE_BODIES = 256 << 20,      /* of all connections together, while they come in */
+	MESH_SERVE_OUT_MAX = 256 << 10,     /* while a client leaves that much unread, its next request waits */
 };
 
 struct mesh_server;
@@ -40,14 +45,22 @@ struct mesh_request {
 	void (*closed)(struct mesh_request *req);
 	/* Tunnel: called for bytes, room or eof on the connection. */
 	void (*tunnel)(struct mesh_request *req);
+	/* Stream: called when the client has taken some of what was sent; may be NULL. May end the request. */
+	void (*drained)(struct mesh_request *req);
 	void *data; /* the handler's */
 };
 
 typedef void mesh_request_fn(void *arg, struct mesh_request *req);
+/** Is it known who sends this? Asked with the head alone, before a large body is taken in. */
+typedef bool mesh_request_known_fn(void *arg, struct mesh_request *req);
 
-int mesh_server_new(struct mesh_server **ret, struct mesh_loop *loop, SSL_CTX *ctx, mesh_request_fn *handle, void *arg);
+/** known NULL: everyone may send large bodies. */
+int mesh_server_new(struct mesh_server **ret, struct mesh_loop *loop, SSL_CTX *ctx, mesh_request_fn *handle,
+		    mesh_request_known_fn *known, void *arg);
 /** How large a request's body may be from now on, instead of MESH_SERVE_BODY_MAX. */
 void mesh_server_limit_body(struct mesh_server *server, size_t bytes);
+/** Time limits are divided by n from now on: for tests. */
+void mesh_server_hurry(struct mesh_server *server, unsigned n);
 /** Ends all connections. */
 void mesh_server_free(struct mesh_server *server);
 /** Accepts on fd, which the server owns from now on. */

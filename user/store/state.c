@@ -210,6 +210,8 @@ int mesh_state_load(struct mesh_state *state, struct mesh_errs *errs)
 	int r;
 
 	forget(state);
+	mesh_vec_each (res, &state->resources)
+		(*res)->gone |= (*res)->dynamic; /* until its definition is met */
 	state->rv = state->committed = mesh_db_get(state->db, "rv", 1);
 	state->oldest = mesh_db_get(state->db, "oldest", 1);
 	state->failed = false;
@@ -221,6 +223,7 @@ int mesh_state_load(struct mesh_state *state, struct mesh_errs *errs)
 		r = mesh_db_log(state->db, load_event, state);
 	if (r < 0)
 		mesh_errs_add(errs, "the stored state cannot be read: %s", mesh_db_error(state->db));
+	state->broken = r < 0;
 	return r;
 }
 

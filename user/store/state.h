@@ -58,6 +58,7 @@ struct mesh_state {
 	size_t log_bytes;
 	size_t log_limit; /* in number; set by tests */
 	bool failed;      /* a write failed: the commit will */
+	bool broken;      /* what is in memory is not what is on disk, which could not be read again */
 	/* Told of each row loaded at start and of each change; may be NULL. Makes dynamic kinds. */
 	void (*changed)(void *arg, enum mesh_change type, struct mesh_resource *resource, const json_t *obj);
 	void *changed_arg;
@@ -65,6 +66,7 @@ struct mesh_state {
 
 /** Opens path; objects are not there before mesh_state_load(). */
 int mesh_state_open(struct mesh_state **ret, const char *path, struct mesh_errs *errs);
+/** Also again, to forget what was not committed. A failure sets .broken, success clears it. */
 int mesh_state_load(struct mesh_state *state, struct mesh_errs *errs);
 void mesh_state_free(struct mesh_state *state);
 

@@ -4,13 +4,28 @@
 #include "core/mem.h"
 #include "store/json.h"
 
+/* A message may quote what a client sent: bytes that are no UTF-8 become question marks. */
+static void set_message(json_t *status, const char *message)
+{
+	json_t *text = json_string(message);
+	mesh_auto_free char *plain = NULL;
+
+	if (!text) {
+		plain = mesh_xstrdup(message);
+		for (char *p = plain; *p; p++)
+			*p = (char)((unsigned char)*p < 0x80 ? *p : '?');
+		text = json_string(plain);
+	}
+	json_object_set_new(status, "message", text);
+}
+
 json_t *mesh_status_new(int code, const char *reason, const char *message, json_t *details)
 {
 	json_t *s = json_pack("{s:s,s:s,s:{},s:s}", "kind", "Status", "apiVersion", "v1", "metadata", "status",
 			      code < 400 ? "Success" : "Failure");
 
 	if (message)
-		mesh_js_set(s, "message", message);
+		set_message(s, message);
 	if (reason)
 		mesh_js_set(s, "reason", reason);
 	if (details)

@@ -3,6 +3,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "store/auth.h"
 #include "store/chores.h"
 #include "store/dynamic.h"
 #include "store/held.h"
@@ -111,8 +112,10 @@ static int open_state(struct mesh_store *store, const struct mesh_store_opts *o,
 
 static int open_listeners(struct mesh_store *store, const struct mesh_store_opts *o, struct mesh_errs *errs)
 {
-	int r = mesh_server_new(&store->server, store->loop, store->server_ctx, mesh_api_serve, store);
+	int r = mesh_server_new(&store->server, store->loop, store->server_ctx, mesh_api_serve, mesh_auth_known, store);
 
+	if (r == 0 && o->hurry)
+		mesh_server_hurry(store->server, o->hurry);
 	for (size_t i = 0; r == 0 && i < o->listen_count; i++) {
 		int fd = o->listen[i].fd >= 0 ? o->listen[i].fd : mesh_listen_tcp(&o->listen[i].addr);
 		struct sockaddr_storage ss;

@@ -28,6 +28,7 @@ struct mesh_store_opts {
 	const char *service_cidr; /* NULL: 10.96.0.0/16. Its first address is Service default/kubernetes */
 	const char *route_host;   /* .spec.host of Routes that name none; NULL: NAME-NAMESPACE.apps.local */
 	size_t watch_log;         /* changes kept for watches to resume from; 0: 20000 */
+	unsigned hurry;           /* time limits of connections are divided by this (for tests); 0: 1 */
 };
 
 /** Returns 0; -errno with errs filled. The loop must outlive the store. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/target.h"
 
+#include <errno.h>
+
 static int hex(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -9,6 +11,7 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* NULL: it has a zero byte. */
 static const char *decode(struct mesh_arena *arena, struct mesh_slice s, bool plus)
 {
 	char *out = mesh_arena_alloc(arena, s.len + 1);
@@ -23,29 +26,51 @@ static const char *decode(struct mesh_arena *arena, struct mesh_slice s, bool pl
 		} else if (plus && c == '+') {
 			c = ' ';
 		}
-		if (c)
-			out[n++] = c;
+		if (!c)
+			return NULL;
+		out[n++] = c;
 	}
 	out[n] = '\0';
 	return out;
 }
 
-void mesh_target_parse(struct mesh_request *req, struct mesh_slice target)
+static size_t count_params(struct mesh_slice query)
+{
+	struct mesh_slice part;
+	size_t n = 0;
+
+	while (mesh_slice_split(&query, '&', &part))
+		n += part.len > 0;
+	return n;
+}
+
+int mesh_target_parse(struct mesh_request *req, struct mesh_slice target)
 {
 	struct mesh_arena *a = &req->arena;
 	struct mesh_slice query = target, path, part;
+	size_t count;
 
 	req->target = mesh_arena_slice(a, target);
 	mesh_slice_split(&query, '?', &path);
 	req->path = decode(a, path, false);
-	req->params = mesh_arena_array(a, struct mesh_pair, MESH_SERVE_PARAMS);
-	while (req->param_count < MESH_SERVE_PARAMS && mesh_slice_split(&query, '&', &part)) {
+	count = count_params(query);
+	if (!req->path)
+		return -EINVAL;
+	if (count > MESH_SERVE_PARAMS)
+		return -E2BIG;
+	req->params = mesh_arena_array(a, struct mesh_pair, count);
+	while (mesh_slice_split(&query, '&', &part)) {
 		struct mesh_slice name;
+		struct mesh_pair *p = &req->params[req->param_count];
 
 		if (part.len == 0)
 			continue;
 		mesh_slice_split(&part, '=', &name);
-		req->params[req->param_count].name = decode(a, name, true);
-		req->params[req->param_count++].value = decode(a, part, true);
+		p->name = decode(a, name, true);
+		p->value = decode(a, part, true);
+		if (!p->name || !p->value)
+			return -EINVAL;
+		req->param_count++;
 	}
+	return 0;
 }

@@ -97,7 +97,7 @@ int mesh_tls_flush(struct mesh_tls *tls)
 			mesh_buf_free(&tls->out);
 		mesh_buf_clear(&tls->out);
 		tls->out_at = 0;
-	} else if (tls->out_at > OUT_KEEP) {
+	} else if (tls->out_at > OUT_KEEP && tls->out_at >= mesh_tls_pending(tls)) { /* each byte moves once at most */
 		mesh_buf_consume(&tls->out, tls->out_at);
 		tls->out_at = 0;
 	}

@@ -12,7 +12,7 @@
 
 enum { TOKEN_MAX = 8192, MAC = 32 };
 
-#define ISSUER "https://kubernetes.default.svc.cluster.local"
+#define ISSUER MESH_TOKEN_AUDIENCE
 
 static char *base64url(const void *data, size_t len)
 {
@@ -82,6 +82,15 @@ char *mesh_token_new(struct mesh_store *store, const json_t *account, const json
 	return mesh_xasprintf("%s.%s", text, mac64);
 }
 
+/* Is it our token, and its time? */
+static bool is_current(const json_t *claims)
+{
+	int64_t now = time(NULL);
+
+	return strcmp(mesh_js_str(claims, "iss"), ISSUER) == 0 && mesh_js_int(claims, "exp", 0) > now &&
+	       mesh_js_int(claims, "nbf", INT64_MAX) <= now;
+}
+
 /* Signature and time are good: the claims (new), else NULL. */
 static json_t *claims_of(struct mesh_store *store, struct mesh_arena *arena, const char *token)
 {
@@ -99,15 +108,45 @@ static json_t *claims_of(struct mesh_store *store, struct mesh_arena *arena, con
 		return NULL;
 	body = unbase64url(arena, mesh_slice_of(first + 1, (size_t)(dot - first - 1)), &len);
 	claims = body ? mesh_js_load(mesh_slice_of(body, len), &error) : NULL;
-	if (claims && mesh_js_int(claims, "exp", 0) <= (int64_t)time(NULL)) {
+	if (claims && !is_current(claims)) {
 		json_decref(claims);
 		return NULL;
 	}
 	return claims;
 }
 
-bool mesh_token_check(struct mesh_store *store, struct mesh_arena *arena, const char *token, const char **ns,
-		      const char **name, const char **uid)
+/* What claims and wanted (NULL: this API) have in common (new). */
+static json_t *common_audiences(const json_t *claims, const json_t *wanted)
+{
+	const json_t *has = json_object_get(claims, "aud");
+	json_t *out = json_array(), *item;
+	size_t i;
+
+	json_array_foreach((json_t *)has, i, item)
+	{
+		const char *text = json_string_value(item);
+
+		if (text &&
+		    (json_array_size(wanted) ? mesh_js_has(wanted, text) : strcmp(text, MESH_TOKEN_AUDIENCE) == 0))
+			json_array_append(out, item);
+	}
+	return out;
+}
+
+/* A token that is bound to a pod ends with it. */
+static bool pod_is_there(struct mesh_store *store, const json_t *own, const char *ns)
+{
+	struct mesh_resource *pods = mesh_state_resource(store->state, "", "pods");
+	struct mesh_entry *e;
+
+	if (!json_object_get(own, "pod"))
+		return true;
+	e = pods ? mesh_state_get(pods, ns, mesh_js_str(own, "pod.name")) : NULL;
+	return e && strcmp(e->uid, mesh_js_str(own, "pod.uid")) == 0;
+}
+
+bool mesh_token_check(struct mesh_store *store, struct mesh_arena *arena, const char *token, const json_t *audiences,
+		      struct mesh_token *ret)
 {
 	json_t *claims = claims_of(store, arena, token);
 	const json_t *own = json_object_get(claims, "kubernetes.io");
@@ -115,13 +154,17 @@ bool mesh_token_check(struct mesh_store *store, struct mesh_arena *arena, const 
 	struct mesh_entry *e;
 	bool ok;
 
-	*ns = mesh_arena_strdup(arena, mesh_js_str(own, "namespace"));
-	*name = mesh_arena_strdup(arena, mesh_js_str(own, "serviceaccount.name"));
-	*uid = mesh_arena_strdup(arena, mesh_js_str(own, "serviceaccount.uid"));
-	e = claims && accounts ? mesh_state_get(accounts, *ns, *name) : NULL;
-	ok = e && strcmp(e->uid, *uid) == 0; /* a token ends with its account, or with its pod */
-	if (ok && mesh_js_text(own, "pod.uid"))
-		ok = mesh_state_by_uid(store->state, mesh_js_text(own, "pod.uid"));
+	ret->ns = mesh_arena_strdup(arena, mesh_js_str(own, "namespace"));
+	ret->name = mesh_arena_strdup(arena, mesh_js_str(own, "serviceaccount.name"));
+	ret->uid = mesh_arena_strdup(arena, mesh_js_str(own, "serviceaccount.uid"));
+	ret->audiences = common_audiences(claims, audiences);
+	e = claims && accounts ? mesh_state_get(accounts, ret->ns, ret->name) : NULL;
+	ok = e && strcmp(e->uid, ret->uid) == 0 && pod_is_there(store, own, ret->ns) &&
+	     json_array_size(ret->audiences) > 0;
 	json_decref(claims);
+	if (!ok) {
+		json_decref(ret->audiences);
+		ret->audiences = NULL;
+	}
 	return ok;
 }

@@ -214,8 +214,10 @@ static void write_head(struct mesh_call *call, const char *container, struct mes
 			: forward ? "portForward"
 				  : call->sub,
 			call->ns, call->name);
-	if (!forward)
-		mesh_buf_printf(out, "/%s", container);
+	if (!forward) {
+		mesh_buf_char(out, '/');
+		add_escaped(out, container);
+	}
 	for (size_t i = 0, n = 0; i < req->param_count; i++) {
 		const char *name = kubelet_param(req->params[i].name);
 
@@ -263,9 +265,14 @@ static void start(struct mesh_call *call, const char *container, const struct me
 /* Can this request be tunneled at all? Returns false after having replied. */
 static bool acceptable(struct mesh_call *call)
 {
-	const char *upgrade = mesh_request_header(call->req, "Upgrade");
+	const char *upgrade = mesh_request_header(call->req, "Upgrade"), *method = call->req->method;
+	bool log = strcmp(call->sub, "log") == 0;
 
-	if (strcmp(call->sub, "log") == 0)
+	if (strcmp(method, "GET") != 0 && (log || strcmp(method, "POST") != 0)) {
+		mesh_call_method_not_allowed(call);
+		return false;
+	}
+	if (log)
 		return true;
 	if (upgrade && strncasecmp(upgrade, "SPDY", 4) == 0) {
 		mesh_call_bad_request(call,
@@ -296,7 +303,7 @@ bool mesh_tunnel_serve(struct mesh_call *call)
 	e = mesh_state_get(call->res, call->ns, call->name);
 	if (!e)
 		mesh_call_not_found(call, call->name);
-	else if ((container = container_of(call, e->obj)) && kubelet_of(call, e->obj, &addr) && acceptable(call))
+	else if (acceptable(call) && (container = container_of(call, e->obj)) && kubelet_of(call, e->obj, &addr))
 		start(call, container, &addr);
 	return true;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* watch: a stream of changes from a resourceVersion on, filtered as the list would be. */
+/*
+ * watch: a stream of changes from a resourceVersion on, filtered as the list would be. What a client has not read yet
+ * is bounded: above MESH_SERVE_OUT_MAX its changes stay in the log, until it reads on or the log has moved past it.
+ */
 #include "store/call.h"
 
 #include "core/mem.h"
 
 #include <errno.h>
 
-enum { QUEUE_MAX = 8 << 20, BOOKMARK_S = 60, TIMEOUT_MIN_S = 1800, TIMEOUT_SPREAD_S = 1800 };
+enum { BOOKMARK_S = 60, TIMEOUT_MIN_S = 1800, TIMEOUT_SPREAD_S = 1800 };
 
 struct mesh_watcher {
 	struct mesh_watcher *next, *prev;
@@ -15,7 +18,7 @@ struct mesh_watcher {
 	struct mesh_timer bookmark, timeout;
 	uint64_t rv; /* told up to here */
 	bool bookmarks, columns_sent;
-	size_t allowance; /* what the client may leave unread */
+	size_t unread; /* when a bookmark was last due: a client that has taken nothing since then is gone */
 };
 
 static void unlink_watcher(struct mesh_watcher *w)
@@ -50,7 +53,7 @@ static void finish(struct mesh_watcher *w, bool drop)
 		mesh_request_end(req);
 }
 
-/* Sends one event; returns false if the client is gone or too slow. obj is taken. */
+/* Sends one event; returns false if the client is gone. obj is taken. */
 static bool send_event(struct mesh_watcher *w, const char *type, json_t *obj)
 {
 	struct mesh_buf out = {0};
@@ -62,7 +65,7 @@ static bool send_event(struct mesh_watcher *w, const char *type, json_t *obj)
 	json_decref(obj);
 	r = mesh_request_chunk(w->call.req, mesh_buf_view(&out));
 	mesh_buf_free(&out);
-	return r == 0 && mesh_request_pending(w->call.req) <= w->allowance;
+	return r == 0;
 }
 
 static json_t *shaped(struct mesh_watcher *w, const json_t *obj)
@@ -115,21 +118,63 @@ static bool tell(struct mesh_watcher *w, const struct mesh_event *ev)
 	return ok;
 }
 
+/* The client has enough to read for now. */
+static bool full(const struct mesh_watcher *w)
+{
+	return mesh_request_pending(w->call.req) >= MESH_SERVE_OUT_MAX;
+}
+
+static bool send_expired(struct mesh_watcher *w, uint64_t rv)
+{
+	mesh_auto_free char *text =
+		mesh_xasprintf("too old resource version: %llu (%llu)", (unsigned long long)rv,
+			       (unsigned long long)MESH_MAX(w->call.store->state->oldest, (uint64_t)1));
+
+	return send_event(w, "ERROR", mesh_status_new(410, "Expired", text, NULL));
+}
+
+/* Tells what has been committed, as far as the client takes it. Returns false when the watch is over: the client is
+ * gone, or so far behind that it has to list again, which it was told. */
 static bool catch_up(struct mesh_watcher *w)
 {
 	struct mesh_state *state = w->call.store->state;
 
+	if (full(w))
+		return true;
+	if (w->rv < state->oldest) {
+		send_expired(w, w->rv);
+		return false;
+	}
 	for (size_t i = mesh_state_after(state, w->rv); i < state->log.count; i++) {
 		const struct mesh_event *ev = &state->log.items[i];
 
 		if (ev->rv > state->committed)
 			break;
+		if (full(w))
+			return true;
 		if (!tell(w, ev))
 			return false;
 		w->rv = ev->rv;
 	}
 	w->rv = MESH_MAX(w->rv, state->committed);
 	return true;
+}
+
+/* Goes on after a commit, or when the client has read; w may be gone after. */
+static void go_on(struct mesh_watcher *w)
+{
+	bool ok = catch_up(w);
+
+	if (!ok || (w->call.res->gone && w->rv >= w->call.store->state->committed))
+		finish(w, false);
+}
+
+static void watch_drained(struct mesh_request *req)
+{
+	struct mesh_watcher *w = req->data;
+
+	if (w->rv < w->call.store->state->committed)
+		go_on(w);
 }
 
 static bool send_bookmark(struct mesh_watcher *w, bool initial)
@@ -156,11 +201,14 @@ static bool send_bookmark(struct mesh_watcher *w, bool initial)
 static void on_bookmark(struct mesh_loop *loop, struct mesh_timer *timer)
 {
 	struct mesh_watcher *w = mesh_container_of(timer, struct mesh_watcher, bookmark);
+	size_t unread = mesh_request_pending(w->call.req);
+	bool stuck = unread && unread == w->unread;
 
-	if (w->bookmarks && !send_bookmark(w, false)) {
+	if (stuck || (w->bookmarks && !full(w) && !send_bookmark(w, false))) {
 		finish(w, true);
 		return;
 	}
+	w->unread = mesh_request_pending(w->call.req);
 	mesh_timer_set(loop, timer, MESH_SEC(BOOKMARK_S));
 }
 
@@ -182,8 +230,7 @@ void mesh_watch_dispatch(struct mesh_store *store)
 	store->dispatched = store->state->committed;
 	for (struct mesh_watcher *w = store->watchers; w; w = next) {
 		next = w->next;
-		if (!catch_up(w) || w->call.res->gone)
-			finish(w, !w->call.res->gone);
+		go_on(w);
 	}
 }
 
@@ -193,26 +240,16 @@ void mesh_watch_free_all(struct mesh_store *store)
 		finish(store->watchers, true);
 }
 
-/* What exists now, as ADDED. */
+/* What exists now, as ADDED: all of it at once, since it is of one moment. It is bounded by the state. */
 static bool send_current(struct mesh_watcher *w)
 {
 	mesh_vec_each (e, &w->call.res->entries) {
 		if ((w->call.ns[0] && strcmp((*e)->ns, w->call.ns) != 0) || !selects(w, (*e)->obj))
 			continue;
-		w->allowance = SIZE_MAX; /* the client asked for all of it at once; it is bounded by the state */
 		if (!send_event(w, "ADDED", shaped(w, (*e)->obj)))
 			return false;
 	}
 	return true;
-}
-
-static bool send_expired(struct mesh_watcher *w)
-{
-	mesh_auto_free char *text =
-		mesh_xasprintf("too old resource version: %llu (%llu)", (unsigned long long)w->opts.rv,
-			       (unsigned long long)MESH_MAX(w->call.store->state->oldest, (uint64_t)1));
-
-	return send_event(w, "ERROR", mesh_status_new(410, "Expired", text, NULL));
 }
 
 static void set_timers(struct mesh_watcher *w)
@@ -233,10 +270,8 @@ static void set_timers(struct mesh_watcher *w)
 static bool begin(struct mesh_watcher *w, bool initial_events)
 {
 	struct mesh_state *state = w->call.store->state;
-	bool from_now = w->opts.rv == 0 && !(w->opts.resource_version && initial_events);
 
 	if (w->opts.rv == 0 || initial_events) {
-		(void)from_now;
 		if (!send_current(w))
 			return false;
 		w->rv = state->committed;
@@ -247,7 +282,6 @@ static bool begin(struct mesh_watcher *w, bool initial_events)
 		if (!catch_up(w))
 			return false;
 	}
-	w->allowance = mesh_request_pending(w->call.req) + QUEUE_MAX;
 	return true;
 }
 
@@ -271,7 +305,6 @@ void mesh_call_watch(struct mesh_call *call)
 	w->call = *call;
 	w->call.arena = &call->req->arena;
 	w->bookmarks = bookmarks && (strcmp(bookmarks, "true") == 0 || strcmp(bookmarks, "1") == 0);
-	w->allowance = QUEUE_MAX;
 	call->req->data = w;
 	mesh_request_stream(call->req, 200, "application/json;stream=watch");
 	w->next = call->store->watchers;
@@ -279,8 +312,9 @@ void mesh_call_watch(struct mesh_call *call)
 		w->next->prev = w;
 	call->store->watchers = w;
 	call->req->closed = watch_closed;
+	call->req->drained = watch_drained;
 	if (!initial_events && w->opts.rv && (w->opts.rv < state->oldest || w->opts.rv > state->rv)) {
-		finish(w, !send_expired(w));
+		finish(w, !send_expired(w, w->opts.rv));
 		return;
 	}
 	if (!begin(w, initial_events)) {

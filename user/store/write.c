@@ -3,9 +3,12 @@
 #include "store/write.h"
 
 #include "core/mem.h"
+#include "store/auth.h"
 #include "store/meta.h"
 
 #include <errno.h>
+
+enum { PATCH_OPERATIONS = 10000 };
 
 /* Says what a client's object has that does not exist, as fieldValidation asks. Returns false after having replied. */
 static bool report_unknown(struct mesh_call *call, const struct mesh_errs *unknown)
@@ -177,6 +180,51 @@ static bool fits_url(struct mesh_call *call, json_t *obj)
 	return true;
 }
 
+/* Bytes that v takes as JSON; counting ends above max. */
+static size_t size_of(const json_t *v, size_t max)
+{
+	const char *key;
+	json_t *item;
+	size_t i, n = 2;
+
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		json_object_foreach((json_t *)v, key, item)
+		{
+			n += strlen(key) + 4;
+			if (n > max)
+				return n;
+			n += size_of(item, max - n);
+		}
+		return n;
+	case JSON_ARRAY:
+		json_array_foreach((json_t *)v, i, item)
+		{
+			n += 1;
+			if (n > max)
+				return n;
+			n += size_of(item, max - n);
+		}
+		return n;
+	case JSON_STRING:
+		return n + json_string_length(v);
+	default:
+		return 8;
+	}
+}
+
+/* An object may grow by many patches; a watch has to carry it, and its reader to hold it. */
+static bool is_small(struct mesh_call *call, const json_t *obj)
+{
+	size_t size = size_of(obj, MESH_SERVE_BODY_MAX);
+
+	if (size <= MESH_SERVE_BODY_MAX)
+		return true;
+	mesh_call_status(call, 413, "RequestEntityTooLarge", json_object(), "%s \"%s\" would be larger than %d bytes",
+			 mesh_call_id(call), mesh_js_str(obj, "metadata.name"), MESH_SERVE_BODY_MAX);
+	return false;
+}
+
 /* What is stored is of the stored version, whatever the client wrote. */
 static void to_storage(const struct mesh_kind *kind, json_t *obj)
 {
@@ -256,7 +304,7 @@ static void create(struct mesh_call *call, json_t *obj)
 		return;
 	mesh_meta_create(call->res->kind, obj);
 	to_storage(call->res->kind, obj);
-	if (!complete_new(call, obj))
+	if (!complete_new(call, obj) || !is_small(call, obj) || !mesh_auth_no_escalation(call, obj))
 		return;
 	if (!call->dry_run)
 		mesh_state_put(call->store->state, call->res, json_incref(obj));
@@ -367,6 +415,8 @@ static void update(struct mesh_call *call, struct mesh_entry *e, json_t *obj)
 		return;
 	}
 	mesh_meta_generation(call->res->kind, obj, old);
+	if (!is_small(call, obj) || !mesh_auth_no_escalation(call, obj))
+		return;
 	if (json_equal(obj, old) || call->dry_run) {
 		mesh_call_object(call, 200, call->dry_run ? obj : old);
 		return;
@@ -385,21 +435,23 @@ static json_t *from_scale(struct mesh_call *call, const struct mesh_entry *e, co
 	json_t *obj, *replicas = mesh_js_at(scale, "spec.replicas");
 	const char *rv = mesh_js_text(scale, "metadata.resourceVersion");
 
-	if (replicas && !json_is_integer(replicas)) {
+	if (replicas && (!json_is_integer(replicas) || json_integer_value(replicas) > INT32_MAX ||
+			 json_integer_value(replicas) < INT32_MIN)) {
 		mesh_call_bad_request(
 			call, "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go "
 			      "struct field ScaleSpec.spec.replicas of type int32");
 		return NULL;
 	}
 	if (json_integer_value(replicas) < 0) {
+		const char *why =
+			mesh_arena_printf(call->arena, "Invalid value: %lld: must be greater than or equal to 0",
+					  (long long)json_integer_value(replicas));
+
 		mesh_call_status(call, 422, "Invalid",
 				 json_pack("{s:s,s:s,s:s,s:[{s:s,s:s,s:s}]}", "name", e->name, "group", "autoscaling",
-					   "kind", "Scale", "causes", "reason", "FieldValueInvalid", "message",
-					   "Invalid value: -1: must be greater than or equal to 0", "field",
-					   "spec.replicas"),
-				 "Scale.autoscaling \"%s\" is invalid: spec.replicas: Invalid value: %lld: must be "
-				 "greater than or equal to 0",
-				 e->name, (long long)json_integer_value(replicas));
+					   "kind", "Scale", "causes", "reason", "FieldValueInvalid", "message", why,
+					   "field", "spec.replicas"),
+				 "Scale.autoscaling \"%s\" is invalid: spec.replicas: %s", e->name, why);
 		return NULL;
 	}
 	obj = json_deep_copy(e->obj);
@@ -559,15 +611,25 @@ static void patch_entry(struct mesh_call *call, struct mesh_entry *e, const char
 void mesh_call_patch(struct mesh_call *call)
 {
 	const char *type = patch_type(call);
-	mesh_auto_free char *error = NULL;
+	struct mesh_errs errs = {0};
 	struct mesh_entry *e;
-	json_t *patch;
+	json_t *patch = NULL;
 
 	if (!type)
 		return;
-	patch = mesh_js_load(call->req->body, &error);
-	if (!patch) {
-		mesh_call_bad_request(call, "error decoding patch: %s", error);
+	if (mesh_json_parse(call->req->body, &patch, &errs, NULL) < 0) {
+		mesh_call_bad_request(call, "error decoding patch: %s",
+				      errs.list.count ? errs.list.items[0].text : "it is no JSON");
+		mesh_errs_free(&errs);
+		return;
+	}
+	mesh_errs_free(&errs);
+	if (json_is_array(patch) && json_array_size(patch) > PATCH_OPERATIONS) {
+		mesh_call_status(
+			call, 413, "RequestEntityTooLarge", json_object(),
+			"Request entity too large: The allowed maximum operations in a JSON patch is %d, got %zu",
+			PATCH_OPERATIONS, json_array_size(patch));
+		json_decref(patch);
 		return;
 	}
 	e = mesh_state_get(call->res, call->ns, call->name);
