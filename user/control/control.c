@@ -145,6 +145,7 @@ static const struct mesh_probe_path probe_paths[] = {
 	{"/healthz", answer_healthz},
 	{"/livez", answer_healthz},
 	{"/readyz", answer_readyz},
+	{"/healthz/ready", answer_readyz},
 	{NULL, NULL},
 };
 

@@ -20,7 +20,7 @@ static const struct mesh_opt rows[] = {
 	{.name = "image", .type = MESH_OPT_STRING, .at = AT(opts.image), .arg = "IMAGE", .env = "SOCKMESH_IMAGE",
 	 .initial = "docker.io/sockmesh/meshd:dev", .help = "of the gateways' pods"},
 	{.name = "health-listen", .type = MESH_OPT_STRING, .at = AT(health_text), .arg = "IP:PORT",
-	 .help = "where GET /healthz, /livez and /readyz are answered, without TLS"},
+	 .help = "where GET /healthz, /livez, /readyz and /healthz/ready are answered, without TLS"},
 	{.name = "webhook-listen", .type = MESH_OPT_STRING, .at = AT(webhook_text), .arg = "IP:PORT",
 	 .help = "where the admission webhook is served: POST /validate"},
 	{.name = "webhook-configuration", .type = MESH_OPT_STRING, .at = AT(webhook_configuration), .arg = "NAME",
