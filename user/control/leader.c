@@ -19,6 +19,7 @@ struct mesh_leader {
 	struct mesh_timer attempt;  /* the next try; while one is under way, its end */
 	struct mesh_timer deadline; /* leading ends unless renewed before */
 	struct mesh_kube_request *request;
+	struct mesh_kube_watch *watch;
 	json_t *seen;        /* the Lease's spec as last seen */
 	uint64_t seen_ns;    /* when it last changed, by our clock */
 	uint64_t sent_ns;    /* when the attempt under way began */
@@ -82,13 +83,6 @@ static void set_leads(struct mesh_leader *l, bool leads)
 		l->opts.changed(l->opts.arg, leads);
 }
 
-static void attempt_later(struct mesh_leader *l)
-{
-	if (l->releasing)
-		return;
-	mesh_timer_set(l->loop, &l->attempt, l->leads ? l->opts.retry_ns : jittered(l->opts.retry_ns));
-}
-
 /* What is in the Lease counts from the moment at which we see it change: clocks of others are not compared. */
 static void observe(struct mesh_leader *l, const json_t *lease)
 {
@@ -103,13 +97,26 @@ static void observe(struct mesh_leader *l, const json_t *lease)
 	l->seen_ns = mesh_now_ns();
 }
 
-static bool is_free(const struct mesh_leader *l)
+/* When the Lease as we see it may be taken, by our clock; 0: at once. */
+static uint64_t free_at(const struct mesh_leader *l)
 {
 	json_int_t seconds = json_integer_value(json_object_get(l->seen, "leaseDurationSeconds"));
 
 	if (!holder_of(l->seen)[0] || strcmp(holder_of(l->seen), l->identity) == 0)
-		return true;
-	return l->seen_ns + MESH_SEC((uint64_t)(seconds > 0 ? seconds : 0)) <= mesh_now_ns();
+		return 0;
+	return l->seen_ns + MESH_SEC((uint64_t)(seconds > 0 ? seconds : 0));
+}
+
+/* A candidate tries by and by, and when the Lease it sees comes to its end. */
+static void attempt_later(struct mesh_leader *l)
+{
+	uint64_t delay = l->leads ? l->opts.retry_ns : jittered(l->opts.retry_ns), now = mesh_now_ns(), at = free_at(l);
+
+	if (l->releasing)
+		return;
+	if (!l->leads && at > now && at - now < delay)
+		delay = at - now + MESH_MS(5);
+	mesh_timer_set(l->loop, &l->attempt, delay);
 }
 
 static void send_request(struct mesh_leader *l, const char *method, const char *path, const json_t *body,
@@ -194,7 +201,7 @@ static void on_read(void *arg, const struct mesh_kube_response *r)
 		observe(l, r->body);
 		if (l->leads && strcmp(holder_of(l->seen), l->identity) != 0)
 			set_leads(l, false);
-		if (!is_free(l)) {
+		if (free_at(l) > mesh_now_ns()) {
 			free(l->last_error);
 			l->last_error = NULL;
 			attempt_later(l);
@@ -237,6 +244,19 @@ static void on_attempt(struct mesh_loop *loop, struct mesh_timer *timer)
 		attempt_begin(l);
 }
 
+/* The watch tells sooner than the next try would; when it cannot be had, tries do. */
+static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, const char *rv)
+{
+	struct mesh_leader *l = arg;
+
+	(void)rv;
+	if (event != MESH_KUBE_SET || l->releasing || l->request)
+		return;
+	observe(l, obj);
+	if (!l->leads && free_at(l) <= mesh_now_ns())
+		mesh_timer_set(l->loop, &l->attempt, jittered(MESH_MS(20)));
+}
+
 static void on_deadline(struct mesh_loop *loop, struct mesh_timer *timer)
 {
 	struct mesh_leader *l = mesh_container_of(timer, struct mesh_leader, deadline);
@@ -249,6 +269,7 @@ static void on_deadline(struct mesh_loop *loop, struct mesh_timer *timer)
 int mesh_leader_new(struct mesh_leader **ret, struct mesh_loop *loop, struct mesh_kube *kube,
 		    const struct mesh_leader_opts *opts)
 {
+	mesh_auto_free char *only = mesh_xasprintf("fieldSelector=metadata.name%%3D%s", opts->name);
 	struct mesh_leader *l = mesh_xcalloc(1, sizeof(*l));
 
 	l->loop = loop;
@@ -268,6 +289,7 @@ int mesh_leader_new(struct mesh_leader **ret, struct mesh_loop *loop, struct mes
 	l->attempt.fn = on_attempt;
 	l->deadline.fn = on_deadline;
 	mesh_timer_set(loop, &l->attempt, 0);
+	l->watch = mesh_kube_watch_new(kube, l->list, only, on_event, l);
 	*ret = l;
 	return 0;
 }
@@ -336,6 +358,7 @@ void mesh_leader_free(struct mesh_leader *l)
 {
 	if (!l)
 		return;
+	mesh_kube_watch_free(l->watch);
 	mesh_kube_cancel(l->request);
 	mesh_timer_remove(l->loop, &l->attempt);
 	mesh_timer_remove(l->loop, &l->deadline);

@@ -4,7 +4,7 @@
  * lease` and other tools read it right: who holds it renews it every retry_ns; a candidate takes it
  * when its record has not changed for the duration that stands in it, by the candidate's own clock;
  * a holder that has not renewed it for renew_ns stops leading, which is before another may begin.
- * Every write names the resourceVersion that it was decided on. Loop thread only.
+ * Every write names the resourceVersion that it was decided on. A watch tells candidates at once. Loop thread only.
  */
 #ifndef MESH_CONTROL_LEADER_H
 #define MESH_CONTROL_LEADER_H
