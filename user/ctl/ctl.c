@@ -42,6 +42,7 @@ static void answered(void *arg, const struct mesh_kube_response *r)
 	for (size_t i = 0; r->warnings && r->warnings[i]; i++)
 		mesh_ctl_warn(p->ctl, r->warnings[i]);
 	p->answer->status = r->status;
+	p->answer->date = r->date;
 	p->answer->body = json_incref(r->body);
 	mesh_buf_slice(&p->answer->raw, r->raw);
 	p->answer->error = mesh_xstrdup(r->error);

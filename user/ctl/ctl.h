@@ -33,6 +33,7 @@ struct mesh_answer {
 	struct mesh_buf raw;
 	char *error;  /* NULL: success */
 	char *reason; /* "NotFound", ..., or NULL */
+	int64_t date; /* the server's clock, seconds since 1970; 0: not told */
 };
 
 void mesh_answer_free(struct mesh_answer *a);
@@ -86,6 +87,7 @@ int mesh_ctl_run_status(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_install(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_upgrade(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_uninstall(struct mesh_ctl *ctl, const struct mesh_flags *f);
+int mesh_ctl_run_check(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_crds(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_version(struct mesh_ctl *ctl, const struct mesh_flags *f);
 

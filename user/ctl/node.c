@@ -108,6 +108,8 @@ int mesh_ctl_run_node_leave(struct mesh_ctl *ctl, const struct mesh_flags *f)
 const struct mesh_verb mesh_ctl_node_verbs[] = {
 	{"node-status", "", "print what the agent of this node says of itself, as JSON", "socket",
 	 mesh_ctl_run_node_status, true},
+	{"node-check", "", "print what this node can do for an agent, as JSON", "socket", mesh_ctl_run_node_check,
+	 true},
 	{"node-leave", "", "have the agent of this node take everything of it from the kernel and the node", "socket",
 	 mesh_ctl_run_node_leave, true},
 	{NULL, NULL, NULL, NULL, NULL, false},

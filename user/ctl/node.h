@@ -20,6 +20,7 @@ json_t *mesh_node_status(const char *socket, char **why);
 
 extern const struct mesh_verb mesh_ctl_node_verbs[];
 int mesh_ctl_run_node_status(struct mesh_ctl *ctl, const struct mesh_flags *f);
+int mesh_ctl_run_node_check(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_node_leave(struct mesh_ctl *ctl, const struct mesh_flags *f);
 
 #endif

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 
 struct batch {
 	const struct mesh_kubeconfig *config;
@@ -48,6 +50,14 @@ static void read_back(int fd, struct mesh_buf *out)
 	out->data[out->len] = '\0';
 }
 
+static double now_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
 static void run_one(const struct batch *b, struct mesh_podexec *job)
 {
 	mesh_auto_free char *path = exec_path(job);
@@ -55,7 +65,11 @@ static void run_one(const struct batch *b, struct mesh_podexec *job)
 	struct mesh_exec_opts o = {
 		.path = path, .stdin_fd = -1, .stdout_fd = out, .stderr_fd = err, .timeout_ms = b->timeout_ms};
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	int r = out < 0 || err < 0 ? -errno : mesh_kube_exec(b->config, &o, &job->code, NULL, &errs);
+	int r;
+
+	job->begun = now_seconds();
+	r = out < 0 || err < 0 ? -errno : mesh_kube_exec(b->config, &o, &job->code, NULL, &errs);
+	job->ended = now_seconds();
 
 	if (out >= 0)
 		read_back(out, &job->out);
@@ -88,15 +102,20 @@ void mesh_podexec_run(const struct mesh_kubeconfig *config, struct mesh_podexec 
 			  .count = count,
 			  .timeout_ms = timeout_ms,
 			  .lock = PTHREAD_MUTEX_INITIALIZER};
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
 	pthread_t threads[MESH_PODEXEC_AT_ONCE];
 	size_t started = 0;
 
+	/* A signal's disposition is the process's: each exec sets and restores it, which threads would do to each
+	 * other. */
+	sigaction(SIGPIPE, &ignore, &before);
 	while (started + 1 < MESH_MIN(count, (size_t)MESH_PODEXEC_AT_ONCE) &&
 	       pthread_create(&threads[started], NULL, worker, &b) == 0)
 		started++;
 	worker(&b);
 	for (size_t i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
+	sigaction(SIGPIPE, &before, NULL);
 }
 
 void mesh_podexec_free(struct mesh_podexec *job)

@@ -14,6 +14,7 @@ struct mesh_podexec {
 	struct mesh_buf out, err;                /* what it printed */
 	int code;                                /* its exit status, when error is NULL */
 	char *error;                             /* why it did not run to its end */
+	double begun, ended;                     /* seconds since 1970, by this machine's clock */
 };
 
 enum { MESH_PODEXEC_AT_ONCE = 16 };

@@ -47,14 +47,19 @@ json_t *mesh_list(struct mesh_ctl *ctl, const char *path, char **why)
 
 bool mesh_node_schedulable(const json_t *node, const char **why)
 {
-	const json_t *c;
-	size_t i;
-
-	*why = NULL;
 	if (json_is_true(at(node, "spec", "unschedulable"))) {
 		*why = "the node is cordoned";
 		return false;
 	}
+	return mesh_node_ready(node, why);
+}
+
+bool mesh_node_ready(const json_t *node, const char **why)
+{
+	const json_t *c;
+	size_t i;
+
+	*why = NULL;
 	json_array_foreach(at(node, "status", "conditions"), i,
 			   c) if (strcmp(text(c, "type"), "Ready") == 0 &&
 				  strcmp(text(c, "status"), "True") == 0) return true;
@@ -74,7 +79,7 @@ static char *status_trouble(const json_t *statuses)
 		const char *message = text(waiting, "message");
 		const json_t *last = at(s, "lastState", "terminated");
 
-		if (waiting && last && !message[0])
+		if (waiting && last && (!message[0] || strcmp(text(waiting, "reason"), "CrashLoopBackOff") == 0))
 			return mesh_xasprintf("%s: it ended with status %lld", text(waiting, "reason"),
 					      (long long)json_integer_value(json_object_get(last, "exitCode")));
 		if (waiting)

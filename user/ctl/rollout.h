@@ -14,6 +14,8 @@
  */
 json_t *mesh_list(struct mesh_ctl *ctl, const char *path, char **why);
 
+/** Pure: whether its kubelet answers. *why as below. */
+bool mesh_node_ready(const json_t *node, const char **why);
 /** Pure: a Ready node that takes pods. *why gets a reason (static) if not. */
 bool mesh_node_schedulable(const json_t *node, const char **why);
 /** Pure: why a pod is not ready ("ErrImagePull: ..."). Caller frees; NULL: it is ready. */

@@ -265,7 +265,7 @@ static char *run_detach_pod(struct removal *r, const json_t *set, const char *no
 
 struct leaving {
 	const char *node;
-	bool left;
+	bool left, reachable;
 	char *why;
 };
 
@@ -310,8 +310,11 @@ static void ask_agents(struct removal *r, const json_t *pods, struct leavers *al
 	}
 }
 
-static void tell_agents(struct removal *r, struct leavers *all, const json_t *set)
+/* Returns how many nodes that can be reached have not been left. */
+static size_t take_out(struct removal *r, struct leavers *all, const json_t *set)
 {
+	size_t stuck = 0;
+
 	mesh_vec_each (l, &all->list) {
 		mesh_auto_free char *what = mesh_xasprintf("node %s", l->node), *why = NULL;
 
@@ -319,55 +322,103 @@ static void tell_agents(struct removal *r, struct leavers *all, const json_t *se
 			mesh_steps_done(&r->steps, what, "ok", "its agent has left");
 			continue;
 		}
+		if (!l->reachable) {
+			mesh_steps_done(
+				&r->steps, what, "failed",
+				"out of reach: it is not Ready. What would help: when it is back, meshctl install "
+				"and uninstall again, or on it: meshd agent --detach --pin-dir DIR");
+			continue;
+		}
 		mesh_steps_now(&r->steps, "node %s: a pod takes out what its agent left", l->node);
 		why = run_detach_pod(r, set, l->node);
+		stuck += why != NULL;
 		if (!why)
 			mesh_steps_done(&r->steps, what, "ok", "taken out by a pod (its agent: %s)",
 					l->why ? l->why : "there was none");
 		else
-			mesh_steps_done(&r->steps, what, "failed",
-					"out of reach: %s. What would help: when the node is back, meshctl install and "
-					"uninstall again, or on it: meshd agent --detach --pin-dir DIR",
-					why);
+			mesh_steps_done(&r->steps, what, "failed", "%s%s%s", why,
+					mesh_trouble_remedy(why) ? ". What would help: " : "",
+					mesh_trouble_remedy(why) ? mesh_trouble_remedy(why) : "");
 	}
+	return stuck;
 }
 
-static void remove_agents(struct removal *r)
+/* What a removal that was cut short has left: the DaemonSet as it would be installed. New reference; NULL: no trace. */
+static json_t *set_of_before(struct removal *r)
+{
+	mesh_auto(mesh_answer_free) struct mesh_answer config = {0};
+	json_t *said, *set;
+
+	if (mesh_ctl_get(r->ctl, "/api/v1/namespaces/" MESH_SYSTEM_NAMESPACE "/configmaps/sockmesh", &config) < 0)
+		return NULL;
+	said = json_loads(mesh_annotation_of(config.body, MESH_ANNOTATION_SAID), 0, NULL);
+	set = json_deep_copy(mesh_manifest_find(r->objects, "DaemonSet", NULL));
+	if (json_string_value(json_object_get(said, "image")))
+		mesh_setting_image(set, json_string_value(json_object_get(said, "image")));
+	json_decref(said);
+	return set;
+}
+
+/* The DaemonSet that is, or was, there; NULL: none (*c says if that is an error). New reference. */
+static json_t *find_set(struct removal *r, struct count *c)
 {
 	mesh_auto(mesh_answer_free) struct mesh_answer set = {0};
+
+	if (mesh_ctl_get(r->ctl, agent_set, &set) == 0)
+		return json_incref(set.body);
+	if (set.status == 404)
+		return set_of_before(r);
+	count_failure(c, "agents", set.error);
+	return NULL;
+}
+
+static size_t leave_nodes(struct removal *r, const json_t *set, struct count *c)
+{
 	mesh_auto_free char *pods_path =
 		mesh_xasprintf("%s?labelSelector=app.kubernetes.io%%2Fcomponent%%3Dagent", system_pods);
+	json_t *pods = mesh_list(r->ctl, pods_path, NULL), *nodes = mesh_list(r->ctl, "/api/v1/nodes", NULL), *node;
 	struct leavers all = {0};
-	struct count c = {0};
-	json_t *pods, *nodes, *node;
-	size_t i;
+	const char *ignored;
+	size_t stuck, i;
 
-	if (mesh_ctl_get(r->ctl, agent_set, &set) < 0) {
-		if (set.status != 404)
-			count_failure(&c, "agents", set.error);
-		tell(r, "agents", &c);
-		return;
-	}
-	if (r->dry) {
-		printf("leave     every node, then\n");
-		drop_path(r, agent_set, &c);
-		return;
-	}
-	pods = mesh_list(r->ctl, pods_path, NULL);
-	nodes = mesh_list(r->ctl, "/api/v1/nodes", NULL);
 	json_array_foreach(nodes, i, node)
-		mesh_vec_push(&all.list, ((struct leaving){.node = mesh_meta(node, "name")}));
+	{
+		const json_t *info = json_object_get(json_object_get(node, "status"), "nodeInfo");
+		const char *os = json_string_value(json_object_get(info, "operatingSystem"));
+
+		if (!os || strcmp(os, "linux") == 0)
+			mesh_vec_push(&all.list, ((struct leaving){.node = mesh_meta(node, "name"),
+								   .reachable = mesh_node_ready(node, &ignored)}));
+	}
 	ask_agents(r, pods, &all);
-	drop_path(r, agent_set, &c);
-	if (c.deleted && !pods_gone(r, "agent", GONE_SECONDS))
-		count_failure(&c, "agents", "their pods have not ended");
-	tell_agents(r, &all, set.body);
-	tell(r, "agents", &c);
+	drop_path(r, agent_set, c);
+	if (c->deleted && !pods_gone(r, "agent", GONE_SECONDS))
+		count_failure(c, "agents", "their pods have not ended");
+	stuck = take_out(r, &all, set);
 	mesh_vec_each (l, &all.list)
 		free(l->why);
 	mesh_vec_free(&all.list);
 	json_decref(pods);
 	json_decref(nodes);
+	return stuck;
+}
+
+/* Returns false if what follows must stay, for another try. */
+static bool remove_agents(struct removal *r)
+{
+	struct count c = {0};
+	json_t *set = find_set(r, &c);
+	size_t stuck = 0;
+
+	if (set && r->dry) {
+		printf("leave     every node, then\n");
+		drop_path(r, agent_set, &c);
+	} else if (set) {
+		stuck = leave_nodes(r, set, &c);
+	}
+	tell(r, "agents", &c);
+	json_decref(set);
+	return stuck == 0;
 }
 
 static void remove_leases(struct removal *r)
@@ -454,7 +505,8 @@ static char *left_in(struct removal *r, const char *ns)
 		path = mesh_resource_path(res, ns, NULL);
 		items = mesh_list(r->ctl, path, NULL); /* a definition that has just gone answers 404 */
 		json_array_foreach(items, i, obj) if (!found && !is_default(res->kind, mesh_meta(obj, "name")) &&
-						      !mesh_meta(obj, "deletionTimestamp")[0]) found =
+						      !mesh_meta(obj, "deletionTimestamp")[0] &&
+						      !(r->dry && !mesh_is_foreign(obj))) found =
 			mesh_object_name(res->group, res->kind, mesh_meta(obj, "name"));
 		json_decref(items);
 		if (found)
@@ -505,6 +557,19 @@ static void remove_namespaces(struct removal *r)
 	}
 }
 
+static void remove_all(struct removal *r)
+{
+	remove_webhook(r);
+	remove_control(r);
+	remove_gateways(r);
+	if (!remove_agents(r))
+		return; /* pods that take out need what comes next */
+	remove_leases(r);
+	remove_rest(r);
+	remove_definitions(r);
+	remove_namespaces(r);
+}
+
 int mesh_ctl_run_uninstall(struct mesh_ctl *ctl, const struct mesh_flags *f)
 {
 	struct removal r = {.ctl = ctl, .dry = f->dry_run != NULL};
@@ -518,16 +583,8 @@ int mesh_ctl_run_uninstall(struct mesh_ctl *ctl, const struct mesh_flags *f)
 	if (mesh_manifest_load(NULL, NULL, &r.objects, &errs) < 0)
 		return mesh_ctl_errors(ctl, &errs);
 	mesh_steps_init(&r.steps);
-	if (mesh_resources_get(ctl)) {
-		remove_webhook(&r);
-		remove_control(&r);
-		remove_gateways(&r);
-		remove_agents(&r);
-		remove_leases(&r);
-		remove_rest(&r);
-		remove_definitions(&r);
-		remove_namespaces(&r);
-	}
+	if (mesh_resources_get(ctl))
+		remove_all(&r);
 	json_decref(r.objects);
 	mesh_map_free(&r.shown);
 	if (r.steps.failed)

@@ -46,6 +46,8 @@ const struct mesh_verb mesh_ctl_verbs[] = {
 	 "image set dry-run bare-dry-run output timeout wait allow-downgrade", mesh_ctl_run_upgrade, true},
 	{"uninstall", "", "take the mesh off a cluster; running pods keep a working network",
 	 "dry-run bare-dry-run keep-crds keep-namespaces timeout", mesh_ctl_run_uninstall, false},
+	{"check", "", "say what cluster and nodes have, and lack, for the mesh; --pre: before an installation",
+	 "pre image node output timeout", mesh_ctl_run_check, true},
 	{"status", "", "show agents, gateways, their BPF programs and maps, and what is in force", "output node", mesh_ctl_run_status, false},
 	{"crds", "[KIND...]", "print the CustomResourceDefinitions of the mesh's kinds", "output", mesh_ctl_run_crds, true},
 	{"version", "", "print the versions of meshctl and the server", "client output", mesh_ctl_run_version, true},

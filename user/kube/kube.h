@@ -44,6 +44,7 @@ struct mesh_kube_response {
 	struct mesh_slice raw;       /* as received */
 	const char *error;           /* transport error, or the Status object's message; NULL on success */
 	const char *reason;          /* Status object's reason ("AlreadyExists", "Conflict", ...), or NULL */
+	int64_t date;                /* of the Date header, seconds since 1970; 0: none */
 	const char *const *warnings; /* texts of Warning headers (RFC 9111 5.5 form that Kubernetes uses), NULL-ended */
 };
 

@@ -126,6 +126,7 @@ static void finish(struct mesh_kube_request *q)
 
 	mesh_vec_push(&t->warnings, NULL);
 	r.warnings = (const char *const *)t->warnings.items;
+	r.date = t->date;
 	r.error = mesh_transfer_error(t);
 	if (!r.error && looks_like_json(r.raw))
 		r.body = json_loadb(r.raw.ptr, r.raw.len, JSON_ALLOW_NUL, NULL);

@@ -221,8 +221,16 @@ static void add_warning(struct mesh_transfer *t, struct mesh_slice v)
 static size_t header_came(char *data, size_t size, size_t n, void *arg)
 {
 	struct mesh_slice line = mesh_slice_of(data, size * n);
-	static const char name[] = "warning:";
+	static const char name[] = "warning:", date[] = "date:";
 	struct mesh_transfer *t = arg;
+
+	if (line.len > sizeof(date) && strncasecmp(line.ptr, date, sizeof(date) - 1) == 0) {
+		struct mesh_slice v =
+			mesh_slice_trim(mesh_slice_of(line.ptr + sizeof(date) - 1, line.len - sizeof(date) + 1));
+		mesh_auto_free char *text = mesh_xstrndup(v.ptr, v.len);
+
+		t->date = MESH_MAX((int64_t)curl_getdate(text, NULL), (int64_t)0);
+	}
 
 	if (t->stream && (line.len == 2 || line.len == 1))
 		mark_ready(t); /* the head has come */

@@ -34,6 +34,7 @@ struct mesh_transfer {
 	char *payload;
 	struct mesh_buf body; /* what came and was not taken yet */
 	MESH_VEC(char *) warnings;
+	int64_t date;  /* as in struct mesh_kube_response */
 	bool stream;   /* the body is taken piece by piece: no limit on its whole, none on its time */
 	bool finished; /* result and status are final */
 	CURLcode result;
