@@ -222,21 +222,133 @@ WORLD(endpoints_alternate_strictly, .workers = 2)
 	CHECK_INT(v1.requests, 30);
 }
 
-WORLD(connections_are_spread_over_workers, .workers = 2)
+static unsigned active(unsigned worker)
 {
-	int fds[32];
+	return atomic_load(&px.proxy->workers[worker].active);
+}
+
+/* What the workers measured, as it stays for ten seconds. */
+static void set_loads(unsigned first, unsigned second)
+{
+	for (int i = 0; i < 2; i++) {
+		atomic_store(&px.proxy->workers[i].load_at, mesh_now_ns() + MESH_SEC(10));
+		atomic_store(&px.proxy->workers[i].load, i ? second : first);
+	}
+}
+
+static bool ask_all(const int *fds, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (!lab_say(fds[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n") || !lab_response(fds[i], &m) ||
+		    m.head.status != 200)
+			return false;
+	return true;
+}
+
+static void connect_all(int *fds, int count)
+{
+	for (int i = 0; i < count; i++)
+		fds[i] = lab_connect(px.port);
+}
+
+WORLD(workers_are_filled_one_after_another, .workers = 2)
+{
+	int fds[48];
 
 	mesh_proxy_publish(px.proxy, lab_config_any(NULL, ports(v1.port, 0)));
 	lab_listen_gateway(&px);
-	for (int i = 0; i < 32; i++) {
-		fds[i] = lab_connect(px.port);
-		CHECK(lab_say(fds[i], "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-		CHECK(lab_response(fds[i], &m));
-	}
-	for (int i = 0; i < 2; i++)
-		CHECK(atomic_load(&px.proxy->workers[i].active) >= 14);
-	for (int i = 0; i < 32; i++)
+	set_loads(500, 0);
+	connect_all(fds, 16);
+	CHECK(ask_all(fds, 16));
+	CHECK_INT(active(0), 16);
+	set_loads(900, 500);
+	connect_all(fds + 16, 10);
+	CHECK(ask_all(fds, 26));
+	CHECK_INT(active(1), 10);
+	set_loads(900, 900); /* both full: where there are fewer */
+	connect_all(fds + 26, 22);
+	CHECK(ask_all(fds, 48));
+	CHECK_INT(active(0), 24);
+	CHECK_INT(active(1), 24);
+	for (int i = 0; i < 48; i++)
 		close(fds[i]);
+}
+
+static void give_ten(struct mesh_worker *w, void *arg)
+{
+	(void)arg;
+	w->give = w->index == 0 ? 10 : 0;
+	w->give_to = &px.proxy->workers[1];
+}
+
+WORLD(idle_connections_move_to_another_worker, .workers = 2)
+{
+	int fds[16];
+
+	mesh_proxy_publish(px.proxy, lab_config_any(NULL, ports(v1.port, v2.port)));
+	lab_listen_gateway(&px);
+	set_loads(500, 0);
+	connect_all(fds, 16);
+	CHECK(ask_all(fds, 16));
+	mesh_workers_run(px.proxy, give_ten, NULL);
+	CHECK_INT(active(1), 0); /* only after a request: some may be silent for ever */
+	CHECK(ask_all(fds, 16));
+	CHECK(ask_all(fds, 16));
+	CHECK_INT(active(0), 6);
+	CHECK_INT(active(1), 10);
+	mesh_proxy_publish(px.proxy, lab_config_any(NULL, ports(v2.port, 0)));
+	CHECK(ask_all(fds, 16));
+	CHECK_STR(m.body.data, "v2");
+	CHECK_INT(lab_stats(&px).connections_active, 16);
+	mesh_proxy_listener_free(px.listener, false);
+	for (int i = 0; i < 16; i++) {
+		CHECK(!lab_more(fds[i], &m) && m.eof);
+		close(fds[i]);
+	}
+	CHECK_INT(lab_stats(&px).connections_active, 0);
+}
+
+struct measured {
+	unsigned worker, load, active; /* as it is to find itself */
+	unsigned give;                 /* what it decides */
+};
+
+static void measure(struct mesh_worker *w, void *arg)
+{
+	struct measured *m = arg;
+	unsigned before = atomic_load(&w->active);
+
+	if (w->index != m->worker)
+		return;
+	atomic_store(&w->active, m->active);
+	atomic_store(&w->load_at, mesh_loop_now_ns(w->loop) - MESH_SEC(1000));
+	w->load_cpu = 0 - MESH_SEC(m->load);
+	mesh_place_measure(w);
+	m->give = w->give;
+	w->give = 0;
+	atomic_store(&w->active, before);
+}
+
+static unsigned gives(unsigned worker, unsigned load, unsigned other, unsigned count)
+{
+	struct measured m = {.worker = worker, .load = load, .active = count};
+
+	set_loads(worker ? other : 0, worker ? 0 : other);
+	mesh_workers_run(px.proxy, measure, &m);
+	return m.give;
+}
+
+WORLD(a_full_worker_gives_some_and_one_hardly_used_gives_all, .workers = 2)
+{
+	CHECK_INT(gives(0, 950, 100, 40), 6);
+	CHECK_INT(gives(0, 950, 100, 1), 0); /* it would only be somewhere else */
+	CHECK_INT(gives(0, 950, 700, 40), 0);
+	CHECK_INT(gives(0, 800, 0, 40), 0);
+	CHECK_INT(gives(0, 50, 100, 40), 0);
+	CHECK_INT(gives(1, 950, 100, 40), 6);
+	CHECK_INT(gives(1, 100, 400, 40), 40);
+	CHECK_INT(gives(1, 100, 550, 40), 0);
+	CHECK_INT(gives(1, 300, 100, 40), 0);
 }
 
 WORLD(refused_endpoint_is_not_an_error_while_there_is_another, .workers = 1)

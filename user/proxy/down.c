@@ -11,6 +11,35 @@ static struct mesh_down *down_of(struct mesh_timeout *item)
 	return (struct mesh_down *)((char *)item - offsetof(struct mesh_down, timeout));
 }
 
+static void link_down(struct mesh_down *d)
+{
+	d->prev = NULL;
+	d->next = d->worker->downs;
+	if (d->next)
+		d->next->prev = d;
+	d->worker->downs = d;
+}
+
+static void unlink_down(struct mesh_down *d)
+{
+	if (d->prev)
+		d->prev->next = d->next;
+	else
+		d->worker->downs = d->next;
+	if (d->next)
+		d->next->prev = d->prev;
+}
+
+/* Comes back to d at the end of the round, when nobody further up holds it. */
+static void postpone(struct mesh_down *d)
+{
+	if (d->postponed)
+		return;
+	d->postponed = true;
+	d->later = d->worker->later;
+	d->worker->later = d;
+}
+
 void mesh_down_close(struct mesh_down *d, bool reset)
 {
 	struct mesh_worker *w = d->worker;
@@ -19,18 +48,14 @@ void mesh_down_close(struct mesh_down *d, bool reset)
 		return;
 	d->dead = true;
 	mesh_timeout_clear(&d->timeout);
+	mesh_timeout_clear(&d->unwatched);
 	mesh_io_remove(w->loop, &d->io);
 	if (reset)
 		setsockopt(d->io.fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
 	close(d->io.fd);
 	d->io.fd = -1;
 	mesh_pipe_drop(&d->in, &w->buffers);
-	if (d->prev)
-		d->prev->next = d->next;
-	else
-		w->downs = d->next;
-	if (d->next)
-		d->next->prev = d->prev;
+	unlink_down(d);
 	d->next = w->dead_downs;
 	w->dead_downs = d;
 	atomic_fetch_sub_explicit(&w->active, 1, memory_order_relaxed);
@@ -41,22 +66,42 @@ void mesh_down_close(struct mesh_down *d, bool reset)
 	d->listener = NULL;
 }
 
+/*
+ * A connection that was never in epoll need not be while its first request is out and nothing more is expected of the
+ * client: most are closed after it, or idle soon. If the answer takes its time, it is watched for a client that leaves.
+ */
+static bool may_wait_unwatched(const struct mesh_down *d)
+{
+	const struct mesh_request *r = d->request;
+
+	return !d->watch && !d->blocked && !d->lingering && r && r->up && r->phase == MESH_PHASE_DONE && !r->tunnel;
+}
+
 void mesh_down_update(struct mesh_down *d)
 {
 	uint32_t events = d->blocked ? EPOLLOUT : 0;
 
-	if (d->dead)
+	if (d->dead || d->fresh)
 		return;
+	if (may_wait_unwatched(d)) {
+		if (!d->unwatched.in)
+			mesh_timeout_set(&d->worker->unwatched, &d->unwatched);
+		return;
+	}
+	d->watch = true;
+	mesh_timeout_clear(&d->unwatched);
 	if (mesh_pipe_full(&d->in) && d->request && d->in.start < d->in.sent) {
 		d->request->kept = false;
 		mesh_pipe_forget(&d->in);
 	}
 	if (!d->eof && (d->lingering || !mesh_pipe_full(&d->in)))
 		events |= EPOLLIN;
-	if (!events && d->hup)
+	if (!events && d->hup) {
 		mesh_io_remove(d->worker->loop, &d->io); /* or epoll would say so for ever */
-	else
-		mesh_io_set(d->worker->loop, &d->io, events);
+	} else if (mesh_io_set(d->worker->loop, &d->io, events) < 0) {
+		d->failed = true;
+		postpone(d);
+	}
 }
 
 void mesh_down_linger(struct mesh_down *d)
@@ -71,6 +116,14 @@ void mesh_down_linger(struct mesh_down *d)
 	d->blocked = false;
 	mesh_pipe_drop(&d->in, &d->worker->buffers);
 	mesh_timeout_set(&d->worker->linger, &d->timeout);
+	mesh_down_update(d);
+}
+
+void mesh_down_unwatched_timeout(struct mesh_timeout *item)
+{
+	struct mesh_down *d = (struct mesh_down *)((char *)item - offsetof(struct mesh_down, unwatched));
+
+	d->watch = true;
 	mesh_down_update(d);
 }
 
@@ -111,6 +164,8 @@ static void go_idle(struct mesh_down *d)
 	mesh_pipe_drop(&d->in, &w->buffers);
 	if (d->timeout.in != &w->idle || d->spoke)
 		mesh_timeout_set(&w->idle, &d->timeout);
+	if (w->give && d->spoke)
+		postpone(d);
 	d->spoke = false;
 }
 
@@ -257,30 +312,91 @@ static bool find_origdst(struct mesh_down *d)
 	       l->origdst(l->origdst_arg, d->io.fd, &local, &d->peer, &d->origdst) == 0;
 }
 
+/* Its request is mostly there by now: that saves waiting for it. */
+static void first_read(struct mesh_down *d)
+{
+	d->fresh = false;
+	down_read(d);
+	if (!d->dead)
+		mesh_down_run(d);
+}
+
+static void end_failed(struct mesh_down *d)
+{
+	if (d->request)
+		mesh_request_abort(d->request);
+	mesh_down_close(d, true);
+}
+
+void mesh_down_run_later(struct mesh_worker *w)
+{
+	while (w->later) {
+		struct mesh_down *d = w->later;
+
+		w->later = d->later;
+		d->postponed = false;
+		if (d->dead)
+			continue;
+		if (d->failed)
+			end_failed(d);
+		else if (d->fresh)
+			first_read(d);
+		else if (!d->request && !d->lingering)
+			mesh_place_give(d);
+	}
+}
+
+static void join(struct mesh_down *d)
+{
+	d->space = d->listener->per[d->worker->index].space;
+	d->space->refs++;
+	link_down(d);
+	mesh_timeout_set(&d->worker->idle, &d->timeout);
+}
+
+void mesh_down_leave(struct mesh_down *d)
+{
+	mesh_timeout_clear(&d->timeout);
+	mesh_io_remove(d->worker->loop, &d->io);
+	unlink_down(d);
+	mesh_space_unref(d->worker, d->space);
+	d->space = NULL;
+}
+
+void mesh_down_enter(struct mesh_worker *w, struct mesh_down *d)
+{
+	struct mesh_proxy_listener *l = d->listener;
+
+	d->worker = w;
+	if (l->per[w->index].space && !atomic_load(&l->closing) && !w->draining) {
+		join(d);
+		mesh_down_update(d);
+		return;
+	}
+	close(d->io.fd);
+	atomic_fetch_sub_explicit(&w->active, 1, memory_order_relaxed);
+	mesh_count(&w->counts.downs_closed, 1);
+	mesh_listener_unref(l);
+	free(d);
+}
+
 void mesh_down_new(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, const struct mesh_addr *peer)
 {
 	struct mesh_down *d = mesh_xcalloc(1, sizeof(*d));
 
 	d->worker = w;
 	d->listener = l;
-	d->space = l->per[w->index].space;
-	d->space->refs++;
 	d->peer = *peer;
 	d->io.fd = fd;
 	d->io.fn = down_event;
-	d->next = w->downs;
-	if (d->next)
-		d->next->prev = d;
-	w->downs = d;
 	atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
 	mesh_count(&w->counts.downs, 1); /* worker->active was counted by who accepted */
+	join(d);
 	if (!find_origdst(d)) {
 		mesh_count(&w->counts.no_origdst, 1);
 		mesh_down_close(d, true);
 		return;
 	}
-	mesh_timeout_set(&w->idle, &d->timeout);
-	mesh_down_update(d);
-	if (!d->io.registered) /* fs.epoll.max_user_watches: nothing would ever be read of it */
-		mesh_down_close(d, true);
+	d->fresh = true;
+	postpone(d);
 }

@@ -72,16 +72,22 @@ struct mesh_up {
 struct mesh_down {
 	struct mesh_io io; /* first */
 	struct mesh_timeout timeout;
+	struct mesh_timeout unwatched; /* until it must be in epoll all the same */
 	struct mesh_worker *worker;
 	struct mesh_proxy_listener *listener;
 	struct mesh_space *space;
 	struct mesh_down *prev, *next;
+	struct mesh_down *later; /* among those to come back to at the end of the round */
 	struct mesh_addr peer, origdst;
 	struct mesh_pipe in;
 	struct mesh_request *request;
 	const struct mesh_l7_table *table; /* of the configuration of that generation */
 	uint64_t generation;
 	bool eof, hup, blocked, lingering, dead, busy, spoke;
+	bool fresh;     /* accepted in this round: not read yet */
+	bool postponed; /* in the worker's list of later ones */
+	bool watch;     /* in epoll from now on */
+	bool failed;    /* epoll does not take it (fs.epoll.max_user_watches): ends with the round */
 };
 
 /** The phases of each direction: a head, then a body, then over. */
@@ -125,14 +131,19 @@ struct mesh_worker {
 	pthread_t thread;
 	unsigned index;
 	bool started, stopping, draining;
+	atomic_uint load;             /* permille of a CPU, until load_at; see place.c */
+	atomic_uint_fast64_t load_at; /* on the loop's clock */
+	uint64_t load_cpu;            /* CPU time of the thread then */
+	struct mesh_worker *give_to;
+	unsigned give;                /* connections that go there when they are idle next */
 	atomic_uint active;           /* downstream connections */
 	atomic_uint_fast64_t reading; /* odd while the published configuration is being read */
 	struct mesh_pipe_cache buffers;
 	struct mesh_request *free_requests;
 	unsigned free_request_count;
-	struct mesh_down *downs, *dead_downs;
+	struct mesh_down *downs, *dead_downs, *later;
 	struct mesh_up *dead_ups;
-	struct mesh_timeouts idle, head, stream, linger, connect, pooled;
+	struct mesh_timeouts idle, head, stream, linger, connect, pooled, unwatched;
 	unsigned idle_ups, idle_ups_max; /* pooled upstream connections; what is above max is closed, oldest first */
 	struct mesh_map spaces;          /* cookie -> struct mesh_space */
 	uint64_t seed;
@@ -148,6 +159,7 @@ struct mesh_listener_worker {
 	struct mesh_worker *worker;
 	struct mesh_proxy_listener *listener;
 	struct mesh_space *space;
+	unsigned burst; /* connections to accept at once */
 };
 
 struct mesh_proxy_listener {
@@ -178,8 +190,22 @@ struct mesh_proxy {
 /* listener.c */
 void mesh_listener_unref(struct mesh_proxy_listener *l);
 
+/* place.c: which worker serves a connection */
+/** For a connection that is new. Any worker. */
+struct mesh_worker *mesh_place_pick(struct mesh_proxy *proxy);
+/** Once a round: measures the worker's load now and then, and decides whether it gives connections to another. */
+void mesh_place_measure(struct mesh_worker *w);
+/** An idle connection may go to another worker now; it is not to be touched after. */
+void mesh_place_give(struct mesh_down *d);
+
 /* down.c: a client's connection */
 void mesh_down_new(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, const struct mesh_addr *peer);
+/** What was postponed to the end of the round: connections that are new, or may go to another worker. */
+void mesh_down_run_later(struct mesh_worker *w);
+/** Takes d, which is idle, from its worker, or gives it to one, on that one's thread. */
+void mesh_down_leave(struct mesh_down *d);
+void mesh_down_enter(struct mesh_worker *w, struct mesh_down *d);
+void mesh_down_unwatched_timeout(struct mesh_timeout *item);
 /** Reads heads and begins requests as long as there are any. */
 void mesh_down_run(struct mesh_down *d);
 /** Asks the loop for what the connection waits for now. */

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Listening sockets. Each is in every worker's epoll set, and one of them is woken for a connection
- * (EPOLLEXCLUSIVE); it hands the connection to the worker with the fewest if it has clearly more itself.
- */
+/* Listening sockets. The first worker accepts for all, and hands over what another is to serve. */
 #include "core/mem.h"
 #include "proxy/engine.h"
 
@@ -10,8 +7,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 
-enum { IMBALANCE = 2 };
-#define ACCEPT_EVENTS   ((uint32_t)(EPOLLIN | EPOLLEXCLUSIVE))
+enum { BURST_MAX = 64 };
 #define ACCEPT_PAUSE_NS MESH_MS(50)
 
 struct handed {
@@ -80,23 +76,9 @@ static void take_handed(void *arg)
 	free(h);
 }
 
-static struct mesh_worker *least_busy(struct mesh_worker *w)
-{
-	struct mesh_worker *all = w->proxy->workers, *best = w;
-
-	for (unsigned i = 0; i < w->proxy->worker_count; i++)
-		if (atomic_load_explicit(&all[i].active, memory_order_relaxed) <
-		    atomic_load_explicit(&best->active, memory_order_relaxed))
-			best = &all[i];
-	return atomic_load_explicit(&w->active, memory_order_relaxed) >=
-			       atomic_load_explicit(&best->active, memory_order_relaxed) + IMBALANCE
-		       ? best
-		       : w;
-}
-
 static void place(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, const struct mesh_addr *peer)
 {
-	struct mesh_worker *to = least_busy(w);
+	struct mesh_worker *to = mesh_place_pick(w->proxy);
 	struct handed *h;
 
 	atomic_fetch_add(&to->active, 1);
@@ -120,7 +102,7 @@ static void resume(struct mesh_loop *loop, struct mesh_timer *timer)
 	struct mesh_listener_worker *lw =
 		(struct mesh_listener_worker *)((char *)timer - offsetof(struct mesh_listener_worker, pause));
 
-	if (mesh_io_set(loop, &lw->io, ACCEPT_EVENTS) < 0)
+	if (mesh_io_set(loop, &lw->io, EPOLLIN) < 0)
 		mesh_timer_set(loop, timer, ACCEPT_PAUSE_NS);
 }
 
@@ -148,26 +130,37 @@ static void shed(struct mesh_listener_worker *lw)
 	mesh_timer_set(w->loop, &lw->pause, ACCEPT_PAUSE_NS);
 }
 
-static void accept_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
+/* Returns false if there is none, or none can be taken. */
+static bool accept_one(struct mesh_listener_worker *lw)
 {
-	struct mesh_listener_worker *lw = (struct mesh_listener_worker *)io;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	struct mesh_addr peer;
-	int fd = accept4(io->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(lw->io.fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	(void)loop;
-	(void)events;
 	if (fd < 0) {
 		if (out_of_room(errno))
 			shed(lw);
-		return;
+		return false;
 	}
-	if (mesh_addr_from_sock(&ss, &peer) < 0) {
+	if (mesh_addr_from_sock(&ss, &peer) < 0)
 		close(fd);
-		return;
-	}
-	place(lw->worker, lw->listener, fd, &peer);
+	else
+		place(lw->worker, lw->listener, fd, &peer);
+	return true;
+}
+
+/* As many as last time, and one more if there were that many: looking in vain costs a call. */
+static void accept_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
+{
+	struct mesh_listener_worker *lw = (struct mesh_listener_worker *)io;
+	unsigned n = 0;
+
+	(void)loop;
+	(void)events;
+	while (n <= lw->burst && accept_one(lw))
+		n++;
+	lw->burst = n > lw->burst ? MESH_MIN(n * 2, (unsigned)BURST_MAX) : n ? n - 1 : 0;
 }
 
 static void listener_start(struct mesh_worker *w, void *arg)
@@ -179,7 +172,7 @@ static void listener_start(struct mesh_worker *w, void *arg)
 	lw->listener = l;
 	lw->space = mesh_space_get(w, l->cookie, l->netns_fd);
 	lw->io = (struct mesh_io){.fd = l->fd, .fn = accept_event};
-	if (mesh_io_set(w->loop, &lw->io, ACCEPT_EVENTS) < 0)
+	if (w->index == 0 && mesh_io_set(w->loop, &lw->io, EPOLLIN) < 0)
 		atomic_store(&l->closing, true);
 }
 

@@ -368,7 +368,8 @@ static bool write_up(struct mesh_request *r)
 
 	if (head + body == 0)
 		return true;
-	n = sendmsg(r->up->io.fd, &msg, MSG_NOSIGNAL);
+	n = msg.msg_iovlen == 1 ? send(r->up->io.fd, msg.msg_iov->iov_base, msg.msg_iov->iov_len, MSG_NOSIGNAL)
+				: sendmsg(r->up->io.fd, &msg, MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		r->up_shut = true;
 		mesh_response_read(r);

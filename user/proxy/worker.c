@@ -54,8 +54,11 @@ static void *worker_main(void *arg)
 
 	snprintf(name, sizeof(name), "l7-%u", w->index);
 	pthread_setname_np(pthread_self(), name);
-	while (!w->stopping && mesh_loop_once(w->loop, -1) == 0)
+	while (!w->stopping && mesh_loop_once(w->loop, -1) == 0) {
+		mesh_down_run_later(w);
 		reap(w);
+		mesh_place_measure(w);
+	}
 	reap(w);
 	return NULL;
 }
@@ -105,6 +108,7 @@ int mesh_worker_start(struct mesh_worker *w, struct mesh_proxy *proxy, unsigned 
 	mesh_timeouts_init(&w->linger, w->loop, MESH_SEC(2), mesh_down_idle_timeout);
 	mesh_timeouts_init(&w->connect, w->loop, o->connect_timeout_ns, mesh_up_connect_timeout);
 	mesh_timeouts_init(&w->pooled, w->loop, o->upstream_idle_ns, mesh_up_pooled_timeout);
+	mesh_timeouts_init(&w->unwatched, w->loop, MESH_MS(10), mesh_down_unwatched_timeout);
 	return start_thread(w);
 }
 
