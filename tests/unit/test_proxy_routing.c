@@ -315,27 +315,27 @@ struct measured {
 
 static void measure(struct mesh_worker *w, void *arg)
 {
-	struct measured *m = arg;
+	struct measured *self = arg;
 	unsigned before = atomic_load(&w->active);
 
-	if (w->index != m->worker)
+	if (w->index != self->worker)
 		return;
-	atomic_store(&w->active, m->active);
+	atomic_store(&w->active, self->active);
 	atomic_store(&w->load_at, mesh_loop_now_ns(w->loop) - MESH_SEC(1000));
-	w->load_cpu = 0 - MESH_SEC(m->load);
+	w->load_cpu = 0 - MESH_SEC(self->load);
 	mesh_place_measure(w);
-	m->give = w->give;
+	self->give = w->give;
 	w->give = 0;
 	atomic_store(&w->active, before);
 }
 
 static unsigned gives(unsigned worker, unsigned load, unsigned other, unsigned count)
 {
-	struct measured m = {.worker = worker, .load = load, .active = count};
+	struct measured self = {.worker = worker, .load = load, .active = count};
 
 	set_loads(worker ? other : 0, worker ? 0 : other);
-	mesh_workers_run(px.proxy, measure, &m);
-	return m.give;
+	mesh_workers_run(px.proxy, measure, &self);
+	return self.give;
 }
 
 WORLD(a_full_worker_gives_some_and_one_hardly_used_gives_all, .workers = 2)
