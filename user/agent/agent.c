@@ -294,11 +294,15 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 	if (a->opts.socket &&
 	    (r = mesh_ctlsock_new(&a->sock, a->loop, a->opts.socket, mesh_agent_command, mesh_agent_forget, a)) < 0)
 		mesh_errs_add(errs, "socket %s: %s", a->opts.socket, strerror(-r));
+	if (r == 0 && a->opts.health_listen &&
+	    (r = mesh_probe_new(&a->probe, a->loop, &a->opts.health_addr, mesh_agent_probe_paths, a)) < 0)
+		mesh_errs_add(errs, "--health-listen %s: %s", a->opts.health_listen, strerror(-r));
 	return r;
 }
 
 static void agent_stop(struct mesh_agent *a)
 {
+	mesh_probe_free(a->probe);
 	mesh_cni_conf_free(a->cni);
 	mesh_ctlsock_free(a->sock);
 	if (a->lease && !a->left)

@@ -128,14 +128,43 @@ static json_t *agent_status(struct mesh_agent *a)
 }
 
 /* In force, be it from the last good state; an API that is away is no fault of this agent. */
-static json_t *health(struct mesh_agent *a)
+/* NULL: healthy. */
+static const char *unhealthy(struct mesh_agent *a)
 {
-	const char *trouble = mesh_feed_trouble(a->feed), *why = NULL;
+	const char *trouble = mesh_feed_trouble(a->feed);
 
 	if (a->failing)
-		why = "the configuration cannot be put in force: see the log";
-	else if (!a->published)
-		why = trouble ? trouble : "nothing is in force yet: the API's lists have not all come";
+		return "the configuration cannot be put in force: see the log";
+	if (!a->published)
+		return trouble ? trouble : "nothing is in force yet: the API's lists have not all come";
+	return NULL;
+}
+
+static int answer_alive(void *arg, struct mesh_buf *text)
+{
+	(void)arg;
+	mesh_buf_str(text, "ok\n");
+	return 200;
+}
+
+static int answer_ready(void *arg, struct mesh_buf *text)
+{
+	const char *why = unhealthy(arg);
+
+	mesh_buf_printf(text, "%s\n", why ? why : "ok");
+	return why ? 503 : 200;
+}
+
+const struct mesh_probe_path mesh_agent_probe_paths[] = {
+	{"/livez", answer_alive},
+	{"/readyz", answer_ready},
+	{NULL, NULL},
+};
+
+static json_t *health(struct mesh_agent *a)
+{
+	const char *trouble = mesh_feed_trouble(a->feed), *why = unhealthy(a);
+
 	return json_pack("{s:b, s:b, s:b, s:b, s:s?, s:s?}", "ok", !why, "published", a->published, "left", a->left,
 			 "fromSnapshot", mesh_feed_from_saved(a->feed), "error", why, "api", trouble);
 }

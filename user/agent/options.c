@@ -17,6 +17,8 @@ static const struct mesh_opt rows[] = {
 	 .help = "the API (default: $KUBECONFIG, the pod's service account, ~/.kube/config)"},
 	{.name = "socket", .type = MESH_OPT_STRING, .at = AT(socket), .arg = "PATH",
 	 .help = "local socket for status, wait-pod and the CNI plugin"},
+	{.name = "health-listen", .type = MESH_OPT_STRING, .at = AT(health_listen), .arg = "IP:PORT",
+	 .help = "where GET /livez and /readyz are answered, without TLS: for a kubelet's probes"},
 	{.name = "snapshot-dir", .type = MESH_OPT_STRING, .at = AT(snapshot_dir), .arg = "DIR",
 	 .help = "keep the last good state there, and start from it while the API is away"},
 	{.name = "cni-conf-dir", .type = MESH_OPT_STRING, .at = AT(cni_conf_dir), .arg = "DIR",
@@ -44,10 +46,13 @@ static const struct mesh_opt rows[] = {
 
 static const struct mesh_opts opts = {.command = "meshd agent", .rows = rows, .count = MESH_ARRAY_SIZE(rows)};
 
-static void check(const struct mesh_agent_opts *o, struct mesh_errs *errs)
+static void check(struct mesh_agent_opts *o, struct mesh_errs *errs)
 {
 	int asks = o->health + o->alive + o->status + o->leave;
 
+	if (o->health_listen &&
+	    (mesh_addr_parse_port(mesh_slice_str(o->health_listen), &o->health_addr) < 0 || o->health_addr.port == 0))
+		mesh_errs_add(errs, "--health-listen %s: not IP:PORT", o->health_listen);
 	if (asks + o->detach > 1)
 		mesh_errs_add(errs, "only one of --detach, --health, --alive, --status and --leave");
 	if (!o->cni_bin_dir != !o->cni_conf_dir)

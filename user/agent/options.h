@@ -3,13 +3,15 @@
 #ifndef MESH_AGENT_OPTIONS_H
 #define MESH_AGENT_OPTIONS_H
 
+#include "core/addr.h"
 #include "core/daemon.h"
 
 enum mesh_cni_policy { MESH_CNI_REFUSE, MESH_CNI_PLAIN };
 
 struct mesh_agent_opts {
-	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket;
-	const char *snapshot_dir; /* NULL: no local snapshot */
+	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket, *health_listen;
+	struct mesh_addr health_addr; /* of health_listen; port 0: none */
+	const char *snapshot_dir;     /* NULL: no local snapshot */
 	const char *cni_bin_dir, *cni_conf_dir,
 		*cni_file; /* as this process sees them; the program that is installed */
 	enum mesh_cni_policy cni_policy;

@@ -14,6 +14,7 @@
 #include "agent/options.h"
 #include "agent/pods.h"
 #include "compile/compile.h"
+#include "obs/probe.h"
 
 struct mesh_agent_waiter {
 	struct mesh_ctlsock_conn *conn;
@@ -41,6 +42,7 @@ struct mesh_agent {
 	struct mesh_proxy *proxy;
 	struct mesh_pods *pods;
 	struct mesh_ctlsock *sock;
+	struct mesh_probe *probe;
 	struct mesh_members members;
 	struct mesh_cni_conf *cni;
 	struct mesh_l7_states states;
@@ -61,6 +63,8 @@ bool mesh_agent_publish(struct mesh_agent *a);
 
 /** A request at the socket. */
 void mesh_agent_command(void *arg, struct mesh_ctlsock_conn *conn, const json_t *request);
+/** What /livez and /readyz say. */
+extern const struct mesh_probe_path mesh_agent_probe_paths[];
 /** The connection of a request that waits went away. */
 void mesh_agent_forget(void *arg, struct mesh_ctlsock_conn *conn);
 /** Answers those whose pods are decided now. */
