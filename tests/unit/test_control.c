@@ -26,7 +26,7 @@ static void on_round(struct mesh_loop *loop, struct mesh_timer *timer)
 	w->rounds++;
 	mesh_control_namespaces(w->cache);
 	mesh_control_planes(w->cache, &w->opts);
-	mesh_control_members(w->cache);
+	mesh_control_members(w->cache, w->force);
 	mesh_control_in_force(w->force, w->cache);
 	mesh_control_leases(w->cache);
 }
@@ -291,7 +291,7 @@ static int make_rule(struct world *w)
 		      "\"route\": [{\"destination\": {\"host\": \"h\"}}]}]}}");
 }
 
-static int report(struct world *w, const char *method, const char *name, const char *version)
+static int report_kind(struct world *w, const char *method, const char *name, const char *kind, const char *version)
 {
 	char now[32];
 	time_t t = time(NULL);
@@ -303,11 +303,15 @@ static int report(struct world *w, const char *method, const char *name, const c
 	body = mesh_xasprintf(
 		"{\"apiVersion\": \"coordination.k8s.io/v1\", \"kind\": \"Lease\", \"metadata\": {\"name\": "
 		"\"%s\", \"labels\": {\"sockmesh.io/component\": \"agent\"}, \"annotations\": "
-		"{\"sockmesh.io/in-force\": \"{\\\"virtualservices.networking.istio.io\\\": "
-		"\\\"%s\\\"}\"}}, \"spec\": {\"renewTime\": \"%s\"}}",
-		name, version, now);
+		"{\"sockmesh.io/in-force\": \"{\\\"%s\\\": \\\"%s\\\"}\"}}, \"spec\": {\"renewTime\": \"%s\"}}",
+		name, kind, version, now);
 	path = mesh_xasprintf(LEASES "%s%s", strcmp(method, "POST") ? "/" : "", strcmp(method, "POST") ? name : "");
 	return api_do(&w->api, method, path, body);
+}
+
+static int report(struct world *w, const char *method, const char *name, const char *version)
+{
+	return report_kind(w, method, name, "virtualservices.networking.istio.io", version);
 }
 
 TEST(a_rule_is_in_force_when_every_agent_has_come_so_far)
@@ -324,6 +328,40 @@ TEST(a_rule_is_in_force_when_every_agent_has_come_so_far)
 	CHECK(comes(&w, RULES "/r", "{\"status\": {\"observedGeneration\": 1}}"));
 	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "status")), "True");
 	CHECK(settles(&w));
+}
+
+static int report_roll(struct world *w, const char *method, const char *version)
+{
+	return report_kind(w, method, "sockmesh-agent-1", "servicemeshmemberrolls.maistra.io", version);
+}
+
+TEST(a_roll_is_in_force_when_agents_have_its_members)
+{
+	mesh_auto_free char *version = NULL;
+	WORLD;
+
+	CHECK(world_new(&w) && started(&w));
+	make_plane(&w, "");
+	CHECK_INT(make_namespace(&w, "shop"), 201);
+	CHECK_INT(report_roll(&w, "POST", "1"), 201);
+	CHECK_INT(make_roll(&w, "\"shop\""), 201);
+	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"shop\"]}}"));
+	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "reason")),
+		  "Pending");
+	version = mesh_xstrdup(
+		json_string_value(json_object_get(json_object_get(w.seen, "metadata"), "resourceVersion")));
+	CHECK(settles(&w));
+	CHECK_INT(report_roll(&w, "PATCH", version), 200);
+	CHECK(settles(&w));
+	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"shop\"]}}"));
+	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "status")), "True");
+	/* Another member: not again before agents have it. */
+	CHECK_INT(make_namespace(&w, "more"), 201);
+	CHECK_INT(api_do(&w.api, "PATCH", ROLL, "{\"spec\": {\"members\": [\"shop\", \"more\"]}}"), 200);
+	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"more\", \"shop\"]}}"));
+	CHECK(settles(&w));
+	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"more\", \"shop\"]}}"));
+	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "status")), "False");
 }
 
 TEST(what_has_no_effect_is_said_in_status)

@@ -69,7 +69,9 @@ enum mesh_control_row_flag {
 	X(TELEMETRY, "Telemetry", "/apis/telemetry.istio.io/v1alpha1", "telemetry.istio.io/v1alpha1", "telemetries",   \
 	  MESH_CONTROL_MAY_LACK, NULL)                                                                                 \
 	X(WASM_PLUGIN, "WasmPlugin", "/apis/extensions.istio.io/v1alpha1", "extensions.istio.io/v1alpha1",             \
-	  "wasmplugins", MESH_CONTROL_MAY_LACK, NULL)
+	  "wasmplugins", MESH_CONTROL_MAY_LACK, NULL)                                                                  \
+	X(TRAFFIC_EXTENSION, "TrafficExtension", "/apis/extensions.istio.io/v1alpha1", "extensions.istio.io/v1alpha1", \
+	  "trafficextensions", MESH_CONTROL_MAY_LACK, NULL)
 
 enum mesh_control_kind {
 #define MESH_CONTROL_KIND_ENUM(id, ...) MESH_CONTROL_##id,

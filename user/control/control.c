@@ -52,7 +52,7 @@ static void on_round(struct mesh_loop *loop, struct mesh_timer *timer)
 	if (c->args.opts.embedded)
 		mesh_control_namespaces(c->cache);
 	mesh_control_planes(c->cache, &c->args.opts);
-	mesh_control_members(c->cache);
+	mesh_control_members(c->cache, c->force);
 	mesh_control_in_force(c->force, c->cache);
 	mesh_control_leases(c->cache);
 	c->round_ns = mesh_now_ns();

@@ -248,8 +248,7 @@ json_t *mesh_gateway_route(const struct mesh_gateway_row *row, const struct mesh
 
 /* --- what has no effect --- */
 
-/* Switched off is what it is here anyway. */
-static bool says_nothing(const json_t *v)
+bool mesh_gateway_says_nothing(const json_t *v)
 {
 	return json_is_false(v) || json_is_null(v) || json_is_false(json_object_get(v, "enabled"));
 }
@@ -277,11 +276,11 @@ void mesh_gateway_without_effect(const json_t *smcp, struct mesh_buf *out)
 
 		for (size_t i = 0; i < MESH_GATEWAY_ROWS; i++)
 			ours |= strcmp(name, mesh_gateway_rows[i].name) == 0;
-		if (!ours && !says_nothing(one) && strcmp(name, "enabled") != 0)
+		if (!ours && !mesh_gateway_says_nothing(one) && strcmp(name, "enabled") != 0)
 			mesh_buf_printf(out, "istio.gateways.%s, ", name);
 		if (!ours)
 			continue;
-		json_object_foreach(one, key, v) if (!is_known(key) && !says_nothing(v))
+		json_object_foreach(one, key, v) if (!is_known(key) && !mesh_gateway_says_nothing(v))
 			mesh_buf_printf(out, "istio.gateways.%s.%s, ", name, key);
 	}
 }

@@ -38,6 +38,8 @@ json_t *mesh_gateway_service(const json_t *smcp, const struct mesh_gateway_row *
 json_t *mesh_gateway_autoscaler(const json_t *smcp, const struct mesh_gateway_row *row);
 json_t *mesh_gateway_route(const struct mesh_gateway_row *row, const struct mesh_control_opts *opts);
 
+/** Whether a setting only says that something is off (false, null, enabled: false), as it is here anyway. */
+bool mesh_gateway_says_nothing(const json_t *v);
 /** Appends "istio.gateways.NAME.KEY, " for each setting that has no effect here. */
 void mesh_gateway_without_effect(const json_t *smcp, struct mesh_buf *out);
 

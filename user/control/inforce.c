@@ -11,17 +11,43 @@
 
 struct force_row {
 	enum mesh_control_kind kind;
-	const char *resource; /* as in the Leases; NULL: no agent or gateway acts on this kind yet */
-	const char *name;
+	const char *name, *group;
+	const char *resource; /* as in the Leases */
+	bool acts;            /* agents or gateways act on this kind, in every version of them */
 };
 
+#define NETWORKING(id, name, plural, acts)                                                                             \
+	{                                                                                                              \
+		MESH_CONTROL_##id, name, "networking.istio.io", plural ".networking.istio.io", acts                    \
+	}
+#define SECURITY(id, name, plural)                                                                                     \
+	{                                                                                                              \
+		MESH_CONTROL_##id, name, "security.istio.io", plural ".security.istio.io", false                       \
+	}
+#define EXTENSION(id, name, plural)                                                                                    \
+	{                                                                                                              \
+		MESH_CONTROL_##id, name, "extensions.istio.io", plural ".extensions.istio.io", false                   \
+	}
+
 static const struct force_row rows[] = {
-	{MESH_CONTROL_VIRTUAL_SERVICE, "virtualservices.networking.istio.io", "VirtualService"},
-	{MESH_CONTROL_DESTINATION_RULE, "destinationrules.networking.istio.io", "DestinationRule"},
-	{MESH_CONTROL_GATEWAY, "gateways.networking.istio.io", "Gateway"},
-	{MESH_CONTROL_SERVICE_ENTRY, NULL, "ServiceEntry"},
-	{MESH_CONTROL_SIDECAR, NULL, "Sidecar"},
+	NETWORKING(VIRTUAL_SERVICE, "VirtualService", "virtualservices", true),
+	NETWORKING(DESTINATION_RULE, "DestinationRule", "destinationrules", true),
+	NETWORKING(GATEWAY, "Gateway", "gateways", true),
+	NETWORKING(SERVICE_ENTRY, "ServiceEntry", "serviceentries", false),
+	NETWORKING(SIDECAR, "Sidecar", "sidecars", false),
+	NETWORKING(WORKLOAD_ENTRY, "WorkloadEntry", "workloadentries", false),
+	NETWORKING(WORKLOAD_GROUP, "WorkloadGroup", "workloadgroups", false),
+	NETWORKING(PROXY_CONFIG, "ProxyConfig", "proxyconfigs", false),
+	NETWORKING(ENVOY_FILTER, "EnvoyFilter", "envoyfilters", false),
+	SECURITY(AUTHORIZATION_POLICY, "AuthorizationPolicy", "authorizationpolicies"),
+	SECURITY(PEER_AUTHENTICATION, "PeerAuthentication", "peerauthentications"),
+	SECURITY(REQUEST_AUTHENTICATION, "RequestAuthentication", "requestauthentications"),
+	{MESH_CONTROL_TELEMETRY, "Telemetry", "telemetry.istio.io", "telemetries.telemetry.istio.io", false},
+	EXTENSION(WASM_PLUGIN, "WasmPlugin", "wasmplugins"),
+	EXTENSION(TRAFFIC_EXTENSION, "TrafficExtension", "trafficextensions"),
 };
+
+#define ROLLS "servicemeshmemberrolls.maistra.io"
 
 /* A generation of an object that is not known to be in force. */
 struct force_entry {
@@ -29,10 +55,13 @@ struct force_entry {
 	json_int_t generation;
 	unsigned long long version; /* resourceVersion at which it was first seen */
 	uint64_t since_ns;
+	uint64_t content; /* hash of what counts beside the generation */
+	unsigned round;   /* the last in which it was asked for */
 };
 
 struct mesh_control_force {
 	struct mesh_map entries; /* "KIND NS/NAME" -> struct force_entry * */
+	unsigned round;
 };
 
 enum { STALE_SECONDS = MESH_LEASE_SECONDS, DEAD_SECONDS = 120, PATIENCE_SECONDS = 2 };
@@ -110,9 +139,9 @@ static unsigned long long lowest(struct mesh_cache *cache, const char *resource,
 }
 
 /* What of the object has no effect: [{type, level, message}], and the same as one text. */
-static json_t *messages_of(const char *kind_name, const json_t *obj, struct mesh_buf *text)
+static json_t *messages_of(const struct force_row *row, const json_t *obj, struct mesh_buf *text)
 {
-	const struct mesh_kind *kind = mesh_kind_by_name("networking.istio.io", kind_name);
+	const struct mesh_kind *kind = mesh_kind_by_name(row->group, row->name);
 	struct mesh_errs errs = {0}, warnings = {0}, unknown = {0};
 	json_t *ret = json_array();
 
@@ -139,52 +168,56 @@ static bool is_done(const json_t *obj)
 	return json_integer_value(observed) == mesh_control_generation(obj) && status && strcmp(status, "True") == 0;
 }
 
-static void write_status(struct mesh_cache *cache, const struct force_row *row, const json_t *obj, bool in_force,
-			 const char *reason, const char *message)
+static void write_status(struct mesh_cache *cache, const struct force_row *row, const json_t *obj, bool acts,
+			 bool in_force, const char *reason, const char *message)
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
-	json_t *messages = messages_of(row->name, obj, &text), *force, *status;
+	json_t *messages = messages_of(row, obj, &text), *force, *status;
 	bool stale = json_integer_value(json_object_get(json_object_get(obj, "status"), "observedGeneration")) !=
 		     mesh_control_generation(obj);
 
 	force = mesh_control_condition(obj, "InForce", in_force, reason, message);
 	if (stale) /* a new generation is in force since now, not since the first one was */
 		json_object_set_new(force, "lastTransitionTime", mesh_json_time_now());
-	status = json_pack(
-		"{s:I, s:o, s:[o, o]}", "observedGeneration", mesh_control_generation(obj), "validationMessages",
-		messages, "conditions",
-		mesh_control_condition(obj, "Reconciled", row->resource != NULL,
-				       row->resource ? (text.len ? "PartlySupported" : "Reconciled") : "NotSupported",
-				       row->resource ? (text.len ? text.data : "The object is used as it is")
-						     : "This mesh does not act on objects of this kind yet"),
-		force);
+	status = json_pack("{s:I, s:o, s:[o, o]}", "observedGeneration", mesh_control_generation(obj),
+			   "validationMessages", messages, "conditions",
+			   mesh_control_condition(obj, "Reconciled", acts,
+						  !acts      ? "NotSupported"
+						  : text.len ? "PartlySupported"
+							     : "Reconciled",
+						  !acts      ? "This mesh does not act on objects of this kind yet"
+						  : text.len ? text.data
+							     : "The object is used as it is"),
+			   force);
 	mesh_cache_status(cache, row->kind, obj, status);
 }
 
-static struct force_entry *entry_of(struct mesh_control_force *force, const struct force_row *row, const json_t *obj)
+static struct force_entry *entry_of(struct mesh_control_force *force, const char *kind, const json_t *obj,
+				    uint64_t content)
 {
-	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", row->name, mesh_control_ns(obj), mesh_control_name(obj));
+	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", kind, mesh_control_ns(obj), mesh_control_name(obj));
 	struct force_entry *e = mesh_map_get_str(&force->entries, key);
 	const char *version;
 
-	if (e && e->generation == mesh_control_generation(obj) && strcmp(e->uid, mesh_control_uid(obj)) == 0)
-		return e;
-	entry_free(e);
-	version = json_string_value(json_object_get(json_object_get(obj, "metadata"), "resourceVersion"));
-	e = mesh_xcalloc(1, sizeof(*e));
-	*e = (struct force_entry){.uid = mesh_xstrdup(mesh_control_uid(obj)),
-				  .generation = mesh_control_generation(obj),
-				  .version = version ? strtoull(version, NULL, 10) : 0,
-				  .since_ns = mesh_now_ns()};
-	mesh_map_put_str(&force->entries, key, e);
+	if (!e || e->generation != mesh_control_generation(obj) || e->content != content ||
+	    strcmp(e->uid, mesh_control_uid(obj)) != 0) {
+		entry_free(e);
+		version = json_string_value(json_object_get(json_object_get(obj, "metadata"), "resourceVersion"));
+		e = mesh_xcalloc(1, sizeof(*e));
+		*e = (struct force_entry){.uid = mesh_xstrdup(mesh_control_uid(obj)),
+					  .generation = mesh_control_generation(obj),
+					  .version = version ? strtoull(version, NULL, 10) : 0,
+					  .content = content,
+					  .since_ns = mesh_now_ns()};
+		mesh_map_put_str(&force->entries, key, e);
+	}
+	e->round = force->round;
 	return e;
 }
 
-static void forget(struct mesh_control_force *force, const struct force_row *row, const json_t *obj)
+static char *not_yet(const char *who)
 {
-	mesh_auto_free char *key = mesh_xasprintf("%s %s/%s", row->name, mesh_control_ns(obj), mesh_control_name(obj));
-
-	entry_free(mesh_map_remove_str(&force->entries, key));
+	return who ? mesh_xasprintf("Not in force yet as %s says", who) : mesh_xstrdup("No agent or gateway runs");
 }
 
 static void reconcile_object(struct mesh_control_force *force, struct mesh_cache *cache, const struct force_row *row,
@@ -193,37 +226,79 @@ static void reconcile_object(struct mesh_control_force *force, struct mesh_cache
 	mesh_auto_free char *message = NULL;
 	struct force_entry *e;
 
-	if (is_done(obj)) {
-		forget(force, row, obj);
+	if (is_done(obj))
 		return;
-	}
-	if (!row->resource) {
-		write_status(cache, row, obj, false, "NotSupported",
+	if (!row->acts && low == UINT64_MAX) {
+		write_status(cache, row, obj, false, false, "NotSupported",
 			     "This mesh does not act on objects of this kind yet");
 		return;
 	}
-	e = entry_of(force, row, obj);
+	e = entry_of(force, row->name, obj, 0);
 	if (low != UINT64_MAX && low >= e->version) {
-		write_status(cache, row, obj, true, "InForce", "In force on every node and gateway");
+		write_status(cache, row, obj, true, true, "InForce", "In force on every node and gateway");
 		return;
 	}
 	if (mesh_now_ns() - e->since_ns < MESH_SEC(PATIENCE_SECONDS))
 		return;
-	message = who ? mesh_xasprintf("Not in force yet as %s says", who) : mesh_xstrdup("No agent or gateway runs");
-	write_status(cache, row, obj, false, who ? "Pending" : "NoAgent", message);
+	message = not_yet(who);
+	write_status(cache, row, obj, true, false, who ? "Pending" : "NoAgent", message);
+}
+
+json_t *mesh_control_roll_in_force(struct mesh_control_force *force, struct mesh_cache *cache, const json_t *roll,
+				   const json_t *configured)
+{
+	json_t *status = json_object_get(roll, "status");
+	bool written =
+		json_integer_value(json_object_get(status, "observedGeneration")) == mesh_control_generation(roll) &&
+		json_equal(json_object_get(status, "configuredMembers"), configured);
+	char *text = json_dumps(configured, JSON_COMPACT);
+	mesh_auto_free char *message = NULL;
+	const char *who = NULL;
+	unsigned long long low = lowest(cache, ROLLS, &who);
+	bool in_force = false;
+
+	if (written) {
+		const struct force_entry *e = entry_of(force, "Roll", roll, mesh_hash(text, strlen(text)));
+		json_t *is = json_object_get(mesh_control_condition_get(roll, "InForce"), "status");
+
+		/* Once it was so for these members it stays so: an agent that comes later begins with them. */
+		in_force = (low != UINT64_MAX && low >= e->version) ||
+			   (json_string_value(is) && strcmp(json_string_value(is), "True") == 0);
+	}
+	free(text);
+	message = in_force ? mesh_xstrdup("In force on every node and gateway") : not_yet(who);
+	return mesh_control_condition(roll, "InForce", in_force,
+				      in_force ? "InForce"
+				      : who    ? "Pending"
+					       : "NoAgent",
+				      message);
+}
+
+/* What was waited for and is there no more, or is done. */
+static void sweep(struct mesh_control_force *force)
+{
+	mesh_map_each (e, &force->entries) {
+		struct force_entry *entry = e->value;
+
+		if (entry->round == force->round)
+			continue;
+		mesh_map_remove(&force->entries, mesh_slice_of(e->key, e->key_len));
+		entry_free(entry);
+	}
+	force->round++;
 }
 
 void mesh_control_in_force(struct mesh_control_force *force, struct mesh_cache *cache)
 {
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
-		unsigned long long low = UINT64_MAX;
+		unsigned long long low;
 		const char *who = NULL;
 
 		if (mesh_cache_all(cache, rows[i].kind)->count == 0)
 			continue;
-		if (rows[i].resource)
-			low = lowest(cache, rows[i].resource, &who);
+		low = lowest(cache, rows[i].resource, &who);
 		mesh_map_each (e, mesh_cache_all(cache, rows[i].kind))
 			reconcile_object(force, cache, &rows[i], e->value, low, who);
 	}
+	sweep(force);
 }

@@ -60,6 +60,7 @@ static bool namespace_lives(struct mesh_cache *cache, const char *name)
 static json_t *member_status(const json_t *roll, const char *name, bool configured)
 {
 	json_t *list = json_object_get(json_object_get(roll, "status"), "memberStatuses"), *entry, *before = NULL;
+	bool all = strcmp(name, "*") == 0;
 	json_t *holder, *ret;
 	size_t i;
 
@@ -73,8 +74,12 @@ static json_t *member_status(const json_t *roll, const char *name, bool configur
 	holder = json_pack("{s:O?}", "status", before);
 	ret = json_pack("{s:s, s:[o]}", "namespace", name, "conditions",
 			mesh_control_condition(holder, "Reconciled", configured,
-					       configured ? "Reconciled" : "NamespaceNotExists",
-					       configured ? "Namespace is in the mesh" : "Namespace does not exist"));
+					       configured ? "Reconciled"
+					       : all      ? "NotSupported"
+							  : "NamespaceNotExists",
+					       configured ? "Namespace is in the mesh"
+					       : all ? "This mesh does not take in all namespaces at once: name them"
+						     : "Namespace does not exist"));
 	json_decref(holder);
 	return ret;
 }
@@ -91,12 +96,13 @@ static json_t *roll_condition(const json_t *roll, const json_t *plane, size_t pe
 				      "All namespaces have been configured successfully");
 }
 
-static void reconcile_roll(struct mesh_cache *cache, const json_t *roll, struct mesh_map *member_of)
+static void reconcile_roll(struct mesh_cache *cache, struct mesh_control_force *force, const json_t *roll,
+			   struct mesh_map *member_of)
 {
 	const json_t *plane = mesh_control_plane_of(cache, mesh_control_ns(roll));
 	json_t *all = json_array(), *configured = json_array(), *pending = json_array(), *statuses = json_array();
 	struct members m = {0};
-	json_t *status;
+	json_t *status, *in_force;
 	size_t done;
 
 	wanted_members(cache, roll, &m);
@@ -110,22 +116,59 @@ static void reconcile_roll(struct mesh_cache *cache, const json_t *roll, struct 
 			mesh_map_put_str(member_of, *name, (void *)(uintptr_t)mesh_control_ns(roll));
 	}
 	done = json_array_size(configured);
+	in_force = mesh_control_roll_in_force(force, cache, roll, configured);
 	status =
-		json_pack("{s:I, s:I, s:s, s:{s:o}, s:o, s:o, s:o, s:o, s:[o]}", "observedGeneration",
+		json_pack("{s:I, s:I, s:s, s:{s:o}, s:o, s:o, s:o, s:o, s:[o, o]}", "observedGeneration",
 			  mesh_control_generation(roll), "meshGeneration",
 			  plane ? mesh_control_generation(plane) : (json_int_t)0, "meshReconciledVersion", MESH_VERSION,
 			  "annotations", "configuredMemberCount", json_sprintf("%zu/%zu", done, m.names.count),
 			  "members", all, "configuredMembers", configured, "pendingMembers", pending, "memberStatuses",
-			  statuses, "conditions", roll_condition(roll, plane, json_array_size(pending)));
+			  statuses, "conditions", roll_condition(roll, plane, json_array_size(pending)), in_force);
 	mesh_cache_status(cache, MESH_CONTROL_SMMR, roll, status);
 	mesh_vec_free(&m.names);
+}
+
+static bool is_configured(const json_t *roll, const char *ns)
+{
+	json_t *list = json_object_get(json_object_get(roll, "status"), "configuredMembers"), *name;
+	size_t i;
+
+	json_array_foreach(list, i,
+			   name) if (json_is_string(name) && strcmp(json_string_value(name), ns) == 0) return true;
+	return false;
+}
+
+static void member_object_status(struct mesh_cache *cache, const json_t *smm, const json_t *plane, const json_t *roll)
+{
+	const char *ns = text_at(smm, "spec", "controlPlaneRef", "namespace");
+	const char *name = text_at(smm, "spec", "controlPlaneRef", "name");
+	static const char no_plane[] = "The control plane that it names does not exist";
+	bool ready = plane && is_configured(roll, mesh_control_ns(smm));
+	json_t *force = json_object_get(mesh_control_condition_get(roll, "InForce"), "status");
+	bool in_force = ready && force && strcmp(json_string_value(force), "True") == 0;
+
+	mesh_cache_status(
+		cache, MESH_CONTROL_SMM, smm,
+		json_pack("{s:I, s:I, s:s, s:{s:s+++}, s:[o, o, o]}", "observedGeneration",
+			  mesh_control_generation(smm), "meshGeneration", mesh_control_generation(plane),
+			  "meshReconciledVersion", MESH_VERSION, "annotations", "controlPlaneRef", ns, "/", name, "",
+			  "conditions",
+			  mesh_control_condition(smm, "Reconciled", plane, plane ? "Reconciled" : "ReconcileError",
+						 plane ? "The namespace is on the member roll" : no_plane),
+			  mesh_control_condition(smm, "Ready", ready, ready ? "Ready" : "NotReady",
+						 ready   ? "The namespace is in the mesh"
+						 : plane ? "The member roll does not have the namespace yet"
+							 : no_plane),
+			  mesh_control_condition(smm, "InForce", in_force, in_force ? "InForce" : "Pending",
+						 in_force ? "In force on every node and gateway"
+							  : "Not in force yet on every node and gateway")));
 }
 
 static void reconcile_member(struct mesh_cache *cache, const json_t *smm)
 {
 	const char *ns = text_at(smm, "spec", "controlPlaneRef", "namespace");
-	const char *name = text_at(smm, "spec", "controlPlaneRef", "name");
-	bool plane = mesh_cache_get(cache, MESH_CONTROL_SMCP, ns, name) != NULL;
+	const json_t *plane =
+		mesh_cache_get(cache, MESH_CONTROL_SMCP, ns, text_at(smm, "spec", "controlPlaneRef", "name"));
 	const json_t *roll = mesh_cache_get(cache, MESH_CONTROL_SMMR, ns, "default");
 
 	if (plane && !roll) /* as the original does: the first member makes the roll */
@@ -133,16 +176,7 @@ static void reconcile_member(struct mesh_cache *cache, const json_t *smm)
 				  mesh_json_format("{\"metadata\": {\"name\": \"default\", \"namespace\": \"%s\"}, "
 						   "\"spec\": {\"members\": []}}",
 						   ns));
-	mesh_cache_status(
-		cache, MESH_CONTROL_SMM, smm,
-		json_pack("{s:I, s:{s:s+++}, s:[o, o]}", "observedGeneration", mesh_control_generation(smm),
-			  "annotations", "controlPlaneRef", ns, "/", name, "", "conditions",
-			  mesh_control_condition(smm, "Reconciled", plane, plane ? "Reconciled" : "ReconcileError",
-						 plane ? "The namespace is on the member roll"
-						       : "The control plane that it names does not exist"),
-			  mesh_control_condition(smm, "Ready", plane && roll, plane ? "Ready" : "NotReady",
-						 plane ? "The namespace is in the mesh"
-						       : "The control plane that it names does not exist")));
+	member_object_status(cache, smm, plane, roll);
 }
 
 /* The label that tells people, and the original's tools, which mesh a namespace is in. */
@@ -160,12 +194,12 @@ static void label_namespaces(struct mesh_cache *cache, const struct mesh_map *me
 	}
 }
 
-void mesh_control_members(struct mesh_cache *cache)
+void mesh_control_members(struct mesh_cache *cache, struct mesh_control_force *force)
 {
 	struct mesh_map member_of = {0};
 
 	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMMR))
-		reconcile_roll(cache, e->value, &member_of);
+		reconcile_roll(cache, force, e->value, &member_of);
 	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMM))
 		reconcile_member(cache, e->value);
 	label_namespaces(cache, &member_of);

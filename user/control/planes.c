@@ -120,9 +120,12 @@ static void ensure_rbac(struct plane *p, const struct mesh_gateway_row *row)
 
 	ensure_owned(p, MESH_CONTROL_SERVICE_ACCOUNT, mesh_gateway_account(row));
 	ensure_owned(p, MESH_CONTROL_ROLE, mesh_gateway_role(row));
-	ensure_owned(p, MESH_CONTROL_ROLE_BINDING, mesh_gateway_role_binding(row, ns));
 	ensure_cluster_role(p);
-	ensure(p, MESH_CONTROL_CLUSTER_ROLE_BINDING, labelled(mesh_gateway_cluster_binding(row, ns)));
+	/* An API server wants to see what is bound. */
+	if (mesh_cache_get(p->cache, MESH_CONTROL_ROLE, ns, row->name))
+		ensure_owned(p, MESH_CONTROL_ROLE_BINDING, mesh_gateway_role_binding(row, ns));
+	if (mesh_cache_get(p->cache, MESH_CONTROL_CLUSTER_ROLE, NULL, "sockmesh-gateway"))
+		ensure(p, MESH_CONTROL_CLUSTER_ROLE_BINDING, labelled(mesh_gateway_cluster_binding(row, ns)));
 }
 
 /* The autoscaler that has the gateway's Deployment, whoever made it; or NULL. */
@@ -199,6 +202,12 @@ static bool deployment_rolled_out(const json_t *deployment)
 	       deployment_count(deployment, "updatedReplicas") >= deployment_count(deployment, "replicas");
 }
 
+static void name_part(struct mesh_buf *out, const char *name, const json_t *v)
+{
+	if (v && !mesh_gateway_says_nothing(v))
+		mesh_buf_printf(out, "%s, ", name);
+}
+
 /* What the original's users set and what changes nothing here: told, not hidden. */
 static void without_effect(const json_t *smcp, struct mesh_buf *out)
 {
@@ -206,17 +215,16 @@ static void without_effect(const json_t *smcp, struct mesh_buf *out)
 					    "tracing", "grafana",  "prometheus",
 					    "galley",  "security", "sidecarInjectorWebhook"};
 	json_t *spec = json_object_get(smcp, "spec"), *istio = json_object_get(spec, "istio");
-	json_t *global = json_object_get(istio, "global"), *mtls = json_object_get(global, "mtls");
+	json_t *global = json_object_get(istio, "global");
 
-	if (json_object_get(spec, "threeScale"))
-		mesh_buf_str(out, "threeScale, ");
-	if (json_is_true(mtls) || json_is_true(json_object_get(mtls, "enabled")))
-		mesh_buf_str(out, "istio.global.mtls, ");
-	if (json_object_get(global, "proxy"))
-		mesh_buf_str(out, "istio.global.proxy, ");
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(parts); i++)
-		if (json_object_get(istio, parts[i]))
-			mesh_buf_printf(out, "istio.%s, ", parts[i]);
+	name_part(out, "threeScale", json_object_get(spec, "threeScale"));
+	name_part(out, "istio.global.mtls", json_object_get(global, "mtls"));
+	name_part(out, "istio.global.proxy", json_object_get(global, "proxy"));
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(parts); i++) {
+		mesh_auto_free char *name = mesh_xasprintf("istio.%s", parts[i]);
+
+		name_part(out, name, json_object_get(istio, parts[i]));
+	}
 	mesh_gateway_without_effect(smcp, out);
 	if (out->len)
 		out->len -= 2;
