@@ -267,7 +267,10 @@ headless_rule() {
 
 echo "== kube-proxy: $mode"
 case $mode in
-none) export KUBE_PROXY=0 PROXY_MODE=iptables ;;
+none) # and no cluster DNS, which would not find the API server
+	ln -s "$HYPER" "$T/hyper"
+	export KUBE_PROXY=0 PROXY_MODE=iptables HYPER=$T/hyper CLUSTER_IMAGES=/tmp/sockmesh-test-images-no-dns
+	;;
 *) export KUBE_PROXY=1 PROXY_MODE=$mode ;;
 esac
 if [ -f "${D:-}/ready" ]; then # a cluster that is there, of that mode: used as it is

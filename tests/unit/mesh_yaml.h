@@ -28,6 +28,7 @@ static inline bool yaml_put(struct mesh_snapshot *snap, struct mesh_slices *slic
 	PUT(destination_rule, mesh_destination_rule, DestinationRule)
 	PUT(gateway, mesh_gateway, Gateway)
 	PUT(service, mesh_service, Service)
+	PUT(service_entry, mesh_service_entry, ServiceEntry)
 #undef PUT
 	if (strcmp(kind, "Node") == 0) {
 		struct mesh_machine *m = NULL;

@@ -396,6 +396,118 @@ TEST(http_tier)
 	mesh_l7_states_free(&states);
 }
 
+#define ENTRY(name, hosts, more, ports)                                                                                \
+	"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name                          \
+	"}\nspec: {hosts: [" hosts "], " more ", ports: [" ports "]}\n"
+#define P_HTTP "{number: 80, name: http, protocol: HTTP}"
+#define P_SQL  "{number: 5432, name: sql, protocol: TCP}"
+
+TEST(entry_by_address)
+{
+	FIXTURE;
+
+	CHECK_STR(entries(&f, ENTRY("db", "db.example.com",
+				    "addresses: [192.0.2.1, 'fd77::1'], resolution: STATIC, endpoints: [{address: "
+				    "203.0.113.1}, {address: 203.0.113.2, ports: {sql: 6432}}, {address: 'fd78::1'}]",
+				    P_SQL)),
+		  "192.0.2.1:5432/tcp l4 1:203.0.113.1:5432,203.0.113.2:6432\n"
+		  "[fd77::1]:5432/tcp l4 1:[fd78::1]:5432\n");
+	CHECK_INT(f.warnings.list.count, 0);
+	/* By request at its address; a target port. */
+	CHECK_STR(entries(&f, ENTRY("db", "db.example.com",
+				    "addresses: [192.0.2.1], resolution: STATIC, endpoints: [{address: 203.0.113.1}]",
+				    P_HTTP ", {number: 443, name: tls, protocol: TLS, targetPort: 8443}")),
+		  "192.0.2.1:80/tcp l7\n"
+		  "192.0.2.1:443/tcp l4 1:203.0.113.1:8443\n");
+}
+
+TEST(entry_at_every_address)
+{
+	FIXTURE;
+
+	CHECK_STR(entries(&f, ENTRY("a", "a.example.com", "resolution: STATIC, endpoints: [{address: 203.0.113.1}]",
+				    P_SQL ", " P_HTTP ", {number: 443, name: tls, protocol: TLS}")),
+		  "any [::]:80/tcp l7\n"
+		  "any 0.0.0.0:80/tcp l7\n"
+		  "any 0.0.0.0:5432/tcp l4 1:203.0.113.1:5432\n");
+	/* What has no list of endpoints passes, unless requests are told apart. */
+	CHECK_STR(entries(&f, ENTRY("a", "a.example.com", "addresses: [192.0.2.0/24], resolution: NONE", P_SQL)), "");
+	CHECK_STR(entries(&f, ENTRY("a", "a.example.com", "addresses: [192.0.2.0/24], resolution: NONE", P_HTTP)),
+		  "any [::]:80/tcp l7\nany 0.0.0.0:80/tcp l7\n");
+	CHECK_STR(entries(&f, ENTRY("a", "a.example.com", "resolution: DNS", P_SQL ", " P_HTTP)),
+		  "any [::]:80/tcp l7\nany 0.0.0.0:80/tcp l7\n");
+	/* Not of the mesh. */
+	mesh_snapshot_set_member(&f.snap, "shop", false);
+	CHECK_STR(entries(&f, NULL), "");
+}
+
+TEST(entry_warnings)
+{
+	FIXTURE;
+
+	CHECK_STR(entries(&f, ENTRY("a", "a.example.com",
+				    "addresses: [192.0.2.0/24], resolution: STATIC, endpoints: [{address: "
+				    "203.0.113.1}, {address: 'unix:///x'}]",
+				    P_SQL)),
+		  "");
+	CHECK_INT(f.warnings.list.count, 2);
+	CHECK_STR(f.warnings.list.items[0].text, "of ports that are not HTTP, subnets are not routed yet: they pass");
+	CHECK_STR(f.warnings.list.items[1].text, "only addresses are supported yet: these endpoints are left out");
+	entries(&f, ENTRY("a", "a.example.com", "resolution: DNS, endpoints: [{address: b.example.com}]", P_HTTP));
+	CHECK_INT(f.warnings.list.count, 1);
+	CHECK_STR(f.warnings.list.items[0].path, "spec.endpoints.address");
+	entries(&f, ENTRY("a", "a.example.com", "resolution: STATIC, workloadSelector: {labels: {app: a}}", P_HTTP));
+	CHECK_INT(f.warnings.list.count, 1);
+	CHECK_STR(f.warnings.list.items[0].text, "not supported yet: the entry has no effect");
+	CHECK_STR(f.warnings.list.items[0].object, "ServiceEntry shop/a");
+}
+
+TEST(entry_by_host)
+{
+	static const char *const namespaces[] = {"shop", "more"};
+	struct mesh_l7_states states = {0};
+	struct mesh_l7_config *cfg;
+	const struct mesh_l7_vhost *v;
+	FIXTURE;
+
+	mesh_snapshot_set_member(&f.snap, "more", true);
+	entries(&f,
+		ENTRY("a", "A.example.com, b.example.com",
+		      "addresses: [192.0.2.1], exportTo: ['.'], resolution: STATIC, "
+		      "endpoints: [{address: 203.0.113.1, labels: {v: one}}, {address: 203.0.113.2, labels: {v: two}}]",
+		      P_HTTP)
+			ENTRY("none", "none.example.com, plain.example.com, '*.wild.example.com'", "resolution: NONE",
+			      P_HTTP) "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: "
+				      "{name: b}\nspec: {host: "
+				      "b.example.com, subsets: [{name: two, labels: {v: two}}]}\n"
+				      "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: "
+				      "b}\nspec: {hosts: "
+				      "[b.example.com, none.example.com, '*.wild.example.com'], http: [{match: [{uri: "
+				      "{prefix: /two}}], route: "
+				      "[{destination: {host: b.example.com, subset: two}}]}, {route: [{destination: "
+				      "{host: none.example.com}}]}]}"
+				      "\n");
+	mesh_compile_outbound(&f.snap, namespaces, 2, &states, &cfg, NULL);
+	CHECK_STR(vhost_text(outbound_vhost(cfg, "shop|80", "a.example.com")),
+		  "outbound|80||a.example.com=1[203.0.113.1:80,203.0.113.2:80]");
+	CHECK(outbound_vhost(cfg, "shop|80", "a.example.com:80"));
+	CHECK(outbound_vhost(cfg, "shop|80", "192.0.2.1"));
+	CHECK(!outbound_vhost(cfg, "more|80", "a.example.com"));
+	CHECK_STR(vhost_text(outbound_vhost(cfg, "shop|80", "b.example.com")),
+		  "?1 outbound|80|two|b.example.com=1[203.0.113.2:80]\noutbound|80||none.example.com=1[]");
+	v = outbound_vhost(cfg, "shop|80", "none.example.com");
+	CHECK(v && v->routes[1].dests[0].cluster->passthrough);
+	/* For whom the host is not: it is unknown. */
+	CHECK_STR(vhost_text(outbound_vhost(cfg, "more|80", "none.example.com")),
+		  "?1 !outbound|80|two|b.example.com=1\noutbound|80||none.example.com=1[]");
+	/* Without a rule it passes, as it would without the entry. */
+	CHECK(!outbound_vhost(cfg, "shop|80", "plain.example.com"));
+	CHECK(mesh_map_get_str(&((struct mesh_l7_table *)mesh_map_get_str(&cfg->outbound, "shop|80"))->suffix,
+			       ".wild.example.com"));
+	mesh_l7_unref(cfg);
+	mesh_l7_states_free(&states);
+}
+
 TEST(hint_words)
 {
 	CHECK(mesh_hint_has("a", "a"));

@@ -209,6 +209,7 @@ static void remove_slice(struct mesh_feed *feed, const char *ns, const char *nam
 SIMPLE_KIND(service, mesh_service)
 SIMPLE_KIND(virtual_service, mesh_virtual_service)
 SIMPLE_KIND(gateway, mesh_gateway)
+SIMPLE_KIND(service_entry, mesh_service_entry)
 
 static int set_destination_rule(struct mesh_feed *feed, const json_t *obj)
 {
@@ -333,6 +334,12 @@ static const struct feed_kind kinds[] = {
 	 .generation = true,
 	 .set = set_destination_rule,
 	 .remove = remove_destination_rule},
+	{.resource = "serviceentries.networking.istio.io",
+	 .kind = "ServiceEntry",
+	 .path = "/apis/networking.istio.io/v1beta1/serviceentries",
+	 .generation = true,
+	 .set = set_service_entry,
+	 .remove = remove_service_entry},
 	{.resource = "gateways.networking.istio.io",
 	 .kind = "Gateway",
 	 .path = "/apis/networking.istio.io/v1beta1/gateways",

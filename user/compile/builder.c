@@ -137,10 +137,12 @@ void mesh_builder_init(struct mesh_builder *b, const struct mesh_snapshot *snap,
 	}
 	collect_rules(b);
 	collect_policies(b);
+	mesh_builder_entries_init(b);
 }
 
 struct mesh_l7_config *mesh_builder_finish(struct mesh_builder *b)
 {
+	mesh_builder_entries_free(b);
 	mesh_map_each (e, &b->policies) {
 		struct mesh_policies *of_ns = e->value;
 

@@ -48,6 +48,7 @@ struct mesh_builder {
 	struct mesh_rule_list {
 		MESH_VEC(const struct mesh_rule *) list;
 	} wildcards;              /* rules with a wildcard host; both oldest first */
+	struct mesh_map entries;  /* host -> struct mesh_entry_host *, in scratch */
 	struct mesh_map policies; /* namespace -> struct mesh_policies * */
 	struct mesh_map clusters; /* name and policy -> struct mesh_l7_cluster * */
 	struct mesh_map turns;    /* name -> struct mesh_l7_state *, of out->turns */
@@ -145,6 +146,20 @@ struct mesh_l7_vhost *mesh_builder_vhost(struct mesh_builder *b, const char *nam
 const struct mesh_rule *mesh_builder_rule_for(struct mesh_builder *b, const char *host, const char *client_ns);
 /** Whether istio's scope lets clients of client_ns see it, and it is of the mesh. */
 bool mesh_builder_rule_visible(const struct mesh_rule *rule, const char *client_ns);
+
+/* entry.c: hosts of ServiceEntries, as services */
+
+/** Makes them; mesh_builder_init() does. */
+void mesh_builder_entries_init(struct mesh_builder *b);
+void mesh_builder_entries_free(struct mesh_builder *b);
+/** The service that a host of a ServiceEntry is, or NULL. */
+const struct mesh_service *mesh_builder_entry(struct mesh_builder *b, const char *host);
+const struct mesh_endpoints *mesh_builder_entry_endpoints(const struct mesh_service *svc,
+							  const struct mesh_service_port *port);
+/** Whether clients of a namespace may know it (exportTo). */
+bool mesh_builder_entry_visible(const struct mesh_service *svc, const char *client_ns);
+/** Whether it is for every address at its ports: it has none or, where the Host then tells (http), subnets. */
+bool mesh_builder_entry_any(const struct mesh_service *svc, bool http);
 
 /* outbound.c */
 

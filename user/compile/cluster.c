@@ -10,9 +10,11 @@ const struct mesh_service *mesh_builder_service(struct mesh_builder *b, const ch
 	struct mesh_slice name, ns;
 
 	if (!mesh_host_service(host, &name, &ns))
-		return NULL;
+		return mesh_builder_entry(b, host);
 	svc = mesh_snapshot_service(b->snap, ns, name);
-	return svc && mesh_snapshot_in_mesh(b->snap, svc->ns) ? svc : NULL;
+	if (!svc)
+		return mesh_builder_entry(b, host);
+	return mesh_snapshot_in_mesh(b->snap, svc->ns) ? svc : NULL;
 }
 
 const struct mesh_service_port *mesh_service_port_at(const struct mesh_service *svc, uint16_t port)
@@ -25,6 +27,8 @@ const struct mesh_service_port *mesh_service_port_at(const struct mesh_service *
 
 const char *mesh_builder_service_host(struct mesh_builder *b, const struct mesh_service *svc)
 {
+	if (svc->entry)
+		return mesh_arena_strdup(b->arena, svc->name);
 	return mesh_arena_printf(b->arena, "%s.%s.svc." MESH_CLUSTER_DOMAIN, svc->name, svc->ns);
 }
 
@@ -83,6 +87,8 @@ const struct mesh_subset *mesh_host_policy_subset(const struct mesh_host_policy 
 const struct mesh_endpoints *mesh_builder_all_endpoints(struct mesh_builder *b, const struct mesh_service *svc,
 							const struct mesh_service_port *port)
 {
+	if (svc->entry)
+		return mesh_builder_entry_endpoints(svc, port);
 	return mesh_snapshot_endpoints(b->snap, svc, port);
 }
 
@@ -98,7 +104,9 @@ void mesh_builder_target(struct mesh_builder *b, const char *client_ns, const ch
 
 	*ret = (struct mesh_target){.svc = mesh_builder_service(b, host)};
 	ret->local = ret->svc && ret->svc->internal_local;
-	if (ret->svc && ret->svc->cluster_ip_count)
+	if (ret->svc && ret->svc->entry && !mesh_builder_entry_visible(ret->svc, client_ns))
+		ret->svc = NULL;
+	if (ret->svc && !ret->svc->entry && ret->svc->cluster_ip_count)
 		ret->family = mesh_family_of(&ret->svc->cluster_ips[0]);
 	if (ret->svc && !dest_port && ret->svc->port_count == 1)
 		port = ret->svc->ports[0].port;
@@ -149,6 +157,7 @@ const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const
 	cluster->name = t->name;
 	cluster->lb = target_lb(t);
 	cluster->prefer_original = t->svc->headless;
+	cluster->passthrough = t->svc->passthrough;
 	cluster->by_client =
 		t->svc->affinity_s && !(t->subset && t->subset->has_lb) && !(t->policy.rule && t->policy.rule->has_lb);
 	cluster->state = mesh_builder_turn(b, t->name);

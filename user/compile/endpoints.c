@@ -10,9 +10,9 @@
 
 enum state { STATE_GONE, STATE_ENDING, STATE_READY };
 
-static bool is_elsewhere(struct mesh_builder *b, const struct mesh_endpoint *e)
+static bool is_local(struct mesh_builder *b, const struct mesh_endpoint *e)
 {
-	return b->snap->node && !(e->node && strcmp(e->node, b->snap->node) == 0);
+	return b->snap->node && e->node && strcmp(e->node, b->snap->node) == 0;
 }
 
 /* What the pod itself says, so far as it is known. */
@@ -21,10 +21,12 @@ static enum state pod_state(struct mesh_builder *b, const struct mesh_service *s
 {
 	const struct mesh_workload *w;
 
+	if (e->labels)
+		return !subset || mesh_labels_match(e->labels, &subset->labels) ? STATE_READY : STATE_GONE;
 	if (!e->pod)
 		return subset && subset->labels.count ? STATE_GONE : STATE_READY;
 	w = mesh_snapshot_workload(b->snap, svc->ns, e->pod);
-	if (!w && is_elsewhere(b, e)) /* whose pods are not followed */
+	if (!w && b->snap->node && !is_local(b, e)) /* whose pods are not followed */
 		return subset && subset->labels.count ? STATE_GONE : STATE_READY;
 	if (!w || w->finished || (!w->ready && !w->partial && !svc->publish_not_ready))
 		return STATE_GONE;
@@ -42,11 +44,6 @@ static enum state state_of(struct mesh_builder *b, const struct mesh_target *t, 
 	if (pod != STATE_GONE && e->serving)
 		return STATE_ENDING;
 	return STATE_GONE;
-}
-
-static bool is_local(struct mesh_builder *b, const struct mesh_endpoint *e)
-{
-	return b->snap->node && e->node && strcmp(e->node, b->snap->node) == 0;
 }
 
 enum near { NEAR_ANY, NEAR_ZONE, NEAR_NODE };

@@ -215,6 +215,61 @@ static void add_service(struct mesh_builder *b, const struct mesh_service *svc, 
 	}
 }
 
+static bool has_endpoints(const struct mesh_l4_service *s)
+{
+	size_t n = 0;
+
+	mesh_vec_each (d, &s->dests)
+		n += d->endpoint_count;
+	return n > 0;
+}
+
+static void drop_last(struct mesh_l4_image *image)
+{
+	struct mesh_l4_image last = {0};
+
+	mesh_vec_push(&last.services, image->services.items[--image->services.count]);
+	mesh_l4_image_free(&last);
+}
+
+static void add_entry_at(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
+			 enum mesh_key_kind kind, const struct mesh_addr *ip, struct mesh_l4_image *image)
+{
+	struct mesh_l4_service *s = add_entry(image, svc, port, ip, port->port);
+
+	s->kind = kind;
+	if (port->protocol == MESH_PROTOCOL_HTTP && !port->is_http2) {
+		s->tier = MESH_TIER_L7;
+		return;
+	}
+	if (!add_rule_dests(b, svc, port, svc->name, s))
+		add_own_dest(b, svc, port, false, s);
+	/* A whole port of everyone is not closed for want of an endpoint of that family. */
+	if (kind == MESH_KEY_ANY && !has_endpoints(s))
+		drop_last(image);
+}
+
+/*
+ * A host of a ServiceEntry: at its addresses; where it has none, its port at every address. What is neither routed by
+ * request nor has a list of endpoints passes, and so does TLS at every address, where the name in it would have to
+ * tell.
+ */
+static void add_entry_port(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
+			   struct mesh_l4_image *image)
+{
+	struct mesh_addr all[] = {mesh_addr_from_v4(0, 0), {.port = 0}};
+	bool http = port->protocol == MESH_PROTOCOL_HTTP && !port->is_http2;
+
+	if (!http && svc->passthrough)
+		return;
+	for (size_t i = 0; i < svc->cluster_ip_count; i++)
+		add_entry_at(b, svc, port, MESH_KEY_VIP, &svc->cluster_ips[i], image);
+	if (port->protocol == MESH_PROTOCOL_HTTPS || !mesh_builder_entry_any(svc, http))
+		return;
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(all); i++)
+		add_entry_at(b, svc, port, MESH_KEY_ANY, &all[i], image);
+}
+
 static void add_node_ips(const struct mesh_snapshot *snap, struct mesh_l4_image *image)
 {
 	bool wanted = false;
@@ -276,6 +331,12 @@ void mesh_compile_l4(const struct mesh_snapshot *snap, struct mesh_l4_image *ima
 	mesh_builder_init(&b, snap, NULL, warnings);
 	mesh_map_each (e, &snap->services) {
 		add_service(&b, e->value, image);
+	}
+	mesh_map_each (e, &b.entries) {
+		const struct mesh_service *svc = e->value;
+
+		for (size_t i = 0; i < svc->port_count; i++)
+			add_entry_port(&b, svc, &svc->ports[i], image);
 	}
 	if (image->services.count)
 		qsort(image->services.items, image->services.count, sizeof(*image->services.items), total_order);

@@ -32,6 +32,12 @@ static void add_domain(struct mesh_l7_table *table, const char *domain, uint16_t
 		mesh_map_put_str(&table->exact, with_port, vhost);
 }
 
+static void add_suffix(struct mesh_l7_table *table, const char *suffix, struct mesh_l7_vhost *vhost)
+{
+	if (!mesh_map_get_str(&table->suffix, suffix))
+		mesh_map_put_str(&table->suffix, suffix, vhost);
+}
+
 static void add_service_domains(struct outbound *o, struct mesh_l7_table *table, const struct mesh_service *svc,
 				uint16_t port, struct mesh_l7_vhost *vhost)
 {
@@ -39,11 +45,13 @@ static void add_service_domains(struct outbound *o, struct mesh_l7_table *table,
 	static const char *const tails[] = {".svc." MESH_CLUSTER_DOMAIN, ".svc", "", ".svc." MESH_CLUSTER_DOMAIN "."};
 	char domain[MESH_SNAPSHOT_KEY];
 
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(tails); i++) {
+	if (svc->entry)
+		add_domain(table, svc->name, port, vhost);
+	for (size_t i = 0; !svc->entry && i < MESH_ARRAY_SIZE(tails); i++) {
 		snprintf(domain, sizeof(domain), "%s.%s%s", svc->name, svc->ns, tails[i]);
 		add_domain(table, domain, port, vhost);
 	}
-	if (strcmp(svc->ns, o->client_ns) == 0)
+	if (!svc->entry && strcmp(svc->ns, o->client_ns) == 0)
 		add_domain(table, svc->name, port, vhost);
 	for (size_t i = 0; i < svc->cluster_ip_count; i++) {
 		char ip[MESH_ADDR_TEXT];
@@ -78,8 +86,7 @@ static void add_pod_domains(struct outbound *o, struct mesh_l7_table *table, con
 			snprintf(domain, sizeof(domain), ".%s.%s%s", svc->name, svc->ns, tails[i]);
 		else if (strcmp(svc->ns, o->client_ns) == 0)
 			snprintf(domain, sizeof(domain), ".%s", svc->name);
-		if (!mesh_map_get_str(&table->suffix, domain))
-			mesh_map_put_str(&table->suffix, domain, vhost);
+		add_suffix(table, domain, vhost);
 	}
 }
 
@@ -115,12 +122,17 @@ static void add_service(struct outbound *o, const struct mesh_service *svc, cons
 
 	if (rule)
 		mesh_builder_routes(o->b, rule->vs, &scope, &routes);
-	/* What an ExternalName stands for is DNS' business: without a rule its requests pass. */
-	if (routes.list.count == 0 && svc->external_name)
+	/* What an ExternalName stands for is DNS' business, as is a host that is not looked up: without a rule its
+	 * requests pass. */
+	if (routes.list.count == 0 && (svc->external_name || svc->passthrough))
 		return;
 	if (routes.list.count == 0)
 		mesh_builder_default_route(o->b, svc, port, o->client_ns, &routes);
 	vhost = mesh_builder_vhost(o->b, host, &routes);
+	if (mesh_host_is_wildcard(host)) {
+		add_suffix(table_at(o, port), host + 1, vhost);
+		return;
+	}
 	add_service_domains(o, table_at(o, port), svc, port, vhost);
 	add_headless(o, svc, svc_port, vhost);
 }
@@ -141,8 +153,8 @@ static void add_rule_host(struct outbound *o, const struct mesh_rule *rule, cons
 		table->any = table->any ? table->any : vhost;
 	else if (!mesh_host_is_wildcard(host))
 		add_domain(table, host, port, vhost);
-	else if (!mesh_map_get_str(&table->suffix, host + 1))
-		mesh_map_put_str(&table->suffix, host + 1, vhost);
+	else
+		add_suffix(table, host + 1, vhost);
 }
 
 /* Services whose host the rule has, as far as clients can see them. */
@@ -239,6 +251,13 @@ static void compile_namespace(struct mesh_builder *b, const char *client_ns)
 			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP)
 				add_service(&o, svc, &svc->ports[i]);
 	}
+	mesh_map_each (e, &b->entries) {
+		const struct mesh_service *svc = e->value;
+
+		for (size_t i = 0; mesh_builder_entry_visible(svc, client_ns) && i < svc->port_count; i++)
+			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP)
+				add_service(&o, svc, &svc->ports[i]);
+	}
 	mesh_vec_each (rule, &b->rules)
 		add_rule(&o, rule);
 }
@@ -256,6 +275,13 @@ void mesh_compile_outbound(const struct mesh_snapshot *snap, const char *const *
 
 		for (size_t i = 0; i < svc->port_count; i++)
 			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP && mesh_snapshot_in_mesh(snap, svc->ns))
+				add_vips(&b, svc, &svc->ports[i]);
+	}
+	mesh_map_each (e, &b.entries) {
+		const struct mesh_service *svc = e->value;
+
+		for (size_t i = 0; i < svc->port_count; i++)
+			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP)
 				add_vips(&b, svc, &svc->ports[i]);
 	}
 	*ret = mesh_builder_finish(&b);

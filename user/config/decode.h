@@ -37,6 +37,7 @@ int mesh_decode_endpoint_slice(const json_t *obj, struct mesh_endpoint_pieces **
 int mesh_decode_virtual_service(const json_t *obj, struct mesh_virtual_service **ret);
 int mesh_decode_destination_rule(const json_t *obj, struct mesh_destination_rule **ret);
 int mesh_decode_gateway(const json_t *obj, struct mesh_gateway **ret);
+int mesh_decode_service_entry(const json_t *obj, struct mesh_service_entry **ret);
 /** maistra.io/v1 ServiceMeshMemberRoll. */
 int mesh_decode_member_roll(const json_t *obj, struct mesh_member_roll **ret);
 

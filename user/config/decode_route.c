@@ -10,59 +10,6 @@
 
 #include <errno.h>
 
-static const char *copy_text(struct mesh_arena *a, const json_t *v)
-{
-	const char *s = json_string_value(v);
-
-	return s && *s ? mesh_arena_strdup(a, s) : NULL;
-}
-
-static const char *const *copy_list(struct mesh_arena *a, const json_t *list, size_t *count)
-{
-	const char **out;
-	size_t i;
-	json_t *v;
-
-	*count = 0;
-	if (json_array_size(list) == 0)
-		return NULL;
-	out = mesh_arena_array(a, const char *, json_array_size(list));
-	json_array_foreach(list, i, v) if (json_is_string(v)) out[(*count)++] =
-		mesh_arena_strdup(a, json_string_value(v));
-	return out;
-}
-
-static uint16_t port_of(const json_t *v)
-{
-	json_int_t n = json_integer_value(v);
-
-	return n >= 1 && n <= 65535 ? (uint16_t)n : 0;
-}
-
-struct meta {
-	const char *ns, *name;
-	uint64_t created, resource_version;
-};
-
-static int read_meta(struct mesh_arena *a, const json_t *obj, struct meta *ret)
-{
-	const json_t *m = json_object_get(obj, "metadata");
-	const char *t = mesh_json_text(m, "creationTimestamp"), *rv = mesh_json_text(m, "resourceVersion");
-	int64_t when;
-
-	if (!mesh_json_text(m, "namespace") || !mesh_json_text(m, "name"))
-		return -EINVAL;
-	*ret = (struct meta){.ns = copy_text(a, json_object_get(m, "namespace")),
-			     .name = copy_text(a, json_object_get(m, "name"))};
-	if (!ret->ns || !ret->name)
-		return -EINVAL;
-	if (t && mesh_decode_time(t, &when) == 0 && when > 0)
-		ret->created = (uint64_t)when;
-	if (rv)
-		mesh_slice_to_u64(mesh_slice_str(rv), UINT64_MAX, &ret->resource_version);
-	return 0;
-}
-
 /* ---- VirtualService ---- */
 
 static struct mesh_string_match string_match(struct mesh_arena *a, const json_t *v)
@@ -114,7 +61,7 @@ static const struct mesh_header_match *header_matches(struct mesh_arena *a, cons
 
 static void http_match(struct mesh_arena *a, const json_t *v, struct mesh_http_match *m)
 {
-	m->name = copy_text(a, json_object_get(v, "name"));
+	m->name = mesh_json_copy(a, json_object_get(v, "name"));
 	m->uri = optional_match(a, json_object_get(v, "uri"));
 	m->scheme = optional_match(a, json_object_get(v, "scheme"));
 	m->method = optional_match(a, json_object_get(v, "method"));
@@ -123,10 +70,10 @@ static void http_match(struct mesh_arena *a, const json_t *v, struct mesh_http_m
 	m->headers = header_matches(a, json_object_get(v, "headers"), &m->header_count);
 	m->without_headers = header_matches(a, json_object_get(v, "withoutHeaders"), &m->without_header_count);
 	m->query = header_matches(a, json_object_get(v, "queryParams"), &m->query_count);
-	m->port = port_of(json_object_get(v, "port"));
-	m->gateways = copy_list(a, json_object_get(v, "gateways"), &m->gateway_count);
+	m->port = mesh_json_port(json_object_get(v, "port"));
+	m->gateways = mesh_json_copies(a, json_object_get(v, "gateways"), &m->gateway_count);
 	m->source_labels = mesh_json_labels(a, json_object_get(v, "sourceLabels"));
-	m->source_namespace = copy_text(a, json_object_get(v, "sourceNamespace"));
+	m->source_namespace = mesh_json_copy(a, json_object_get(v, "sourceNamespace"));
 }
 
 static const struct mesh_route_dest *destinations(struct mesh_arena *a, const json_t *list, size_t *count)
@@ -142,15 +89,15 @@ static const struct mesh_route_dest *destinations(struct mesh_arena *a, const js
 	json_array_foreach(list, i, v)
 	{
 		const json_t *d = json_object_get(v, "destination"), *weight = json_object_get(v, "weight");
-		const char *host = copy_text(a, json_object_get(d, "host"));
+		const char *host = mesh_json_copy(a, json_object_get(d, "host"));
 		json_int_t w = json_is_real(weight) ? (json_int_t)json_real_value(weight) : json_integer_value(weight);
 
 		if (!host)
 			continue;
 		out[(*count)++] = (struct mesh_route_dest){
 			.host = host,
-			.subset = copy_text(a, json_object_get(d, "subset")),
-			.port = port_of(mesh_json_at(d, "port", "number", NULL)),
+			.subset = mesh_json_copy(a, json_object_get(d, "subset")),
+			.port = mesh_json_port(mesh_json_at(d, "port", "number", NULL)),
 			.weight = w > 0 && w <= INT32_MAX ? (uint32_t)w : 0,
 		};
 	}
@@ -168,7 +115,7 @@ static void http_route(struct mesh_arena *a, const json_t *v, struct mesh_http_r
 	size_t i;
 	json_t *m;
 
-	r->name = copy_text(a, json_object_get(v, "name"));
+	r->name = mesh_json_copy(a, json_object_get(v, "name"));
 	json_array_foreach(list, i, m) http_match(a, m, &matches[i]);
 	r->matches = matches;
 	r->match_count = json_array_size(list);
@@ -179,12 +126,13 @@ static void http_route(struct mesh_arena *a, const json_t *v, struct mesh_http_r
 
 static void tcp_match(struct mesh_arena *a, const json_t *v, struct mesh_tcp_match *m)
 {
-	m->port = port_of(json_object_get(v, "port"));
-	m->sni_hosts = copy_list(a, json_object_get(v, "sniHosts"), &m->sni_host_count);
-	m->gateways = copy_list(a, json_object_get(v, "gateways"), &m->gateway_count);
-	m->destination_subnets = copy_list(a, json_object_get(v, "destinationSubnets"), &m->destination_subnet_count);
+	m->port = mesh_json_port(json_object_get(v, "port"));
+	m->sni_hosts = mesh_json_copies(a, json_object_get(v, "sniHosts"), &m->sni_host_count);
+	m->gateways = mesh_json_copies(a, json_object_get(v, "gateways"), &m->gateway_count);
+	m->destination_subnets =
+		mesh_json_copies(a, json_object_get(v, "destinationSubnets"), &m->destination_subnet_count);
 	m->source_labels = mesh_json_labels(a, json_object_get(v, "sourceLabels"));
-	m->source_namespace = copy_text(a, json_object_get(v, "sourceNamespace"));
+	m->source_namespace = mesh_json_copy(a, json_object_get(v, "sourceNamespace"));
 }
 
 static const struct mesh_tcp_route *tcp_routes(struct mesh_arena *a, const json_t *list, size_t *count)
@@ -213,11 +161,11 @@ int mesh_decode_virtual_service(const json_t *obj, struct mesh_virtual_service *
 	const json_t *spec = json_object_get(obj, "spec"), *http = json_object_get(spec, "http");
 	struct mesh_arena *a = &vs->arena;
 	struct mesh_http_route *routes;
-	struct meta m;
+	struct mesh_json_meta m;
 	size_t i;
 	json_t *v;
 
-	if (read_meta(a, obj, &m) < 0) {
+	if (mesh_json_meta(a, obj, &m) < 0) {
 		mesh_virtual_service_free(vs);
 		return -EINVAL;
 	}
@@ -225,9 +173,9 @@ int mesh_decode_virtual_service(const json_t *obj, struct mesh_virtual_service *
 	vs->name = m.name;
 	vs->created = m.created;
 	vs->resource_version = m.resource_version;
-	vs->hosts = copy_list(a, json_object_get(spec, "hosts"), &vs->host_count);
-	vs->gateways = copy_list(a, json_object_get(spec, "gateways"), &vs->gateway_count);
-	vs->export_to = copy_list(a, json_object_get(spec, "exportTo"), &vs->export_to_count);
+	vs->hosts = mesh_json_copies(a, json_object_get(spec, "hosts"), &vs->host_count);
+	vs->gateways = mesh_json_copies(a, json_object_get(spec, "gateways"), &vs->gateway_count);
+	vs->export_to = mesh_json_copies(a, json_object_get(spec, "exportTo"), &vs->export_to_count);
 	routes = mesh_arena_array(a, struct mesh_http_route, json_array_size(http) + 1);
 	json_array_foreach(http, i, v) http_route(a, v, &routes[i]);
 	vs->http = routes;
@@ -265,11 +213,11 @@ int mesh_decode_destination_rule(const json_t *obj, struct mesh_destination_rule
 	const json_t *spec = json_object_get(obj, "spec"), *list = json_object_get(spec, "subsets");
 	struct mesh_arena *a = &dr->arena;
 	struct mesh_subset *subsets;
-	struct meta m;
+	struct mesh_json_meta m;
 	size_t i;
 	json_t *v;
 
-	if (read_meta(a, obj, &m) < 0 || !(dr->host = copy_text(a, json_object_get(spec, "host")))) {
+	if (mesh_json_meta(a, obj, &m) < 0 || !(dr->host = mesh_json_copy(a, json_object_get(spec, "host")))) {
 		mesh_destination_rule_free(dr);
 		return -EINVAL;
 	}
@@ -278,14 +226,14 @@ int mesh_decode_destination_rule(const json_t *obj, struct mesh_destination_rule
 	dr->created = m.created;
 	dr->resource_version = m.resource_version;
 	dr->has_lb = read_lb(json_object_get(spec, "trafficPolicy"), &dr->lb);
-	dr->export_to = copy_list(a, json_object_get(spec, "exportTo"), &dr->export_to_count);
+	dr->export_to = mesh_json_copies(a, json_object_get(spec, "exportTo"), &dr->export_to_count);
 	dr->workload_selector = mesh_json_labels(a, mesh_json_at(spec, "workloadSelector", "matchLabels", NULL));
 	subsets = mesh_arena_array(a, struct mesh_subset, json_array_size(list) + 1);
 	json_array_foreach(list, i, v)
 	{
 		struct mesh_subset *s = &subsets[dr->subset_count];
 
-		s->name = copy_text(a, json_object_get(v, "name"));
+		s->name = mesh_json_copy(a, json_object_get(v, "name"));
 		if (!s->name)
 			continue;
 		s->labels = mesh_json_labels(a, json_object_get(v, "labels"));
@@ -341,11 +289,11 @@ int mesh_decode_gateway(const json_t *obj, struct mesh_gateway **ret)
 	const json_t *spec = json_object_get(obj, "spec"), *list = json_object_get(spec, "servers");
 	struct mesh_arena *a = &gw->arena;
 	struct mesh_gateway_server *servers;
-	struct meta m;
+	struct mesh_json_meta m;
 	size_t i;
 	json_t *v;
 
-	if (read_meta(a, obj, &m) < 0) {
+	if (mesh_json_meta(a, obj, &m) < 0) {
 		mesh_gateway_free(gw);
 		return -EINVAL;
 	}
@@ -360,13 +308,13 @@ int mesh_decode_gateway(const json_t *obj, struct mesh_gateway **ret)
 		const json_t *port = json_object_get(v, "port"), *tls = json_object_get(v, "tls");
 		struct mesh_gateway_server *s = &servers[gw->server_count];
 
-		s->port = port_of(json_object_get(port, "number"));
+		s->port = mesh_json_port(json_object_get(port, "number"));
 		if (!s->port)
 			continue;
-		s->name = copy_text(a, json_object_get(v, "name"));
-		s->port_name = copy_text(a, json_object_get(port, "name"));
+		s->name = mesh_json_copy(a, json_object_get(v, "name"));
+		s->port_name = mesh_json_copy(a, json_object_get(port, "name"));
 		s->protocol = gateway_protocol(mesh_json_text(port, "protocol"));
-		s->hosts = copy_list(a, json_object_get(v, "hosts"), &s->host_count);
+		s->hosts = mesh_json_copies(a, json_object_get(v, "hosts"), &s->host_count);
 		s->tls = gateway_tls(tls);
 		s->https_redirect = json_is_true(json_object_get(tls, "httpsRedirect"));
 		gw->server_count++;
@@ -382,18 +330,18 @@ int mesh_decode_member_roll(const json_t *obj, struct mesh_member_roll **ret)
 {
 	struct mesh_member_roll *roll = mesh_xcalloc(1, sizeof(*roll));
 	struct mesh_arena *a = &roll->arena;
-	struct meta m;
+	struct mesh_json_meta m;
 
-	if (read_meta(a, obj, &m) < 0) {
+	if (mesh_json_meta(a, obj, &m) < 0) {
 		mesh_member_roll_free(roll);
 		return -EINVAL;
 	}
 	roll->ns = m.ns;
 	roll->name = m.name;
 	roll->resource_version = m.resource_version;
-	roll->members = copy_list(a, mesh_json_at(obj, "spec", "members", NULL), &roll->member_count);
+	roll->members = mesh_json_copies(a, mesh_json_at(obj, "spec", "members", NULL), &roll->member_count);
 	roll->configured =
-		copy_list(a, mesh_json_at(obj, "status", "configuredMembers", NULL), &roll->configured_count);
+		mesh_json_copies(a, mesh_json_at(obj, "status", "configuredMembers", NULL), &roll->configured_count);
 	*ret = roll;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fields of the other kinds of networking.istio.io. The mesh does not act on them yet: their spec is flagged
- * UNSUPPORTED.
+ * Fields of the other kinds of networking.istio.io. But for ServiceEntry the mesh does not act on them yet: their
+ * spec is flagged UNSUPPORTED.
  */
 #include "config/schema.h"
 #include "config/schema_rows.h"
@@ -47,11 +47,11 @@ static const char *const values_invalid_listener_filter_chain[] = {"INVALID",
 static const struct mesh_field endpoints_fields[] = {
 	FIELD("address", STRING, .flags = RANGE, .min = INT64_MIN, .max = 256),
 	MAP("labels", STRING, .flags = RANGE, .min = INT64_MIN, .max = 256),
-	FIELD("locality", STRING, .flags = RANGE, .min = INT64_MIN, .max = 2048),
-	FIELD("network", STRING, .flags = RANGE, .min = INT64_MIN, .max = 2048),
+	FIELD("locality", STRING, .flags = UNSUPPORTED | RANGE, .min = INT64_MIN, .max = 2048),
+	FIELD("network", STRING, .flags = UNSUPPORTED | RANGE, .min = INT64_MIN, .max = 2048),
 	MAP("ports", INT64, .flags = RANGE, .min = INT64_MIN, .max = 128),
-	FIELD("serviceAccount", STRING, .flags = RANGE, .min = INT64_MIN, .max = 253),
-	FIELD("weight", INT64, .flags = RANGE, .min = 0, .max = 4294967295),
+	FIELD("serviceAccount", STRING, .flags = UNSUPPORTED | RANGE, .min = INT64_MIN, .max = 253),
+	FIELD("weight", INT64, .flags = UNSUPPORTED | RANGE, .min = 0, .max = 4294967295),
 	{.name = NULL},
 };
 
@@ -83,7 +83,7 @@ static const struct mesh_field service_entry_spec_fields[] = {
 	FIELD("location", STRING, .values = values_mesh_external_mesh_internal),
 	LIST_OF("ports", &ports_schema, .flags = RANGE, .min = INT64_MIN, .max = 256),
 	FIELD("resolution", STRING, .values = values_none_static_dns),
-	LIST("subjectAltNames", STRING),
+	LIST("subjectAltNames", STRING, .flags = UNSUPPORTED),
 	OBJECT("workloadSelector", &workload_selector_schema),
 	{.name = NULL},
 };
@@ -128,7 +128,7 @@ static const struct mesh_field status_fields[] = {
 static const struct mesh_schema status_schema = {.name = "Status", .fields = status_fields, .open = true};
 
 static const struct mesh_field service_entry_fields[] = {
-	OBJECT("spec", &service_entry_spec_schema, .flags = REQUIRED | UNSUPPORTED, .help = "What is wanted."),
+	OBJECT("spec", &service_entry_spec_schema, .flags = REQUIRED, .help = "What is wanted."),
 	OBJECT("status", &status_schema, .help = "What the mesh says about this object."),
 	{.name = NULL},
 };

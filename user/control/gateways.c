@@ -66,15 +66,16 @@ json_t *mesh_gateway_role_binding(const struct mesh_gateway_row *row, const char
 /* Where requests may go, and by which rules: read, in all namespaces. */
 json_t *mesh_gateway_cluster_role(void)
 {
-	return mesh_json_format("{\"metadata\": {\"name\": \"sockmesh-gateway\"}, \"rules\": ["
-				"{\"apiGroups\": [\"\"], \"resources\": [\"pods\", \"services\"], "
-				"\"verbs\": [\"get\", \"list\", \"watch\"]},"
-				"{\"apiGroups\": [\"discovery.k8s.io\"], \"resources\": [\"endpointslices\"], "
-				"\"verbs\": [\"get\", \"list\", \"watch\"]},"
-				"{\"apiGroups\": [\"networking.istio.io\"], \"resources\": [\"virtualservices\", "
-				"\"destinationrules\", \"gateways\"], \"verbs\": [\"get\", \"list\", \"watch\"]},"
-				"{\"apiGroups\": [\"maistra.io\"], \"resources\": [\"servicemeshmemberrolls\"], "
-				"\"verbs\": [\"get\", \"list\", \"watch\"]}]}");
+	return mesh_json_format(
+		"{\"metadata\": {\"name\": \"sockmesh-gateway\"}, \"rules\": ["
+		"{\"apiGroups\": [\"\"], \"resources\": [\"pods\", \"services\"], "
+		"\"verbs\": [\"get\", \"list\", \"watch\"]},"
+		"{\"apiGroups\": [\"discovery.k8s.io\"], \"resources\": [\"endpointslices\"], "
+		"\"verbs\": [\"get\", \"list\", \"watch\"]},"
+		"{\"apiGroups\": [\"networking.istio.io\"], \"resources\": [\"virtualservices\", "
+		"\"destinationrules\", \"gateways\", \"serviceentries\"], \"verbs\": [\"get\", \"list\", \"watch\"]},"
+		"{\"apiGroups\": [\"maistra.io\"], \"resources\": [\"servicemeshmemberrolls\"], "
+		"\"verbs\": [\"get\", \"list\", \"watch\"]}]}");
 }
 
 json_t *mesh_gateway_cluster_binding(const struct mesh_gateway_row *row, const char *ns)

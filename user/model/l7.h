@@ -52,6 +52,8 @@ struct mesh_l7_cluster {
 	/* Session affinity, for clients that are pods: by hash of client and endpoint, so that a client stays with an
 	 * endpoint while there is it, on every worker and with no state. Instead of lb. */
 	bool by_client;
+	/* No endpoints: what the client connected to is the endpoint. */
+	bool passthrough;
 	const struct mesh_l7_endpoint *endpoints; /* none: 503 "no healthy upstream", flag UH */
 	size_t endpoint_count;
 	struct mesh_l7_state *state;

@@ -72,6 +72,8 @@ struct mesh_service {
 	char *external_name; /* type ExternalName, else NULL */
 	uint32_t affinity_s; /* sessionAffinity ClientIP: seconds; 0: none */
 	bool headless;
+	bool entry;              /* made of a ServiceEntry: name is a host of it */
+	bool passthrough;        /* of a ServiceEntry: the endpoint is what the client connected to */
 	bool internal_local;     /* internalTrafficPolicy Local */
 	bool publish_not_ready;  /* publishNotReadyAddresses: a pod's readiness says nothing */
 	bool source_ranges;      /* the load balancer's addresses are left out, for they are not open to everyone */
@@ -82,10 +84,11 @@ void mesh_service_free(struct mesh_service *s);
 
 /** One address of an EndpointSlice with the port it serves a service port on. */
 struct mesh_endpoint {
-	struct mesh_addr addr; /* pod address and target port */
-	char *pod;             /* targetRef name, or NULL */
-	char *node;            /* nodeName, or NULL */
-	char *zones, *nodes;   /* hints: names with a space between; NULL: none */
+	struct mesh_addr addr;            /* pod address and target port */
+	char *pod;                        /* targetRef name, or NULL */
+	char *node;                       /* nodeName, or NULL */
+	char *zones, *nodes;              /* hints: names with a space between; NULL: none */
+	const struct mesh_labels *labels; /* borrowed: of an endpoint that is no pod; NULL: none */
 	bool ready, serving, terminating;
 };
 

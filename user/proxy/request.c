@@ -118,6 +118,11 @@ static enum outcome pick_endpoint(struct mesh_request *r)
 
 	if (r->endpoint && r->endpoint->active)
 		atomic_fetch_sub_explicit(r->endpoint->active, 1, memory_order_relaxed);
+	r->endpoint = NULL;
+	if (r->cluster->passthrough && who.original) {
+		r->to = *who.original;
+		return TO_UPSTREAM;
+	}
 	r->endpoint = mesh_balance_pick_for(r->cluster, &who, &w->seed);
 	if (!r->endpoint)
 		return NO_ENDPOINT;

@@ -280,7 +280,7 @@ int mesh_up_get(struct mesh_request *r)
 	int e;
 
 	p->gone = false;
-	p->plain = !r->cluster;
+	p->plain = !r->cluster || r->cluster->passthrough;
 	p->ups++;
 	if (!r->fresh)
 		u = idle_get(w, p, !r->idempotent || !mesh_http1_body_done(&r->body));

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * EndpointSlices and Nodes to the model.
+ */
+#include "config/columns.h"
+#include "config/decode.h"
+#include "config/decode_json.h"
+#include "core/buf.h"
+#include "core/mem.h"
+
+#include <errno.h>
+
+void mesh_endpoint_pieces_free(struct mesh_endpoint_pieces *pieces)
+{
+	if (!pieces)
+		return;
+	for (size_t i = 0; i < pieces->count; i++)
+		mesh_endpoints_free(pieces->items[i]);
+	free(pieces->items);
+	free(pieces->ns);
+	free(pieces->name);
+	free(pieces->service);
+	free(pieces);
+}
+
+/* A condition that is not there: ready counts as true, serving as ready. */
+static bool condition(const json_t *conditions, const char *key, bool otherwise)
+{
+	const json_t *v = json_object_get(conditions, key);
+
+	return json_is_boolean(v) ? json_is_true(v) : otherwise;
+}
+
+/* hints.forZones or forNodes: their names with a space between. */
+static char *hint_names(const json_t *list)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf b = {0};
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(list, i, v)
+	{
+		const char *name = mesh_json_text(v, "name");
+
+		if (name && *name)
+			mesh_buf_printf(&b, "%s%s", b.len ? " " : "", name);
+	}
+	return b.len ? mesh_xstrdup(b.data) : NULL;
+}
+
+static void add_endpoint(struct mesh_endpoints *e, const json_t *item, uint16_t port)
+{
+	const json_t *conditions = json_object_get(item, "conditions"), *target = json_object_get(item, "targetRef");
+	const char *ip = json_string_value(json_array_get(json_object_get(item, "addresses"), 0));
+	const char *kind = mesh_json_text(target, "kind");
+	struct mesh_endpoint *out = &e->items[e->count];
+
+	if (!ip || mesh_addr_parse(mesh_slice_str(ip), port, &out->addr) < 0)
+		return;
+	out->ready = condition(conditions, "ready", true);
+	out->serving = condition(conditions, "serving", out->ready);
+	out->terminating = condition(conditions, "terminating", false);
+	if (!kind || strcmp(kind, "Pod") == 0)
+		out->pod = mesh_json_strdup(json_object_get(target, "name"));
+	out->node = mesh_json_strdup(json_object_get(item, "nodeName"));
+	out->zones = hint_names(mesh_json_at(item, "hints", "forZones", NULL));
+	out->nodes = hint_names(mesh_json_at(item, "hints", "forNodes", NULL));
+	e->count++;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct mesh_endpoint *x = a, *y = b;
+	int c = memcmp(&x->addr.ip, &y->addr.ip, sizeof(x->addr.ip));
+
+	return c ? c : (int)x->addr.port - (int)y->addr.port;
+}
+
+static struct mesh_endpoints *piece(const struct mesh_endpoint_pieces *p, const json_t *port, const json_t *list)
+{
+	json_int_t number = json_integer_value(json_object_get(port, "port"));
+	const char *name = mesh_json_text(port, "name");
+	struct mesh_endpoints *e;
+	size_t i;
+	json_t *item;
+
+	if (number < 1 || number > 65535)
+		return NULL;
+	e = mesh_xcalloc(1, sizeof(*e));
+	e->ns = mesh_xstrdup(p->ns);
+	e->service = mesh_xstrdup(p->service);
+	e->port_name = mesh_xstrdup(name ? name : "");
+	e->items = mesh_xcalloc(json_array_size(list) + 1, sizeof(*e->items));
+	json_array_foreach(list, i, item) add_endpoint(e, item, (uint16_t)number);
+	qsort(e->items, e->count, sizeof(*e->items), by_address);
+	return e;
+}
+
+int mesh_decode_endpoint_slice(const json_t *obj, struct mesh_endpoint_pieces **ret)
+{
+	const json_t *metadata = json_object_get(obj, "metadata"), *ports = json_object_get(obj, "ports");
+	const char *ns = mesh_json_text(metadata, "namespace"), *name = mesh_json_text(metadata, "name");
+	const char *service = json_string_value(mesh_json_at(metadata, "labels", "kubernetes.io/service-name", NULL));
+	const char *type = mesh_json_text(obj, "addressType");
+	struct mesh_endpoint_pieces *p;
+	size_t i;
+	json_t *port;
+
+	if (!ns || !name)
+		return -EINVAL;
+	p = mesh_xcalloc(1, sizeof(*p));
+	p->ns = mesh_xstrdup(ns);
+	p->name = mesh_xstrdup(name);
+	p->service = mesh_xstrdup(service ? service : "");
+	p->items = mesh_xcalloc(json_array_size(ports) + 1, sizeof(struct mesh_endpoints *));
+	if (service && !(type && strcmp(type, "FQDN") == 0))
+		json_array_foreach(ports, i, port)
+		{
+			struct mesh_endpoints *e = piece(p, port, json_object_get(obj, "endpoints"));
+
+			if (e)
+				p->items[p->count++] = e;
+		}
+	*ret = p;
+	return 0;
+}
+
+int mesh_decode_node(const json_t *obj, struct mesh_machine **ret)
+{
+	const json_t *metadata = json_object_get(obj, "metadata");
+	const json_t *list = mesh_json_at(obj, "status", "addresses", NULL);
+	const char *name = mesh_json_text(metadata, "name");
+	struct mesh_machine *m;
+	size_t i;
+	json_t *v;
+
+	if (!name)
+		return -EINVAL;
+	m = mesh_xcalloc(1, sizeof(*m));
+	m->name = mesh_xstrdup(name);
+	m->zone = mesh_json_strdup(mesh_json_at(metadata, "labels", "topology.kubernetes.io/zone", NULL));
+	m->ips = mesh_xcalloc(json_array_size(list) + 1, sizeof(*m->ips));
+	json_array_foreach(list, i, v)
+	{
+		const char *type = mesh_json_text(v, "type"), *ip = mesh_json_text(v, "address");
+
+		if (type && ip && (strcmp(type, "InternalIP") == 0 || strcmp(type, "ExternalIP") == 0) &&
+		    mesh_addr_parse(mesh_slice_str(ip), 0, &m->ips[m->ip_count]) == 0)
+			m->ip_count++;
+	}
+	*ret = m;
+	return 0;
+}
