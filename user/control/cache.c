@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/cache.h"
+#include "control/cache_inside.h"
 
 #include "core/log.h"
 #include "core/mem.h"
@@ -9,61 +9,15 @@
 
 #include <time.h>
 
-enum { PAUSE_MIN_MS = 1000, PAUSE_MAX_MS = 30000, FORGET_MS = 300000, REPORT_SECONDS = 10 };
+enum { REPORT_SECONDS = 10 };
 
-struct control_row {
-	const char *kind, *prefix, *version, *plural;
-	unsigned flags;
-	const char *query;
-};
-
-static const struct control_row rows[MESH_CONTROL_KIND_COUNT] = {
+const struct mesh_control_row mesh_control_rows[MESH_CONTROL_KIND_COUNT] = {
 #define ROW(id, ...) [MESH_CONTROL_##id] = {__VA_ARGS__},
 	MESH_CONTROL_KINDS(ROW)
 #undef ROW
 };
 
-struct cache_kind {
-	struct mesh_cache *cache;
-	struct mesh_kube_watch *watch;
-	struct mesh_map objects; /* "NS/NAME" -> json_t * */
-	bool synced, served;
-};
-
-/* A write under way. */
-struct cache_write {
-	struct mesh_cache *cache;
-	struct mesh_kube_request *request;
-	enum mesh_control_kind kind;
-	char *path;    /* of the object or its status: the key in writes */
-	json_t *merge; /* of a create: what is merged in when the object turns out to exist and to be ours */
-	uint64_t hash; /* of what was asked for */
-	bool removal;  /* that it is gone already is as good */
-};
-
-/* How the last write to a path ended. */
-struct cache_outcome {
-	uint64_t hash;   /* what was asked for */
-	char *version;   /* the resourceVersion that came of it; NULL: it failed */
-	char *problem;   /* "KIND NAME: why", when it failed */
-	uint64_t due_ns; /* failed: not again before this */
-	unsigned pause_ms;
-};
-
-struct mesh_cache {
-	struct mesh_loop *loop;
-	struct mesh_kube *kube;
-	void (*changed)(void *arg);
-	void *arg;
-	struct cache_kind kinds[MESH_CONTROL_KIND_COUNT];
-	size_t synced;
-	struct mesh_map writes;   /* path -> struct cache_write * */
-	struct mesh_map outcomes; /* path -> struct cache_outcome * */
-	struct mesh_timer retry, report;
-	char *reported; /* what mesh_cache_missing() said last */
-};
-
-static const char *meta_text(const json_t *obj, const char *key)
+const char *mesh_control_meta(const json_t *obj, const char *key)
 {
 	const char *s = json_string_value(json_object_get(json_object_get(obj, "metadata"), key));
 
@@ -72,17 +26,17 @@ static const char *meta_text(const json_t *obj, const char *key)
 
 const char *mesh_control_name(const json_t *obj)
 {
-	return meta_text(obj, "name");
+	return mesh_control_meta(obj, "name");
 }
 
 const char *mesh_control_ns(const json_t *obj)
 {
-	return meta_text(obj, "namespace");
+	return mesh_control_meta(obj, "namespace");
 }
 
 const char *mesh_control_uid(const json_t *obj)
 {
-	return meta_text(obj, "uid");
+	return mesh_control_meta(obj, "uid");
 }
 
 json_int_t mesh_control_generation(const json_t *obj)
@@ -146,9 +100,9 @@ static struct mesh_slice object_key(char *buf, size_t size, const char *ns, cons
 	return mesh_slice_of(buf, MESH_MIN((size_t)n, size - 1));
 }
 
-static char *object_path(enum mesh_control_kind kind, const char *ns, const char *name)
+char *mesh_control_path(enum mesh_control_kind kind, const char *ns, const char *name)
 {
-	const struct control_row *row = &rows[kind];
+	const struct mesh_control_row *row = &mesh_control_rows[kind];
 
 	if (!(row->flags & MESH_CONTROL_NAMESPACED))
 		return mesh_xasprintf("%s/%s%s%s", row->prefix, row->plural, *name ? "/" : "", name);
@@ -168,20 +122,20 @@ bool mesh_cache_served(const struct mesh_cache *cache, enum mesh_control_kind ki
 void mesh_cache_missing(const struct mesh_cache *cache, struct mesh_buf *text)
 {
 	for (size_t i = 0; i < MESH_CONTROL_KIND_COUNT; i++) {
-		const struct cache_kind *k = &cache->kinds[i];
+		const struct mesh_cache_kind *k = &cache->kinds[i];
 		const char *why = mesh_kube_watch_error(k->watch);
 
-		if (!k->synced || (!k->served && !(rows[i].flags & MESH_CONTROL_EXTRA)))
-			mesh_buf_printf(text, " %s (%s)", rows[i].kind, why ? why : "not listed yet");
+		if (!k->synced || (!k->served && !(mesh_control_rows[i].flags & MESH_CONTROL_EXTRA)))
+			mesh_buf_printf(text, " %s (%s)", mesh_control_rows[i].kind, why ? why : "not listed yet");
 	}
 }
 
 static unsigned long long version_of(const json_t *obj)
 {
-	return strtoull(meta_text(obj, "resourceVersion"), NULL, 10);
+	return strtoull(mesh_control_meta(obj, "resourceVersion"), NULL, 10);
 }
 
-static void put_object(struct cache_kind *k, const json_t *obj)
+void mesh_cache_put(struct mesh_cache_kind *k, const json_t *obj)
 {
 	char buf[600];
 	struct mesh_slice key = object_key(buf, sizeof(buf), mesh_control_ns(obj), mesh_control_name(obj));
@@ -194,37 +148,18 @@ static void put_object(struct cache_kind *k, const json_t *obj)
 	json_decref(old);
 }
 
-static void outcome_free(struct cache_outcome *o)
-{
-	if (!o)
-		return;
-	free(o->version);
-	free(o->problem);
-	free(o);
-}
-
-/* What was learnt about an object goes with it. */
-static void forget_outcomes(struct mesh_cache *cache, enum mesh_control_kind kind, const json_t *obj)
-{
-	mesh_auto_free char *path = object_path(kind, mesh_control_ns(obj), mesh_control_name(obj));
-	mesh_auto_free char *status = mesh_xasprintf("%s/status", path);
-
-	outcome_free(mesh_map_remove_str(&cache->outcomes, path));
-	outcome_free(mesh_map_remove_str(&cache->outcomes, status));
-}
-
 static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, const char *rv)
 {
-	struct cache_kind *k = arg;
+	struct mesh_cache_kind *k = arg;
 	enum mesh_control_kind kind = (enum mesh_control_kind)(k - k->cache->kinds);
 	char buf[600];
 
 	if (event == MESH_KUBE_SET) {
-		put_object(k, obj);
+		mesh_cache_put(k, obj);
 	} else if (event == MESH_KUBE_DELETE) {
 		json_decref(mesh_map_remove(
 			&k->objects, object_key(buf, sizeof(buf), mesh_control_ns(obj), mesh_control_name(obj))));
-		forget_outcomes(k->cache, kind, obj);
+		mesh_cache_forget(k->cache, kind, obj);
 	} else {
 		k->served = strcmp(rv, "0") != 0;
 		k->cache->synced += !k->synced;
@@ -232,29 +167,6 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 	}
 	if (mesh_cache_synced(k->cache))
 		k->cache->changed(k->cache->arg);
-}
-
-static void on_retry(struct mesh_loop *loop, struct mesh_timer *timer)
-{
-	struct mesh_cache *cache = mesh_container_of(timer, struct mesh_cache, retry);
-	uint64_t now = mesh_now_ns(), next = 0;
-
-	mesh_map_each (e, &cache->outcomes) {
-		struct cache_outcome *o = e->value;
-
-		if (!o->due_ns)
-			continue;
-		if (o->due_ns + MESH_MS(FORGET_MS) < now) { /* nobody has asked for it again */
-			mesh_map_remove(&cache->outcomes, mesh_slice_of(e->key, e->key_len));
-			outcome_free(o);
-		} else if (o->due_ns > now && (!next || o->due_ns < next)) {
-			next = o->due_ns;
-		}
-	}
-	if (next)
-		mesh_timer_set(loop, timer, next - now);
-	if (mesh_cache_synced(cache))
-		cache->changed(cache->arg);
 }
 
 /* Says what is waited for, when that changes. */
@@ -284,26 +196,21 @@ int mesh_cache_new(struct mesh_cache **ret, struct mesh_loop *loop, struct mesh_
 	cache->kube = kube;
 	cache->changed = changed;
 	cache->arg = arg;
-	cache->retry.fn = on_retry;
+	cache->retry.fn = mesh_cache_retry;
 	cache->report.fn = on_report;
 	for (size_t i = 0; i < MESH_CONTROL_KIND_COUNT; i++) {
-		mesh_auto_free char *path = rows[i].flags & MESH_CONTROL_ROOT
-						    ? object_path((enum mesh_control_kind)i, MESH_ROOT_NAMESPACE, "")
-						    : mesh_xasprintf("%s/%s", rows[i].prefix, rows[i].plural);
+		mesh_auto_free char *path =
+			mesh_control_rows[i].flags & MESH_CONTROL_ROOT
+				? mesh_control_path((enum mesh_control_kind)i, MESH_ROOT_NAMESPACE, "")
+				: mesh_xasprintf("%s/%s", mesh_control_rows[i].prefix, mesh_control_rows[i].plural);
 
 		cache->kinds[i].cache = cache;
-		cache->kinds[i].watch = mesh_kube_watch_new(kube, path, rows[i].query, on_event, &cache->kinds[i]);
+		cache->kinds[i].watch =
+			mesh_kube_watch_new(kube, path, mesh_control_rows[i].query, on_event, &cache->kinds[i]);
 	}
 	mesh_timer_set(loop, &cache->report, MESH_SEC(REPORT_SECONDS) / 2);
 	*ret = cache;
 	return 0;
-}
-
-static void write_free(struct cache_write *w)
-{
-	json_decref(w->merge);
-	free(w->path);
-	free(w);
 }
 
 void mesh_cache_free(struct mesh_cache *cache)
@@ -318,16 +225,7 @@ void mesh_cache_free(struct mesh_cache *cache)
 			json_decref(e->value);
 		mesh_map_free(&cache->kinds[i].objects);
 	}
-	mesh_map_each (e, &cache->writes) {
-		struct cache_write *w = e->value;
-
-		mesh_kube_cancel(w->request);
-		write_free(w);
-	}
-	mesh_map_free(&cache->writes);
-	mesh_map_each (e, &cache->outcomes)
-		outcome_free(e->value);
-	mesh_map_free(&cache->outcomes);
+	mesh_cache_writes_free(cache);
 	free(cache->reported);
 	free(cache);
 }
@@ -343,271 +241,4 @@ const json_t *mesh_cache_get(const struct mesh_cache *cache, enum mesh_control_k
 const struct mesh_map *mesh_cache_all(const struct mesh_cache *cache, enum mesh_control_kind kind)
 {
 	return &cache->kinds[kind].objects;
-}
-
-static void on_written(void *arg, const struct mesh_kube_response *r);
-static void write_failed(struct cache_write *w, const char *why);
-
-/* Ends it when it cannot even be sent. */
-static void write_send(struct cache_write *w, const char *method, const char *path, const json_t *body,
-		       mesh_kube_done_fn *done)
-{
-	w->request = mesh_kube_send(w->cache->kube, method, path, body, NULL, NULL, done, w);
-	if (!w->request) {
-		write_failed(w, "the request cannot be sent");
-		mesh_map_remove_str(&w->cache->writes, w->path);
-		write_free(w);
-	}
-}
-
-static struct cache_outcome *outcome_of(struct mesh_cache *cache, const char *path)
-{
-	struct cache_outcome *o = mesh_map_get_str(&cache->outcomes, path);
-
-	if (!o) {
-		o = mesh_xcalloc(1, sizeof(*o));
-		mesh_map_put_str(&cache->outcomes, path, o);
-	}
-	return o;
-}
-
-/* A write that was refused is not repeated before a pause: the reason may stay. It is said when it is another. */
-static void write_failed(struct cache_write *w, const char *why)
-{
-	struct mesh_cache *cache = w->cache;
-	struct cache_outcome *o = outcome_of(cache, w->path);
-	const char *slash = strrchr(w->path, '/');
-	bool is_status = slash && strcmp(slash, "/status") == 0;
-	char *problem = is_status ? mesh_xasprintf("%s %s: %s", rows[w->kind].kind, w->path, why)
-				  : mesh_xasprintf("%s %s: %s", rows[w->kind].kind, slash ? slash + 1 : w->path, why);
-
-	if (!o->problem || strcmp(o->problem, problem) != 0) {
-		mesh_warn("%s", problem);
-		o->pause_ms = 0;
-	}
-	free(o->problem);
-	free(o->version);
-	o->problem = problem;
-	o->version = NULL;
-	o->hash = w->hash;
-	o->pause_ms = o->pause_ms ? MESH_MIN(o->pause_ms * 2, (unsigned)PAUSE_MAX_MS) : PAUSE_MIN_MS;
-	o->due_ns = mesh_now_ns() + MESH_MS(o->pause_ms);
-	if (!cache->retry.heap_at || cache->retry.due_ns > o->due_ns)
-		mesh_timer_set(cache->loop, &cache->retry, MESH_MS(o->pause_ms));
-}
-
-/* version: of what came of it; NULL: it is gone, and will be seen to be soon. */
-static void write_succeeded(struct cache_write *w, const char *version)
-{
-	struct cache_outcome *o = mesh_map_remove_str(&w->cache->outcomes, w->path);
-
-	if (o && o->problem)
-		mesh_info("%s %s: written now", rows[w->kind].kind, w->path);
-	outcome_free(o);
-	o = outcome_of(w->cache, w->path);
-	o->hash = w->hash;
-	o->version = mesh_xstrdup(version);
-	if (!version)
-		o->due_ns = mesh_now_ns() + MESH_MS(PAUSE_MIN_MS);
-}
-
-static bool is_own_answer(const struct cache_write *w, const json_t *body)
-{
-	const char *kind = json_string_value(json_object_get(body, "kind"));
-
-	return json_object_get(body, "metadata") && kind && strcmp(kind, rows[w->kind].kind) == 0;
-}
-
-static void write_over(struct cache_write *w)
-{
-	struct mesh_cache *cache = w->cache;
-
-	mesh_map_remove_str(&cache->writes, w->path);
-	write_free(w);
-	if (mesh_cache_synced(cache))
-		cache->changed(cache->arg);
-}
-
-static const char *owner_uid(const json_t *obj)
-{
-	json_t *list = json_object_get(json_object_get(obj, "metadata"), "ownerReferences");
-	const char *uid = json_string_value(json_object_get(json_array_get(list, 0), "uid"));
-
-	return uid ? uid : "";
-}
-
-/* Our label may have been taken off; then its owner, or what it is part of, still tells. */
-static bool is_ours(const json_t *have, const json_t *want)
-{
-	json_t *labels = json_object_get(json_object_get(have, "metadata"), "labels");
-	const char *by = json_string_value(json_object_get(labels, "app.kubernetes.io/managed-by"));
-	const char *name = json_string_value(json_object_get(labels, "app.kubernetes.io/name"));
-
-	if (by && strcmp(by, "sockmesh-control") == 0)
-		return true;
-	if (owner_uid(want)[0])
-		return strcmp(owner_uid(have), owner_uid(want)) == 0;
-	return name && strcmp(name, "sockmesh") == 0;
-}
-
-/* The name of an object that we wanted to create is taken: by one of ours, or by somebody else's. */
-static void on_looked(void *arg, const struct mesh_kube_response *r)
-{
-	struct cache_write *w = arg;
-
-	w->request = NULL;
-	if (r->status == 200 && is_ours(r->body, w->merge)) {
-		json_t *merge = mesh_steal(w->merge);
-
-		write_send(w, "PATCH", w->path, merge, on_written);
-		json_decref(merge);
-		return;
-	}
-	if (r->status == 200)
-		write_failed(w, "there is one of that name that the mesh did not make; it is left alone");
-	else
-		write_failed(w, r->error ? r->error : "cannot be read");
-	write_over(w);
-}
-
-static void on_written(void *arg, const struct mesh_kube_response *r)
-{
-	struct cache_write *w = arg;
-
-	w->request = NULL;
-	if (r->status == 409 && w->merge) {
-		write_send(w, "GET", w->path, NULL, on_looked);
-		return;
-	}
-	if ((r->status < 200 || r->status >= 300) && !(w->removal && (r->status == 404 || r->status == 409))) {
-		write_failed(w, r->error ? r->error : "refused");
-	} else if (w->removal) {
-		write_succeeded(w, NULL);
-	} else if (is_own_answer(w, r->body)) {
-		put_object(&w->cache->kinds[w->kind], r->body);
-		write_succeeded(w, meta_text(r->body, "resourceVersion"));
-	}
-	write_over(w);
-}
-
-static uint64_t hash_of(const json_t *v)
-{
-	char *text = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
-	uint64_t hash = text ? mesh_hash(text, strlen(text)) : 0;
-
-	free(text);
-	return hash;
-}
-
-/* Whether this very thing was written, and what came of it is what we have: asking again would change nothing. */
-static bool was_written(const struct mesh_cache *cache, const char *path, uint64_t hash, const json_t *have)
-{
-	const struct cache_outcome *o = mesh_map_get_str(&cache->outcomes, path);
-
-	return o && o->version && have && o->hash == hash &&
-	       strcmp(o->version, meta_text(have, "resourceVersion")) == 0;
-}
-
-/* NULL when one is under way, or the same failed just now. */
-static struct cache_write *write_new(struct mesh_cache *cache, enum mesh_control_kind kind, const char *path,
-				     uint64_t hash)
-{
-	const struct cache_outcome *o = mesh_map_get_str(&cache->outcomes, path);
-	struct cache_write *w;
-
-	if (mesh_map_get_str(&cache->writes, path) || (o && o->hash == hash && o->due_ns > mesh_now_ns()))
-		return NULL;
-	w = mesh_xcalloc(1, sizeof(*w));
-	*w = (struct cache_write){.cache = cache, .kind = kind, .path = mesh_xstrdup(path), .hash = hash};
-	mesh_map_put_str(&cache->writes, path, w);
-	return w;
-}
-
-static void add_label(json_t *want)
-{
-	json_t *meta = json_object_get(want, "metadata"), *labels = json_object_get(meta, "labels");
-
-	if (!labels)
-		json_object_set_new(meta, "labels", labels = json_object());
-	json_object_set_new(labels, "app.kubernetes.io/managed-by", json_string("sockmesh-control"));
-}
-
-bool mesh_cache_ensure(struct mesh_cache *cache, enum mesh_control_kind kind, json_t *want)
-{
-	const char *ns = mesh_control_ns(want), *name = mesh_control_name(want);
-	const json_t *have = mesh_cache_get(cache, kind, ns, name);
-	mesh_auto_free char *path = object_path(kind, ns, name), *list = object_path(kind, ns, "");
-	struct cache_write *w;
-	uint64_t hash;
-	bool same;
-
-	if (rows[kind].query || kind == MESH_CONTROL_AUTOSCALER)
-		add_label(want);
-	same = have && mesh_json_covers(have, want);
-	hash = same ? 0 : hash_of(want);
-	if (same || was_written(cache, path, hash, have)) {
-		json_decref(want);
-		return true;
-	}
-	json_object_set_new(want, "apiVersion", json_string(rows[kind].version));
-	json_object_set_new(want, "kind", json_string(rows[kind].kind));
-	w = write_new(cache, kind, path, hash);
-	if (w && have) {
-		write_send(w, "PATCH", path, want, on_written);
-	} else if (w) {
-		w->merge = json_incref(want);
-		write_send(w, "POST", list, want, on_written);
-	}
-	json_decref(want);
-	return false;
-}
-
-bool mesh_cache_status(struct mesh_cache *cache, enum mesh_control_kind kind, const json_t *obj, json_t *status)
-{
-	mesh_auto_free char *path = object_path(kind, mesh_control_ns(obj), mesh_control_name(obj));
-	mesh_auto_free char *status_path = mesh_xasprintf("%s/status", path);
-	struct cache_write *w;
-	uint64_t hash;
-	json_t *body;
-
-	if (mesh_json_covers(json_object_get(obj, "status"), status)) {
-		json_decref(status);
-		return true;
-	}
-	hash = hash_of(status);
-	if (was_written(cache, status_path, hash, obj)) {
-		json_decref(status);
-		return true;
-	}
-	w = write_new(cache, kind, status_path, hash);
-	body = json_pack("{s:o}", "status", status);
-	if (w)
-		write_send(w, "PATCH", status_path, body, on_written);
-	json_decref(body);
-	return false;
-}
-
-void mesh_cache_delete(struct mesh_cache *cache, enum mesh_control_kind kind, const json_t *obj)
-{
-	mesh_auto_free char *path = object_path(kind, mesh_control_ns(obj), mesh_control_name(obj));
-	json_t *body = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions", "preconditions",
-				 "uid", mesh_control_uid(obj));
-	struct cache_write *w = NULL;
-
-	if (!meta_text(obj, "deletionTimestamp")[0])
-		w = write_new(cache, kind, path, hash_of(body));
-	if (w) {
-		w->removal = true;
-		write_send(w, "DELETE", path, body, on_written);
-	}
-	json_decref(body);
-}
-
-const char *mesh_cache_problem(const struct mesh_cache *cache, enum mesh_control_kind kind, const char *ns,
-			       const char *name)
-{
-	mesh_auto_free char *path = object_path(kind, ns, name);
-	const struct cache_outcome *o = mesh_map_get_str(&cache->outcomes, path);
-
-	return o ? o->problem : NULL;
 }

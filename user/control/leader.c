@@ -3,11 +3,11 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/time.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #define LEASES "/apis/coordination.k8s.io/v1/namespaces/%s/leases"
 
@@ -34,14 +34,9 @@ static void attempt_begin(struct mesh_leader *l);
 
 static json_t *micro_time(void)
 {
-	struct timespec ts;
-	struct tm tm;
-	char text[40];
+	char text[MESH_TIME_TEXT];
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	return json_sprintf("%s.%06ldZ", text, ts.tv_nsec / 1000);
+	return json_string(mesh_time_text_micro(text));
 }
 
 static const char *holder_of(const json_t *spec)
