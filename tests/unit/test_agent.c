@@ -5,6 +5,7 @@
 #include "agent/feed.h"
 #include "agent/lease.h"
 #include "mesh_api.h"
+#include "store/call.h"
 
 #include <errno.h>
 #include <sys/resource.h>
@@ -364,6 +365,86 @@ TEST(a_change_of_labels_only_moves_the_version)
 	w.vs = false;
 	CHECK_INT(api_do(&w.api, "DELETE", RULES "/r", NULL), 200);
 	CHECK(api_until(&w.api, has_rule, &w));
+}
+
+static const char *rule_host(const struct feed_world *w)
+{
+	const struct mesh_destination_rule *dr =
+		mesh_map_get_str(&mesh_feed_snapshot(w->feed)->destination_rules, "default/d");
+
+	return dr ? dr->host : "";
+}
+
+static bool host_is(void *arg)
+{
+	return strcmp(rule_host(arg), ((struct feed_world *)arg)->service) == 0;
+}
+
+static bool is_unusable(void *arg)
+{
+	json_t *versions = mesh_feed_versions(((struct feed_world *)arg)->feed);
+	const char *what = json_string_value(json_array_get(json_object_get(versions, MESH_LEASE_UNUSABLE), 0));
+	bool yes = what && strcmp(what, "destinationrules.networking.istio.io default/d") == 0;
+
+	json_decref(versions);
+	return yes;
+}
+
+static bool is_usable(void *arg)
+{
+	return !is_unusable(arg);
+}
+
+/* What no API would take in: past its checks. */
+static void break_rule(struct feed_world *w)
+{
+	struct mesh_state *state = w->api.store->state;
+	struct mesh_resource *res = mesh_state_resource(state, "networking.istio.io", "destinationrules");
+	json_t *obj = json_deep_copy(mesh_state_get(res, "default", "d")->obj);
+
+	json_object_del(json_object_get(obj, "spec"), "host");
+	json_object_set_new(json_object_get(obj, "metadata"), "generation", json_integer(2));
+	mesh_state_put(state, res, obj);
+	mesh_api_changed(w->api.store);
+}
+
+TEST(what_cannot_be_read_is_named_and_the_last_good_one_stays)
+{
+	static const char rules[] = "/apis/networking.istio.io/v1beta1/namespaces/default/destinationrules";
+	mesh_auto(feed_world_free) struct feed_world w = {.service = "h"};
+	mesh_auto_free char *path = mesh_xasprintf("%s/d", rules);
+	json_t *before, *after;
+
+	CHECK(feed_new(&w));
+	CHECK(api_until(&w.api, is_synced, &w));
+	CHECK_INT(api_do(&w.api, "POST", rules,
+			 "{\"apiVersion\": \"networking.istio.io/v1beta1\", \"kind\": \"DestinationRule\", "
+			 "\"metadata\": {\"name\": \"d\"}, \"spec\": {\"host\": \"h\"}}"),
+		  201);
+	CHECK(api_until(&w.api, host_is, &w));
+	CHECK(is_usable(&w));
+	before = mesh_feed_versions(w.feed);
+	break_rule(&w);
+	CHECK(api_until(&w.api, is_unusable, &w));
+	CHECK(host_is(&w));
+	after = mesh_feed_versions(w.feed);
+	/* What else of its kind comes can be in force. */
+	CHECK(!json_equal(json_object_get(before, "destinationrules.networking.istio.io"),
+			  json_object_get(after, "destinationrules.networking.istio.io")));
+	json_decref(before);
+	json_decref(after);
+	CHECK_INT(api_do(&w.api, "PATCH", path,
+			 "{\"metadata\": {\"labels\": {\"a\": \"b\"}}, \"spec\": {\"host\": "
+			 "\"g\"}}"),
+		  200);
+	w.service = "g";
+	CHECK(api_until(&w.api, host_is, &w));
+	CHECK(is_usable(&w));
+	break_rule(&w);
+	CHECK(api_until(&w.api, is_unusable, &w));
+	CHECK_INT(api_do(&w.api, "DELETE", path, NULL), 200);
+	CHECK(api_until(&w.api, is_usable, &w));
+	CHECK_STR(rule_host(&w), "");
 }
 
 #define ROLLS "/apis/maistra.io/v1/namespaces/istio-system/servicemeshmemberrolls"

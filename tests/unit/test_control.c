@@ -364,6 +364,43 @@ TEST(a_roll_is_in_force_when_agents_have_its_members)
 	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "status")), "False");
 }
 
+/* The same, and that agent cannot use rule r. */
+static int report_unusable(struct world *w, const char *name, const char *list)
+{
+	mesh_auto_free char *path = mesh_xasprintf(LEASES "/%s", name);
+	mesh_auto_free char *body = mesh_xasprintf(
+		"{\"metadata\": {\"annotations\": {\"sockmesh.io/in-force\": \"{\\\"virtualservices.networking.istio.io"
+		"\\\": \\\"999999\\\", \\\"unusable\\\": [%s]}\"}}}",
+		list);
+
+	return api_do(&w->api, "PATCH", path, body);
+}
+
+TEST(a_rule_that_an_agent_cannot_use_is_not_in_force)
+{
+	const json_t *c;
+	WORLD;
+
+	CHECK(world_new(&w) && started(&w));
+	CHECK_INT(report(&w, "POST", "sockmesh-agent-1", "999999"), 201);
+	CHECK_INT(report(&w, "POST", "sockmesh-agent-2", "1"), 201);
+	CHECK_INT(make_rule(&w), 201);
+	CHECK_INT(report_unusable(&w, "sockmesh-agent-2",
+				  "\\\"virtualservices.networking.istio.io default/r\\\", \\\"pods default/r\\\""),
+		  200);
+	CHECK(comes(&w, RULES "/r", "{\"status\": {\"observedGeneration\": 1}}"));
+	c = mesh_control_condition_get(w.seen, "InForce");
+	CHECK_STR(json_string_value(json_object_get(c, "status")), "False");
+	CHECK_STR(json_string_value(json_object_get(c, "reason")), "Unusable");
+	CHECK_STR(json_string_value(json_object_get(c, "message")),
+		  "sockmesh-agent-2 cannot read this object: what was in force before it stays");
+	CHECK(settles(&w));
+	CHECK_INT(report_unusable(&w, "sockmesh-agent-2", "\\\"virtualservices.networking.istio.io default/other\\\""),
+		  200);
+	CHECK(comes(&w, RULES "/r", "{\"status\": {\"conditions\": [{}, {\"reason\": \"InForce\"}]}}"));
+	CHECK(settles(&w));
+}
+
 TEST(what_has_no_effect_is_said_in_status)
 {
 	const json_t *c;

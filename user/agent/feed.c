@@ -359,7 +359,8 @@ static const struct feed_kind label_kind = {
 
 _Static_assert(MESH_ARRAY_SIZE(kinds) <= FEED_MAX, "struct mesh_feed has room for all kinds");
 
-/* Whether this uid and generation were seen before; remembers them. */
+/* Whether this uid and generation were seen before; remembers them, also of an object that cannot be used: what follows
+ * from the same generation (its status) cannot be either, and need not be said again. */
 static bool seen_generation(struct feed_watch *w, struct mesh_slice key, const json_t *obj)
 {
 	json_t *generation = json_object_get(json_object_get(obj, "metadata"), "generation");
@@ -495,7 +496,6 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 	}
 	if (obj)
 		key = mesh_snapshot_key(buf, sizeof(buf), meta(obj, "namespace"), meta(obj, "name"), NULL);
-	save(w, event, key, obj);
 	if (event == MESH_KUBE_SET)
 		change = apply_set(w, key, obj);
 	else if (event == MESH_KUBE_DELETE)
@@ -505,6 +505,8 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 		feed->synced_count += !w->ns;
 		change = MESH_FEED_CONTENT;
 	}
+	if (!mesh_map_get(&w->bad, key)) /* else what was saved is what is in force */
+		save(w, event, key, obj);
 	note(feed, change);
 	settle(feed);
 }
@@ -756,6 +758,18 @@ bool mesh_feed_synced(const struct mesh_feed *feed)
 	return feed->synced_count == feed->watch_count && feed->watch_count > 0;
 }
 
+static void add_unusable(const struct mesh_feed *feed, json_t *versions)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < feed->watch_count; i++)
+		mesh_map_each (e, &feed->watches[i].bad)
+			json_array_append_new(list, json_sprintf("%s %s", feed->watches[i].kind->resource, e->key));
+	if (json_array_size(list))
+		json_object_set(versions, MESH_LEASE_UNUSABLE, list);
+	json_decref(list);
+}
+
 json_t *mesh_feed_versions(const struct mesh_feed *feed)
 {
 	json_t *ret = json_object();
@@ -765,6 +779,7 @@ json_t *mesh_feed_versions(const struct mesh_feed *feed)
 		if (feed->watches[i].version && !(feed->watches[i].kind->set == set_pod && feed->opts.node))
 			json_object_set_new(ret, feed->watches[i].kind->resource,
 					    json_string(feed->watches[i].version));
+	add_unusable(feed, ret);
 	return ret;
 }
 

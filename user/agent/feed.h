@@ -45,7 +45,8 @@ bool mesh_feed_synced(const struct mesh_feed *feed);
 bool mesh_feed_from_saved(const struct mesh_feed *feed);
 /** Why the snapshot may not be what the API has now, or NULL. Borrowed until the loop runs. */
 const char *mesh_feed_trouble(const struct mesh_feed *feed);
-/** {"virtualservices.networking.istio.io": "RESOURCEVERSION", ...}: how far each kind has come. New reference. */
+/** {"virtualservices.networking.istio.io": "RESOURCEVERSION", ...}: how far each kind has come; with
+ * MESH_LEASE_UNUSABLE. New reference. */
 json_t *mesh_feed_versions(const struct mesh_feed *feed);
 /** ["VirtualService ns/name", ...] that are not in force because they cannot be read. New reference. */
 json_t *mesh_feed_bad(const struct mesh_feed *feed);

@@ -138,6 +138,28 @@ static unsigned long long lowest(struct mesh_cache *cache, const char *resource,
 	return low;
 }
 
+/* "NS/NAME" of the objects of a kind that an agent or gateway that lives cannot use -> its name. */
+static void unusable(struct mesh_cache *cache, const char *resource, struct mesh_map *ret)
+{
+	size_t len = strlen(resource);
+
+	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_LEASE)) {
+		json_t *annotations = json_object_get(json_object_get(e->value, "metadata"), "annotations"), *item;
+		const char *text = json_string_value(json_object_get(annotations, MESH_LEASE_IN_FORCE));
+		json_t *versions = text && lease_age(e->value) <= STALE_SECONDS ? json_loads(text, 0, NULL) : NULL;
+		size_t i;
+
+		json_array_foreach(json_object_get(versions, MESH_LEASE_UNUSABLE), i, item)
+		{
+			const char *what = json_string_value(item);
+
+			if (what && strncmp(what, resource, len) == 0 && what[len] == ' ')
+				mesh_map_put_str(ret, what + len + 1, (char *)mesh_control_name(e->value));
+		}
+		json_decref(versions);
+	}
+}
+
 /* What of the object has no effect: [{type, level, message}], and the same as one text. */
 static json_t *messages_of(const struct force_row *row, const json_t *obj, struct mesh_buf *text)
 {
@@ -220,12 +242,32 @@ static char *not_yet(const char *who)
 	return who ? mesh_xasprintf("Not in force yet as %s says", who) : mesh_xstrdup("No agent or gateway runs");
 }
 
-static void reconcile_object(struct mesh_control_force *force, struct mesh_cache *cache, const struct force_row *row,
-			     const json_t *obj, unsigned long long low, const char *who)
+/* Says that an agent or gateway cannot use obj. */
+static void refused(struct mesh_cache *cache, const struct force_row *row, const json_t *obj, const char *by)
 {
-	mesh_auto_free char *message = NULL;
+	mesh_auto_free char *message =
+		mesh_xasprintf("%s cannot read this object: what was in force before it stays", by);
+	const json_t *now = mesh_control_condition_get(obj, "InForce");
+	const char *said = json_string_value(json_object_get(now, "message"));
+
+	if (!said || strcmp(said, message) != 0 ||
+	    json_integer_value(json_object_get(json_object_get(obj, "status"), "observedGeneration")) !=
+		    mesh_control_generation(obj))
+		write_status(cache, row, obj, true, false, "Unusable", message);
+}
+
+static void reconcile_object(struct mesh_control_force *force, struct mesh_cache *cache, const struct force_row *row,
+			     const json_t *obj, unsigned long long low, const char *who, const struct mesh_map *bad)
+{
+	mesh_auto_free char *message = NULL,
+			    *key = mesh_xasprintf("%s/%s", mesh_control_ns(obj), mesh_control_name(obj));
+	const char *by = mesh_map_get_str(bad, key);
 	struct force_entry *e;
 
+	if (by) {
+		refused(cache, row, obj, by);
+		return;
+	}
 	if (is_done(obj))
 		return;
 	if (!row->acts && low == UINT64_MAX) {
@@ -292,13 +334,16 @@ void mesh_control_in_force(struct mesh_control_force *force, struct mesh_cache *
 {
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
 		unsigned long long low;
+		struct mesh_map bad = {0};
 		const char *who = NULL;
 
 		if (mesh_cache_all(cache, rows[i].kind)->count == 0)
 			continue;
 		low = lowest(cache, rows[i].resource, &who);
+		unusable(cache, rows[i].resource, &bad);
 		mesh_map_each (e, mesh_cache_all(cache, rows[i].kind))
-			reconcile_object(force, cache, &rows[i], e->value, low, who);
+			reconcile_object(force, cache, &rows[i], e->value, low, who, &bad);
+		mesh_map_free(&bad);
 	}
 	sweep(force);
 }

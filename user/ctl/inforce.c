@@ -166,6 +166,33 @@ static void settle(struct mesh_ctl *ctl, const struct unsettled *u, uint64_t end
 	}
 }
 
+/* Names the objects of the kinds that were changed that an agent or gateway cannot read: they are not in force there.
+ */
+static void warn_unusable(const struct mesh_inforce *in)
+{
+	time_t now = time(NULL);
+
+	mesh_map_each (e, &in->leases) {
+		json_t *versions = mesh_lease_live(e->value, now) ? mesh_lease_versions(e->value) : NULL, *item;
+		size_t i;
+
+		json_array_foreach(json_object_get(versions, "unusable"), i, item)
+		{
+			const char *what = json_string_value(item);
+
+			mesh_vec_each (g, &in->goals) {
+				size_t len = strlen(g->key);
+
+				if (what && strncmp(what, g->key, len) == 0 && what[len] == ' ')
+					fprintf(stderr,
+						"warning: %s cannot read %s: what was in force before it stays\n",
+						e->key, what);
+			}
+		}
+		json_decref(versions);
+	}
+}
+
 int mesh_inforce_wait(struct mesh_inforce *in, struct mesh_ctl *ctl)
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf lagging = {0};
@@ -188,6 +215,7 @@ int mesh_inforce_wait(struct mesh_inforce *in, struct mesh_ctl *ctl)
 		if (mesh_loop_once(ctl->loop, (int)MESH_MIN((end - now) / 1000000 + 1, 1000UL)) < 0)
 			break;
 	}
+	warn_unusable(in);
 	if (in_force(in, &lagging))
 		return 0;
 	if (!in->synced)

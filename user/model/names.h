@@ -8,9 +8,14 @@
 /* The mesh's own namespace: its control plane, roll and Leases are here. */
 #define MESH_ROOT_NAMESPACE "istio-system"
 
-/* On a Lease of an agent or gateway: which it is, and how far each kind is in force there (JSON: kind to version). */
+/*
+ * On a Lease of an agent or gateway: which it is, and how far each kind is in force there. JSON: "PLURAL.GROUP" to the
+ * resourceVersion reached; and, where there are any, MESH_LEASE_UNUSABLE to ["PLURAL.GROUP NS/NAME", ...]: objects that
+ * it cannot read, and that are therefore not in force whatever version was reached.
+ */
 #define MESH_LEASE_COMPONENT_LABEL "sockmesh.io/component"
 #define MESH_LEASE_IN_FORCE        "sockmesh.io/in-force"
+#define MESH_LEASE_UNUSABLE        "unusable"
 enum { MESH_LEASE_SECONDS = 30, MESH_LEASE_RENEW_SECONDS = 10 };
 
 #endif
