@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzzing with libFuzzer (clang): make fuzz [FUZZ="http1 ..."] [FUZZ_SECONDS=60] [FUZZ_RUNS=-1] [FUZZ_SAN=].
 # A room adds its target: FUZZ_ALL += NAME, FUZZ_SRC_NAME := what tests/fuzz/NAME.c is linked with, FUZZ_LIBS_NAME,
-# and seeds in tests/fuzz/corpus/NAME (or FUZZ_CORPUS_NAME). What is found on the way stays in build/fuzz.
+# FUZZ_FLAGS_NAME, FUZZ_LEN_NAME and FUZZ_DICT_NAME, and seeds in tests/fuzz/corpus/NAME (or FUZZ_CORPUS_NAME). What is found on the way stays in build/fuzz.
 FUZZ_ALL     += http1 http1_diff
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS    ?= -1
@@ -26,12 +26,13 @@ fuzz-programs: $(FUZZ_ALL:%=build/fuzz/%)
 build/fuzz/%: tests/fuzz/%.c $$(FUZZ_SRC_$$*) $(wildcard user/proxy/http1*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
-	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer$(FUZZ_SAN) -fno-sanitize-recover=all -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_$*) -fsanitize=fuzzer$(FUZZ_SAN) -fno-sanitize-recover=all -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)
 
 run-fuzz-%: build/fuzz/%
 	@mkdir -p build/fuzz/work/$*
 	@echo "== $*: $(FUZZ_SECONDS) s, $(FUZZ_RUNS) runs"
-	@cd build/fuzz && ./$* -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=$(FUZZ_LEN) -timeout=10 \
+	@cd build/fuzz && ./$* -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=$(or $(FUZZ_LEN_$*),$(FUZZ_LEN)) -timeout=10 \
+		$(if $(FUZZ_DICT_$*),-dict=$(CURDIR)/$(FUZZ_DICT_$*)) \
 		-print_final_stats=1 work/$* $(CURDIR)/$(call fuzz_corpus,$*) 2>&1 | grep -vE '^#|^INFO|NEW_FUNC'; \
 		exit $${PIPESTATUS[0]}
 
