@@ -115,6 +115,7 @@ static void finish(struct mesh_agent_add *add, bool captured, const char *error)
 	uint64_t took = mesh_now_ns() - add->began_ns;
 
 	a->adds_total++;
+	a->adds_ns += took;
 	a->adds_ns_max = MESH_MAX(a->adds_ns_max, took);
 	if (error)
 		mesh_warn("pod %s/%s may not start: %s", add->ns, add->name, error);

@@ -14,7 +14,7 @@
 
 enum { FILE_MAX = 4 << 20, PROGRAM_MAX = 64 << 20 };
 
-#define KEPT      ".sockmesh-kept" /* what a .conf that became a list is called meanwhile */
+#define KEPT      ".sockmesh-kept" /* a file as it was before our entry: put back, byte for byte, when that goes */
 #define SETTLE_NS MESH_MS(50)      /* files that change together are looked at together */
 #define CHECK_NS  MESH_SEC(10)     /* also without a word from inotify */
 
@@ -155,16 +155,38 @@ static int install_single(const char *dir, const char *name, const json_t *conf,
 	return r;
 }
 
+static bool has_entry(const json_t *plugins)
+{
+	json_t *plugin;
+	size_t i;
+
+	json_array_foreach(plugins, i, plugin) if (is_ours(plugin)) return true;
+	return false;
+}
+
+/* The file as its owner wrote it, before our entry comes in. */
+static int keep(const char *path)
+{
+	mesh_auto_free char *kept = mesh_xasprintf("%s" KEPT, path);
+	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
+	int r = mesh_file_read(path, FILE_MAX, &text);
+
+	return r < 0 ? r : mesh_file_write(kept, mesh_buf_view(&text), (int)mode_of(path));
+}
+
 static int install_in(const char *dir, const char *name, json_t *conf, json_t *entry)
 {
 	mesh_auto_free char *path = mesh_xasprintf("%s/%s", dir, name);
 	json_t *plugins = json_object_get(conf, "plugins");
+	int r = 0;
 
 	if (!json_is_array(plugins))
 		return install_single(dir, name, conf, entry);
-	if (!put_entry(plugins, entry))
-		return 1;
-	return write_json(path, conf, mode_of(path));
+	if (!has_entry(plugins))
+		r = keep(path);
+	if (r < 0)
+		return r;
+	return put_entry(plugins, entry) ? write_json(path, conf, mode_of(path)) : 1;
 }
 
 static bool is_network(const char *name, const json_t *conf)
@@ -234,6 +256,22 @@ static bool restore_single(const char *dir, const char *name)
 	return false;
 }
 
+/* The list without our entry: as it was kept, if it is still that one. */
+static int put_back(const char *path, const json_t *conf)
+{
+	mesh_auto_free char *kept = mesh_xasprintf("%s" KEPT, path);
+	json_t *was = read_json(kept);
+	bool same = was && json_equal(was, conf);
+	int r = 0;
+
+	json_decref(was);
+	if (same && rename(kept, path) == 0)
+		return 0;
+	r = write_json(path, conf, mode_of(path));
+	unlink(kept);
+	return r;
+}
+
 /* Returns 1 if our entry was in it. */
 static int remove_from(const char *dir, const char *name)
 {
@@ -248,7 +286,7 @@ static int remove_from(const char *dir, const char *name)
 			changed = true;
 		}
 	if (changed && !restore_single(dir, name))
-		r = write_json(path, conf, mode_of(path));
+		r = put_back(path, conf);
 	json_decref(conf);
 	return r < 0 ? r : changed;
 }

@@ -95,9 +95,10 @@ static json_t *cni_status(struct mesh_agent *a)
 {
 	const char *trouble = a->cni ? mesh_cni_conf_trouble(a->cni) : NULL;
 
-	return json_pack("{s:b, s:s?, s:s, s:I, s:I}", "installed", a->cni && !trouble, "trouble", trouble, "policy",
-			 mesh_cni_policy_text(a->opts.cni_policy), "adds", (json_int_t)a->adds_total, "addUsMax",
-			 (json_int_t)(a->adds_ns_max / 1000));
+	return json_pack("{s:b, s:s?, s:s, s:I, s:I, s:I}", "installed", a->cni && !trouble, "trouble", trouble,
+			 "policy", mesh_cni_policy_text(a->opts.cni_policy), "adds", (json_int_t)a->adds_total,
+			 "addUsMax", (json_int_t)(a->adds_ns_max / 1000), "addUsMean",
+			 (json_int_t)(a->adds_total ? a->adds_ns / a->adds_total / 1000 : 0));
 }
 
 static json_t *api_status(struct mesh_agent *a)

@@ -9,14 +9,14 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 
-#define GRACE_NS      MESH_SEC(1) /* a start waits so long for an API that has trouble, then takes what was saved */
-#define PATIENCE      MESH_SEC(5) /* and so long for one of which nothing is heard */
-#define HOLD_NS       MESH_SEC(8) /* changes are held back so long for streams that are not in step */
-#define LOOK_NS       MESH_MS(20) /* how often it is looked at meanwhile */
-#define NODE_QUERY    "fieldSelector=spec.nodeName%%3D%s"
-#define METADATA      "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-#define METADATA_LIST "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1," METADATA ",application/json"
+#define GRACE_NS   MESH_SEC(1)  /* a start waits so long for an API that has trouble, then takes what was saved */
+#define PATIENCE   MESH_SEC(5)  /* and so long for one of which nothing is heard */
+#define HOLD_NS    MESH_SEC(3)  /* changes are held back so long for streams that are not in step */
+#define HURRY_NS   MESH_MS(250) /* which try again as often while others are answered */
+#define LOOK_NS    MESH_MS(20)  /* how often it is looked at meanwhile */
+#define NODE_QUERY "fieldSelector=spec.nodeName%%3D%s"
 
 /* One kind. set() decodes and puts in (0, or -EINVAL); 1 from set() says that nothing of interest changed. */
 struct feed_kind {
@@ -56,8 +56,9 @@ struct mesh_feed {
 	bool rules_changed;            /* subsets or members: other pods' labels may be needed now */
 	bool pending, pending_content; /* changes that are held back */
 	bool given_up;                 /* on streams that are not in step; until they are */
-	uint64_t started_ns, pending_since_ns;
+	uint64_t started_ns, pending_since_ns, hurried_ns;
 	struct mesh_timer timer;
+	char trouble[320];
 };
 
 static const char *meta(const json_t *obj, const char *key)
@@ -427,6 +428,23 @@ static bool watches_in_step(const struct mesh_feed *feed)
 	return true;
 }
 
+/* One stream is back: the others need not wait out their back-off. */
+static void hurry(struct mesh_feed *feed, uint64_t now)
+{
+	if (now - feed->hurried_ns < HURRY_NS)
+		return;
+	feed->hurried_ns = now;
+	for (size_t i = 0; i < feed->watch_count; i++)
+		if (!mesh_kube_watch_in_step(feed->watches[i].watch))
+			mesh_kube_watch_hurry(feed->watches[i].watch);
+	mesh_map_each (e, &feed->label_watches) {
+		struct feed_watch *w = e->value;
+
+		if (!mesh_kube_watch_in_step(w->watch))
+			mesh_kube_watch_hurry(w->watch);
+	}
+}
+
 static void follow_labels(struct mesh_feed *feed);
 
 /* Tells the owner what is pending, if the time has come. */
@@ -443,6 +461,7 @@ static void settle(struct mesh_feed *feed)
 		feed->given_up = false;
 	} else if (!feed->given_up) {
 		if (now - feed->pending_since_ns < HOLD_NS) {
+			hurry(feed, now);
 			mesh_timer_set(feed->opts.loop, &feed->timer, LOOK_NS);
 			return;
 		}
@@ -518,12 +537,8 @@ static void watch_open(struct mesh_feed *feed, struct feed_watch *w, const struc
 	bool local_pods = kind->set == set_pod && feed->opts.node;
 	mesh_auto_free char *query = local_pods ? mesh_xasprintf(NODE_QUERY, feed->opts.node) : NULL;
 	mesh_auto_free char *path = ns ? mesh_xasprintf("/api/v1/namespaces/%s/pods", ns) : mesh_xstrdup(kind->path);
-	struct mesh_kube_watch_opts o = {.path = path,
-					 .query = query,
-					 .accept = ns ? METADATA_LIST : NULL,
-					 .page = kind->page,
-					 .fn = on_event,
-					 .arg = w};
+	struct mesh_kube_watch_opts o = {
+		.path = path, .query = query, .metadata = ns != NULL, .page = kind->page, .fn = on_event, .arg = w};
 
 	*w = (struct feed_watch){.feed = feed, .kind = kind, .ns = mesh_xstrdup(ns)};
 	w->watch = mesh_kube_watch_open(feed->kube, &o);
@@ -731,19 +746,29 @@ bool mesh_feed_from_saved(const struct mesh_feed *feed)
 	return feed->from_saved;
 }
 
+static const char *trouble_of(const struct mesh_feed *feed, const struct feed_watch *w)
+{
+	struct mesh_feed *f = (struct mesh_feed *)feed; /* the text is kept for the caller */
+
+	if (mesh_kube_watch_in_step(w->watch) || !mesh_kube_watch_error(w->watch))
+		return NULL;
+	snprintf(f->trouble, sizeof(f->trouble), "%s: %s", w->kind->resource, mesh_kube_watch_error(w->watch));
+	return f->trouble;
+}
+
 const char *mesh_feed_trouble(const struct mesh_feed *feed)
 {
-	for (size_t i = 0; i < feed->watch_count; i++) {
-		const struct feed_watch *w = &feed->watches[i];
+	const char *trouble;
 
-		if (!mesh_kube_watch_in_step(w->watch) && mesh_kube_watch_error(w->watch))
-			return mesh_kube_watch_error(w->watch);
+	for (size_t i = 0; i < feed->watch_count; i++) {
+		trouble = trouble_of(feed, &feed->watches[i]);
+		if (trouble)
+			return trouble;
 	}
 	mesh_map_each (e, &feed->label_watches) {
-		const struct feed_watch *w = e->value;
-
-		if (!mesh_kube_watch_in_step(w->watch) && mesh_kube_watch_error(w->watch))
-			return mesh_kube_watch_error(w->watch);
+		trouble = trouble_of(feed, e->value);
+		if (trouble)
+			return trouble;
 	}
 	return mesh_feed_synced(feed) ? NULL : "not everything has been listed yet";
 }

@@ -55,7 +55,7 @@ struct mesh_agent {
 	struct mesh_errs warnings;              /* of the configuration in force */
 	struct mesh_ctlsock_conn *leaver;       /* who asked to leave and waits */
 	bool dirty, published, failing, left;
-	uint64_t publishes, publish_ns, publish_ns_max, apply_failures, adds_total, adds_ns_max;
+	uint64_t publishes, publish_ns, publish_ns_max, apply_failures, adds_total, adds_ns, adds_ns_max;
 };
 
 /** Compiles the snapshot and puts it in force. Returns whether it is. */

@@ -98,7 +98,7 @@ struct mesh_kube_watch *mesh_kube_watch_new(struct mesh_kube *kube, const char *
 /** A watch for those who keep what they need themselves, and of much. Strings are copied. */
 struct mesh_kube_watch_opts {
 	const char *path, *query; /* as above; query may be NULL */
-	const char *accept;       /* media type; NULL: application/json */
+	bool metadata;            /* only that of each object (meta.k8s.io/v1 PartialObjectMetadata) */
 	unsigned page;            /* objects in a list's page; 0: 500 */
 	mesh_kube_watch_fn *fn;
 	void *arg;
@@ -114,6 +114,8 @@ struct mesh_kube_watch *mesh_kube_watch_open(struct mesh_kube *kube, const struc
  * Returns false if the watch itself told of it meanwhile.
  */
 bool mesh_kube_watch_know(struct mesh_kube_watch *watch, const json_t *obj);
+/** The server is known to answer again: does not wait out its back-off, if it is in one. */
+void mesh_kube_watch_hurry(struct mesh_kube_watch *watch);
 /** Whether what was reported is what the server has, as far as can be known: listed, and the stream is open. */
 bool mesh_kube_watch_in_step(const struct mesh_kube_watch *watch);
 void mesh_kube_watch_free(struct mesh_kube_watch *watch);

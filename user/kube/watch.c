@@ -19,6 +19,11 @@ enum {
 	LIST_SILENCE_MS = 30000, /* a list of which nothing comes is asked for anew */
 };
 
+/* What is asked for by mesh_kube_watch_opts.metadata: a stream has no lists, and a server that is offered them breaks
+ * off. */
+#define METADATA_EVENT "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+#define METADATA_LIST  "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
 /* An object that was reported. */
 struct known {
 	json_t *obj;    /* its last state (a reference); NULL: the owner keeps it */
@@ -29,9 +34,10 @@ struct known {
 
 struct mesh_kube_watch {
 	struct mesh_kube *kube;
-	char *path, *query, *accept;
+	char *path, *query;
 	unsigned page;
 	bool slim; /* keeps no objects */
+	bool metadata;
 	mesh_kube_watch_fn *fn;
 	void *arg;
 	struct mesh_transfer *transfer; /* the list's page or the stream */
@@ -78,7 +84,6 @@ static void destroy(struct mesh_kube_watch *w)
 	mesh_map_free(&w->known);
 	free(w->path);
 	free(w->query);
-	free(w->accept);
 	free(w->rv);
 	free(w->error);
 	free(w);
@@ -485,7 +490,7 @@ static void list_start(struct mesh_kube_watch *w, const char *more)
 						   w->query ? "&" : "", w->page, more ? "&continue=" : "", token);
 	struct mesh_transfer_opts o = {.method = "GET",
 				       .path = path,
-				       .accept = w->accept,
+				       .accept = w->metadata ? METADATA_LIST : NULL,
 				       .stream = w->slim,
 				       .fn = w->slim ? slim_list_ready : list_ready,
 				       .arg = w};
@@ -612,8 +617,12 @@ static void stream_start(struct mesh_kube_watch *w)
 	mesh_auto_free char *path =
 		mesh_xasprintf("%s?%s%swatch=1&allowWatchBookmarks=true&resourceVersion=%s&timeoutSeconds=%u", w->path,
 			       w->query ? w->query : "", w->query ? "&" : "", w->rv, jittered(450));
-	struct mesh_transfer_opts o = {
-		.method = "GET", .path = path, .accept = w->accept, .stream = true, .fn = stream_ready, .arg = w};
+	struct mesh_transfer_opts o = {.method = "GET",
+				       .path = path,
+				       .accept = w->metadata ? METADATA_EVENT : NULL,
+				       .stream = true,
+				       .fn = stream_ready,
+				       .arg = w};
 
 	w->scanned = 0;
 	w->opened_ns = mesh_now_ns();
@@ -628,7 +637,7 @@ static struct mesh_kube_watch *watch_new(struct mesh_kube *kube, const struct me
 	w->kube = kube;
 	w->path = mesh_xstrdup(o->path);
 	w->query = o->query && o->query[0] ? mesh_xstrdup(o->query) : NULL;
-	w->accept = mesh_xstrdup(o->accept);
+	w->metadata = o->metadata;
 	w->page = o->page ? o->page : PAGE;
 	w->slim = slim;
 	w->fn = o->fn;
@@ -663,6 +672,12 @@ bool mesh_kube_watch_know(struct mesh_kube_watch *w, const json_t *obj)
 	k->round = 0; /* of no list yet */
 	mesh_map_put_str(&w->known, key, k);
 	return true;
+}
+
+void mesh_kube_watch_hurry(struct mesh_kube_watch *w)
+{
+	if (!w->transfer && !w->missing && !w->busy)
+		mesh_timer_set(w->kube->loop, &w->timer, 0);
 }
 
 bool mesh_kube_watch_in_step(const struct mesh_kube_watch *w)
