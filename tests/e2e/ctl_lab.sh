@@ -93,6 +93,9 @@ check "in force again" eventually 10 meshctl apply --timeout=2s -f <(rule 72)
 meshctl status > "$T/status"
 same "status: agents" "$(awk '$1 == "agent" { print $2, $3 }' "$T/status")" "node-1 yes
 node-2 yes"
-check "status: programs and maps" sh -c "grep -q connect4 '$T/status' && grep -q maxEntries '$T/status'"
+same "status: nodes" "$(awk '/^NODE/ { on = 1; next } on && NF == 0 { exit } on { print $1, $3 }' "$T/status")" "node-1 yes
+node-2 yes"
+meshctl status -o wide > "$T/wide"
+check "status: programs and maps" sh -c "grep -q connect4 '$T/wide' && grep -q maxEntries '$T/wide'"
 same "status -o json" "$(meshctl status -o json | jq -r '[.members[] | select(.component == "agent") | .agent.node] | sort | join(" ")')" "node-1 node-2"
 exit $failed

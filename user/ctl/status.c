@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status: the agents and gateways by their Leases, and what each agent on this machine says of itself. */
+#include "ctl/status.h"
+
 #include "ctl/find_api.h"
 #include "ctl/inforce.h"
-#include "ctl/json_out.h"
+#include "ctl/manifest.h"
+#include "ctl/node.h"
+#include "ctl/podexec.h"
 #include "ctl/print.h"
 #include "ctl/resource.h"
-#include "ctl/tabs.h"
+#include "ctl/rollout.h"
 
 #include "core/mem.h"
 #include "kube/kubeconfig.h"
 
-#include <errno.h>
 #include <glob.h>
-#include <poll.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-enum { ANSWER_MS = 2000, ANSWER_MAX = 8 << 20 };
+enum { EXEC_MS = 10000 };
 
 static const char *text(const json_t *obj, const char *key)
 {
@@ -26,32 +25,9 @@ static const char *text(const json_t *obj, const char *key)
 	return s ? s : "";
 }
 
-/* One line to the agent's socket, one line back; NULL if nobody answers. */
-static json_t *ask(const char *path)
+static const json_t *at(const json_t *obj, const char *a, const char *b)
 {
-	static const char request[] = "{\"cmd\":\"status\"}\n";
-	mesh_auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	mesh_auto(mesh_buf_free) struct mesh_buf in = {0};
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-	if (fd < 0 || strlen(path) >= sizeof(a.sun_path))
-		return NULL;
-	strcpy(a.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(request) - 1)
-		return NULL;
-	while (in.len < ANSWER_MAX && !(in.len && memchr(in.data, '\n', in.len))) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		ssize_t n;
-
-		if (poll(&p, 1, ANSWER_MS) <= 0)
-			return NULL;
-		n = read(fd, mesh_buf_room(&in, 65536), 65536);
-		if (n <= 0)
-			return NULL;
-		in.len += (size_t)n;
-	}
-	return json_loadb(in.data, in.len, JSON_DISABLE_EOF_CHECK, NULL);
+	return json_object_get(json_object_get(obj, a), b);
 }
 
 static bool is_of(const char *kubeconfig, const char *server)
@@ -72,55 +48,95 @@ static char *socket_pattern(const struct mesh_ctl *ctl)
 	mesh_vec_each (path, &labs.list)
 		if (is_of(*path, mesh_kube_config(ctl->kube)->server))
 			return mesh_xasprintf("%.*s/node-*.sock", (int)(strrchr(*path, '/') - *path), *path);
-	return mesh_xstrdup("/run/sockmesh/agent.sock");
+	return mesh_xstrdup(MESH_AGENT_SOCKET);
 }
 
-/* node name -> what its agent says */
-static json_t *ask_agents(const struct mesh_ctl *ctl)
+static void ask_sockets(const struct mesh_ctl *ctl, const char *only, json_t *all)
 {
 	mesh_auto_free char *pattern = socket_pattern(ctl);
-	json_t *all = json_object();
 	glob_t found;
 
 	if (glob(pattern, 0, NULL, &found) != 0)
-		return all;
+		return;
 	for (size_t i = 0; i < found.gl_pathc; i++) {
-		json_t *status = ask(found.gl_pathv[i]);
+		json_t *status = mesh_node_status(found.gl_pathv[i], NULL);
+		const char *node = text(status, "node");
 
-		if (status && text(status, "node")[0])
-			json_object_set(all, text(status, "node"), status);
+		if (node[0] && (!only || strcmp(only, node) == 0))
+			json_object_set_new(all, node, json_pack("{s:O}", "status", status));
 		json_decref(status);
 	}
 	globfree(&found);
-	return all;
 }
 
-static const json_t *label(const json_t *lease, const char *key)
+/* A pod that cannot be asked says why; one that can gets a job. */
+static void ask_pods(struct mesh_ctl *ctl, const json_t *pods, const char *only, json_t *all)
 {
-	return json_object_get(json_object_get(json_object_get(lease, "metadata"), "labels"), key);
+	static const char *const command[] = {"/usr/bin/meshctl", "node-status", NULL};
+	size_t n = json_array_size(pods), count = 0, i;
+	mesh_auto_free struct mesh_podexec *jobs = mesh_xcalloc(n ? n : 1, sizeof(*jobs));
+	mesh_auto_free const char **nodes = mesh_xcalloc(n ? n : 1, sizeof(*nodes));
+	const json_t *pod;
+
+	json_array_foreach(pods, i, pod)
+	{
+		const char *node = text(json_object_get(pod, "spec"), "nodeName");
+
+		if (!node[0] || (only && strcmp(only, node) != 0) || json_object_get(all, node) ||
+		    mesh_pod_on(pods, node) != pod)
+			continue;
+		nodes[count] = node;
+		jobs[count++] = (struct mesh_podexec){.namespace = MESH_SYSTEM_NAMESPACE,
+						      .pod = mesh_meta(pod, "name"),
+						      .container = "agent",
+						      .command = command};
+	}
+	mesh_podexec_run(mesh_kube_config(ctl->kube), jobs, count, EXEC_MS);
+	for (i = 0; i < count; i++) {
+		json_t *status = mesh_podexec_json(&jobs[i]);
+		mesh_auto_free char *why = status ? NULL : mesh_podexec_why(&jobs[i]);
+
+		json_object_set_new(all, nodes[i],
+				    status ? json_pack("{s:o}", "status", status) : json_pack("{s:s}", "error", why));
+		mesh_podexec_free(&jobs[i]);
+	}
+}
+
+json_t *mesh_status_agents(struct mesh_ctl *ctl, const char *node)
+{
+	json_t *all = json_object(), *pods;
+
+	ask_sockets(ctl, node, all);
+	pods = mesh_list(ctl,
+			 "/api/v1/namespaces/" MESH_SYSTEM_NAMESPACE
+			 "/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dagent",
+			 NULL);
+	ask_pods(ctl, pods, node, all);
+	json_decref(pods);
+	return all;
 }
 
 /* One row a Lease: who, alive or not, how far, and the agent's own words where it could be asked. */
 static json_t *member(const json_t *lease, const json_t *agents, time_t now)
 {
 	const char *holder = text(json_object_get(lease, "spec"), "holderIdentity");
-	const char *component = json_string_value(label(lease, "sockmesh.io/component"));
+	const char *component = mesh_label_of(lease, "sockmesh.io/component");
 	json_t *versions = mesh_lease_versions(lease);
-	json_t *row = json_pack("{s:s, s:s, s:s, s:b, s:s}", "name", mesh_meta(lease, "name"), "component",
-				component ? component : "", "holder", holder, "live", mesh_lease_live(lease, now),
-				"renewTime", text(json_object_get(lease, "spec"), "renewTime"));
-	json_t *agent = json_object_get(agents, holder);
+	json_t *row = json_pack("{s:s, s:s, s:s, s:b, s:s}", "name", mesh_meta(lease, "name"), "component", component,
+				"holder", holder, "live", mesh_lease_live(lease, now), "renewTime",
+				text(json_object_get(lease, "spec"), "renewTime"));
+	json_t *agent = json_object_get(json_object_get(agents, holder), "status");
 
 	json_object_set_new(row, "inForce", versions ? versions : json_object());
-	if (agent && component && strcmp(component, "agent") == 0)
+	if (agent && strcmp(component, "agent") == 0)
 		json_object_set(row, "agent", agent);
 	return row;
 }
 
-static json_t *collect(struct mesh_ctl *ctl)
+static json_t *members_of(struct mesh_ctl *ctl, const json_t *agents, const char *node)
 {
 	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
-	json_t *members, *agents, *lease;
+	json_t *members, *lease;
 	time_t now = time(NULL);
 	size_t i;
 
@@ -132,148 +148,152 @@ static json_t *collect(struct mesh_ctl *ctl)
 		return NULL;
 	}
 	members = json_array();
-	agents = ask_agents(ctl);
 	json_array_foreach(json_object_get(a.body, "items"), i, lease)
-		json_array_append_new(members, member(lease, agents, now));
-	json_decref(agents);
-	return json_pack("{s:s, s:o}", "server", mesh_kube_config(ctl->kube)->server, "members", members);
-}
-
-static uint64_t highest(const json_t *versions)
-{
-	uint64_t max = 0, v;
-	const char *key;
-	json_t *value;
-
-	json_object_foreach((json_t *)versions, key, value)
 	{
-		if (mesh_slice_to_u64(mesh_slice_str(json_string_value(value)), UINT64_MAX, &v) == 0)
-			max = MESH_MAX(max, v);
+		const char *holder = text(json_object_get(lease, "spec"), "holderIdentity");
+
+		if (!node || strcmp(node, holder) == 0)
+			json_array_append_new(members, member(lease, agents, now));
 	}
-	return max;
+	return members;
 }
 
-static void print_members(struct mesh_buf *out, const json_t *members)
+/* Nodes whose pods should have an agent, and have none that could be asked. */
+static void add_missing(struct mesh_ctl *ctl, json_t *nodes)
 {
-	struct mesh_tabs t = {.min_width = 6, .padding = 3};
-	const json_t *m;
+	json_t *all = mesh_list(ctl, "/api/v1/nodes", NULL), *node;
+	const char *why;
 	size_t i;
 
-	mesh_buf_str(&t.text, "COMPONENT\tHOLDER\tLIVE\tIN FORCE\tRENEWED\n");
-	json_array_foreach(members, i, m)
-		mesh_buf_printf(&t.text, "%s\t%s\t%s\t%llu\t%s\n", text(m, "component"), text(m, "holder"),
-				json_is_true(json_object_get(m, "live")) ? "yes" : "NO",
-				(unsigned long long)highest(json_object_get(m, "inForce")), text(m, "renewTime"));
-	mesh_tabs_flush(&t, out);
-	mesh_tabs_free(&t);
-}
-
-static void value_out(struct mesh_buf *out, const json_t *v)
-{
-	if (json_is_string(v))
-		mesh_buf_str(out, json_string_value(v));
-	else
-		mesh_json_out(out, v, 0);
-}
-
-/* Numbers and words on a line each, objects within objects indented; lists of objects as tables of their own fields. */
-static void print_object(struct mesh_buf *out, const json_t *obj, int depth);
-
-/* The fields of all items, in the order in which they first come. New reference. */
-static json_t *fields_of(const json_t *list)
-{
-	json_t *fields = json_object(), *item, *value;
-	const char *key;
-	size_t i;
-
-	json_array_foreach(list, i, item) json_object_foreach(item, key, value)
-		json_object_set_new(fields, key, json_null());
-	return fields;
-}
-
-static void table_row(struct mesh_buf *out, const json_t *item, const json_t *fields)
-{
-	const char *key, *between = "";
-	json_t *value;
-
-	json_object_foreach((json_t *)fields, key, value)
+	json_array_foreach(all, i, node)
 	{
-		mesh_buf_str(out, between);
-		if (json_object_get(item, key))
-			value_out(out, json_object_get(item, key));
-		else
-			mesh_buf_char(out, '-');
-		between = "\t";
-	}
-	mesh_buf_char(out, '\n');
-}
+		const char *name = mesh_meta(node, "name");
 
-static void print_table(struct mesh_buf *out, const json_t *list, int depth)
-{
-	struct mesh_tabs t = {.min_width = 4, .padding = 2};
-	mesh_auto(mesh_buf_free) struct mesh_buf laid = {0};
-	json_t *fields = fields_of(list), *item, *value;
-	struct mesh_slice rest, line;
-	const char *key, *between = "";
-	size_t i;
-
-	json_object_foreach(fields, key, value)
-	{
-		mesh_buf_printf(&t.text, "%s%s", between, key);
-		between = "\t";
-	}
-	mesh_buf_char(&t.text, '\n');
-	json_array_foreach(list, i, item) table_row(&t.text, item, fields);
-	mesh_tabs_flush(&t, &laid);
-	rest = mesh_buf_view(&laid);
-	while (rest.len && mesh_slice_split(&rest, '\n', &line))
-		mesh_buf_printf(out, "%*s%.*s\n", depth * 2, "", (int)line.len, line.ptr);
-	mesh_tabs_free(&t);
-	json_decref(fields);
-}
-
-static void print_object(struct mesh_buf *out, const json_t *obj, int depth)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach((json_t *)obj, key, value)
-	{
-		mesh_buf_printf(out, "%*s%s:", depth * 2, "", key);
-		if (json_is_object(value) && json_object_size(value)) {
-			mesh_buf_char(out, '\n');
-			print_object(out, value, depth + 1);
-		} else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
-			mesh_buf_char(out, '\n');
-			print_table(out, value, depth + 1);
-		} else {
-			mesh_buf_char(out, ' ');
-			value_out(out, value);
-			mesh_buf_char(out, '\n');
-		}
-	}
-}
-
-static void print_status(const json_t *status)
-{
-	const json_t *members = json_object_get(status, "members"), *m;
-	mesh_auto(mesh_buf_free) struct mesh_buf out = {0};
-	size_t i;
-
-	if (json_array_size(members) == 0)
-		mesh_buf_str(&out, "No agent or gateway has a Lease in istio-system: no mesh runs here.\n");
-	else
-		print_members(&out, members);
-	json_array_foreach(members, i, m)
-	{
-		const json_t *agent = json_object_get(m, "agent");
-
-		if (!agent)
+		if (json_object_get(nodes, name) || (ctl->flags->node && strcmp(ctl->flags->node, name) != 0))
 			continue;
-		mesh_buf_printf(&out, "\nAgent %s:\n", text(m, "holder"));
-		print_object(&out, agent, 1);
+		json_object_set_new(
+			nodes, name,
+			json_pack("{s:s}", "error", mesh_node_ready(node, &why) ? "there is no agent pod" : why));
+	}
+	json_decref(all);
+}
+
+static json_t *control_of(struct mesh_ctl *ctl)
+{
+	mesh_auto(mesh_answer_free) struct mesh_answer d = {0}, lease = {0};
+	const json_t *template;
+
+	if (mesh_ctl_get(ctl, "/apis/apps/v1/namespaces/" MESH_SYSTEM_NAMESPACE "/deployments/sockmesh-control", &d) <
+	    0)
+		return NULL;
+	mesh_ctl_get(ctl, "/apis/coordination.k8s.io/v1/namespaces/" MESH_SYSTEM_NAMESPACE "/leases/sockmesh-control",
+		     &lease);
+	template = at(d.body, "spec", "template");
+	return json_pack("{s:I, s:I, s:s, s:s}", "replicas", json_integer_value(at(d.body, "spec", "replicas")),
+			 "available", json_integer_value(at(d.body, "status", "availableReplicas")), "version",
+			 mesh_annotation_of(template, "sockmesh.io/version"), "leader",
+			 mesh_lease_live(lease.body, time(NULL))
+				 ? text(json_object_get(lease.body, "spec"), "holderIdentity")
+				 : "");
+}
+
+static json_t *webhooks_of(struct mesh_ctl *ctl)
+{
+	json_t *configs = mesh_list(ctl,
+				    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+				    "?labelSelector=app.kubernetes.io%2Fname%3Dsockmesh",
+				    NULL);
+	json_t *list = json_array(), *config, *hook;
+	size_t i, j;
+
+	json_array_foreach(configs, i, config) json_array_foreach(json_object_get(config, "webhooks"), j, hook)
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:b}", "name", text(hook, "name"), "failurePolicy",
+						text(hook, "failurePolicy"), "caBundle",
+						text(json_object_get(hook, "clientConfig"), "caBundle")[0] != '\0'));
+	json_decref(configs);
+	return list;
+}
+
+static json_t *gateways_of(struct mesh_ctl *ctl)
+{
+	json_t *pods = mesh_list(ctl, "/api/v1/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dgateway", NULL), *pod;
+	json_t *list = json_array();
+	size_t i;
+
+	json_array_foreach(pods, i, pod)
+	{
+		mesh_auto_free char *trouble = mesh_pod_trouble(pod);
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "namespace", mesh_meta(pod, "namespace"),
+						      "name", mesh_meta(pod, "name"), "node",
+						      text(json_object_get(pod, "spec"), "nodeName"), "state",
+						      trouble ? trouble : "ready"));
+	}
+	json_decref(pods);
+	return list;
+}
+
+static json_t *collect(struct mesh_ctl *ctl)
+{
+	json_t *nodes = mesh_status_agents(ctl, ctl->flags->node), *control;
+	json_t *members = members_of(ctl, nodes, ctl->flags->node), *all;
+
+	if (!members) {
+		json_decref(nodes);
+		return NULL;
+	}
+	all = json_pack("{s:s, s:o, s:O}", "server", mesh_kube_config(ctl->kube)->server, "members", members, "nodes",
+			nodes);
+	control = control_of(ctl);
+	if (control) { /* a cluster, not a lab */
+		add_missing(ctl, nodes);
+		json_object_set_new(all, "control", control);
+		json_object_set_new(all, "webhooks", webhooks_of(ctl));
+		json_object_set_new(all, "gateways", gateways_of(ctl));
+	}
+	json_decref(nodes);
+	return all;
+}
+
+static void print_status(const json_t *status, bool wide)
+{
+	const json_t *members = json_object_get(status, "members");
+	mesh_auto(mesh_buf_free) struct mesh_buf out = {0};
+	const char *name;
+	json_t *node;
+
+	mesh_status_control(&out, status);
+	if (out.len)
+		mesh_buf_char(&out, '\n');
+	if (json_array_size(members) == 0)
+		mesh_buf_str(&out, "No agent or gateway has a Lease in istio-system: no mesh is in force here.\n");
+	else
+		mesh_status_members(&out, members);
+	if (json_object_size(json_object_get(status, "nodes")))
+		mesh_buf_char(&out, '\n');
+	mesh_status_nodes(&out, json_object_get(status, "nodes"));
+	json_object_foreach(json_object_get(status, "nodes"), name, node)
+	{
+		if (!wide || !json_object_get(node, "status"))
+			continue;
+		mesh_buf_printf(&out, "\nAgent %s:\n", name);
+		mesh_status_details(&out, json_object_get(node, "status"), 1);
 	}
 	fputs(out.data, stdout);
+}
+
+static void keep_errors(json_t *nodes)
+{
+	const char *name;
+	json_t *node;
+	void *next;
+
+	json_object_foreach_safe(nodes, next, name, node)
+	{
+		if (!json_object_get(node, "error"))
+			json_object_del(nodes, name);
+	}
 }
 
 int mesh_ctl_run_status(struct mesh_ctl *ctl, const struct mesh_flags *f)
@@ -288,10 +308,12 @@ int mesh_ctl_run_status(struct mesh_ctl *ctl, const struct mesh_flags *f)
 	status = collect(ctl);
 	if (!status)
 		return 1;
-	if (p.format == MESH_FORMAT_TABLE)
-		print_status(status);
-	else
+	if (p.format == MESH_FORMAT_TABLE) {
+		print_status(status, p.wide);
+	} else {
+		keep_errors(json_object_get(status, "nodes")); /* what agents say is with the members */
 		mesh_print(ctl, &p, status);
+	}
 	json_decref(status);
 	return 0;
 }
