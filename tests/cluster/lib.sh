@@ -62,7 +62,7 @@ nodes() { seq "$node_count"; }
 import() {
 	local i
 	for i in $(nodes); do
-		on_node "$i" ctr -n k8s.io images import "$1" > "$T/import" 2>&1 || { cat "$T/import"; return 1; }
+		on_node "$i" ctr -n k8s.io images import "$(realpath "$1")" > "$T/import" 2>&1 || { cat "$T/import"; return 1; }
 	done
 }
 node_ip() { echo "$NET.1$1"; }
