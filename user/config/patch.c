@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/document.h"
+#include "config/parse.h"
 
 #include <errno.h>
+
+enum { COPIED_MAX = 3 << 20 }; /* bytes that "copy" and "move" may make of one patch */
 
 /* ---- RFC 7386 ---- */
 
@@ -85,6 +88,8 @@ static int find_place(json_t *doc, const char *pointer, struct place *ret)
 {
 	struct mesh_slice rest = mesh_slice_str(pointer), token;
 
+	unsigned depth = 0;
+
 	ret->parent = doc;
 	ret->key = NULL;
 	if (!*pointer)
@@ -99,6 +104,11 @@ static int find_place(json_t *doc, const char *pointer, struct place *ret)
 		ret->key = unescape(token);
 		if (!slash)
 			return 0;
+		if (++depth > MESH_PARSE_DEPTH_MAX) {
+			free(ret->key);
+			ret->key = NULL;
+			return -E2BIG;
+		}
 		rest = mesh_slice_of(slash + 1, rest.len - token.len - 1);
 		ret->parent = child(ret->parent, ret->key);
 		free(ret->key);
@@ -155,17 +165,46 @@ static int equal_numbers(const json_t *a, const json_t *b)
 	       (json_is_number(a) && json_is_number(b) && json_number_value(a) == json_number_value(b));
 }
 
-/* "move" and "copy": value is taken from elsewhere. */
-static int transfer(json_t **doc, const char *from, const char *to, bool move)
+/* Takes what v is as a copy (about its bytes as JSON) from *left. Returns false when there is too little, or v is too
+ * deep. */
+static bool afford(const json_t *v, size_t *left, unsigned depth)
+{
+	const char *key;
+	json_t *item;
+	size_t i, n = 8 + (json_is_string(v) ? json_string_length(v) : 0);
+
+	if (n > *left || depth > MESH_PARSE_DEPTH_MAX)
+		return false;
+	*left -= n;
+	if (json_is_array(v)) {
+		json_array_foreach((json_t *)v, i, item) if (!afford(item, left, depth + 1)) return false;
+		return true;
+	}
+	json_object_foreach((json_t *)v, key, item)
+	{
+		n = strlen(key);
+		if (n > *left)
+			return false;
+		*left -= n;
+		if (!afford(item, left, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+/* "move" and "copy": value is taken from elsewhere. *left: bytes that may still be copied. */
+static int transfer(json_t **doc, const char *from, const char *to, bool move, size_t *left)
 {
 	struct place a = {0}, b = {0};
 	json_t *v = NULL;
 	int r = find_place(*doc, from, &a);
 
+	if (r == 0 && !get(*doc, &a))
+		r = -ENOENT;
+	if (r == 0 && !afford(get(*doc, &a), left, 1))
+		r = -E2BIG;
 	if (r == 0)
 		v = json_deep_copy(get(*doc, &a));
-	if (r == 0 && !v)
-		r = -ENOENT;
 	if (r == 0 && move)
 		r = cut(&a);
 	if (r == 0)
@@ -178,7 +217,7 @@ static int transfer(json_t **doc, const char *from, const char *to, bool move)
 	return r;
 }
 
-static int apply_one(json_t **doc, const char *op, const char *path, const json_t *item)
+static int apply_one(json_t **doc, const char *op, const char *path, const json_t *item, size_t *left)
 {
 	const char *from = json_string_value(json_object_get(item, "from"));
 	json_t *value = json_object_get(item, "value");
@@ -186,7 +225,7 @@ static int apply_one(json_t **doc, const char *op, const char *path, const json_
 	int r;
 
 	if (strcmp(op, "move") == 0 || strcmp(op, "copy") == 0)
-		return from ? transfer(doc, from, path, op[0] == 'm') : -EINVAL;
+		return from ? transfer(doc, from, path, op[0] == 'm', left) : -EINVAL;
 	r = find_place(*doc, path, &at);
 	if (r == 0 && strcmp(op, "add") == 0) {
 		json_t *copy = json_deep_copy(value);
@@ -213,6 +252,8 @@ static void json_patch_error(struct mesh_errs *errs, int r, const char *op, cons
 {
 	if (r == -EBADMSG)
 		mesh_errs_add(errs, "testing value %s failed", path);
+	else if (r == -E2BIG)
+		mesh_errs_add(errs, "%s operation makes the object too large or too deep: %s", op, path);
 	else if (r == -ENOSYS)
 		mesh_errs_add(errs, "Unexpected kind: %s", op);
 	else if (r == -EINVAL)
@@ -228,7 +269,7 @@ static void json_patch_error(struct mesh_errs *errs, int r, const char *op, cons
 int mesh_patch_json(json_t **doc, const json_t *patch, struct mesh_errs *errs)
 {
 	json_t *work, *item;
-	size_t i;
+	size_t i, left = COPIED_MAX;
 
 	if (!json_is_array(patch)) {
 		mesh_errs_add(errs, "a JSON patch is a list of operations");
@@ -239,7 +280,7 @@ int mesh_patch_json(json_t **doc, const json_t *patch, struct mesh_errs *errs)
 	{
 		const char *op = json_string_value(json_object_get(item, "op"));
 		const char *path = json_string_value(json_object_get(item, "path"));
-		int r = op && path ? apply_one(&work, op, path, item) : -EINVAL;
+		int r = op && path ? apply_one(&work, op, path, item, &left) : -EINVAL;
 
 		if (r == 0)
 			continue;
