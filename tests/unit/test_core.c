@@ -226,6 +226,50 @@ TEST(buf_vprintf_longer_than_its_capacity)
 	mesh_buf_free(&b);
 }
 
+/* Stands before libc's: what was synced. */
+static unsigned synced_files, synced_dirs;
+
+int fsync(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0)
+		S_ISDIR(st.st_mode) ? synced_dirs++ : synced_files++;
+	return fdatasync(fd);
+}
+
+TEST(file_write_syncs_file_and_directory)
+{
+	char dir[] = "/tmp/mesh-test-XXXXXX", *path, *tmp, *aim, *here = getcwd(NULL, 0);
+	struct mesh_buf b = {0};
+
+	CHECK(mkdtemp(dir));
+	path = mesh_xasprintf("%s/file", dir);
+	tmp = mesh_xasprintf("%s/file.%d.tmp", dir, (int)getpid());
+	aim = mesh_xasprintf("%s/other", dir);
+	synced_files = synced_dirs = 0;
+	CHECK_INT(mesh_file_write(path, MESH_SLICE("x"), 0600), 0);
+	CHECK_INT(synced_files, 1);
+	CHECK_INT(synced_dirs, 1);
+	CHECK_INT(chdir(dir), 0);
+	CHECK_INT(mesh_file_write("file", MESH_SLICE("y"), 0600), 0);
+	CHECK_INT(synced_dirs, 2);
+	CHECK_INT(chdir(here), 0);
+	/* What lies where the temporary file goes is not written through. */
+	CHECK_INT(symlink(aim, tmp), 0);
+	CHECK_INT(mesh_file_write(path, MESH_SLICE("z"), 0600), 0);
+	CHECK_INT(access(aim, F_OK), -1);
+	CHECK_INT(mesh_file_read(path, 5, &b), 0);
+	CHECK_STR(b.data, "z");
+	CHECK_INT(unlink(path), 0);
+	CHECK_INT(rmdir(dir), 0);
+	mesh_buf_free(&b);
+	free(path);
+	free(tmp);
+	free(aim);
+	free(here);
+}
+
 TEST(file_write_replaces_and_read_limits)
 {
 	char dir[] = "/tmp/mesh-test-XXXXXX", *path;

@@ -145,12 +145,27 @@ static int write_all(int fd, struct mesh_slice s)
 	return 0;
 }
 
+/* A name is on disk once its directory is. Where the directory may not be read, its whole file system is written. */
+static int sync_parent(const char *path, int file)
+{
+	const char *slash = strrchr(path, '/');
+	mesh_auto_free char *dir =
+		slash ? mesh_xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) : mesh_xstrdup(".");
+	mesh_auto_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return syncfs(file) < 0 ? -errno : 0;
+	return fsync(fd) < 0 && errno != EINVAL ? -errno : 0; /* EINVAL: a file system that has no such thing */
+}
+
 int mesh_file_write(const char *path, struct mesh_slice content, int mode)
 {
 	mesh_auto_free char *tmp = mesh_xasprintf("%s.%d.tmp", path, (int)getpid());
-	mesh_auto_fd int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	mesh_auto_fd int fd = -1;
 	int r;
 
+	unlink(tmp); /* of a process that was killed; nothing that is there already is written to */
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, content);
@@ -158,7 +173,9 @@ int mesh_file_write(const char *path, struct mesh_slice content, int mode)
 		r = -errno;
 	if (r == 0 && rename(tmp, path) < 0)
 		r = -errno;
-	if (r < 0)
+	if (r < 0) {
 		unlink(tmp);
-	return r;
+		return r;
+	}
+	return sync_parent(path, fd);
 }

@@ -36,7 +36,10 @@ static inline struct mesh_slice mesh_buf_view(const struct mesh_buf *b)
 
 /** Reads a whole file (at most max bytes). Returns 0, -EFBIG or another -errno; *ret untouched on failure. */
 int mesh_file_read(const char *path, size_t max, struct mesh_buf *ret);
-/** Writes a file so that readers see the old or the new content, never a part: temporary, fsync, rename. */
+/**
+ * Writes a file so that readers see the old or the new content, never a part: temporary, fsync, rename, fsync of the
+ * directory. 0 means that the new content survives a power cut.
+ */
 int mesh_file_write(const char *path, struct mesh_slice content, int mode);
 
 #endif
