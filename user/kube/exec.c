@@ -37,6 +37,7 @@ struct session {
 	bool broken, over, late;
 	uint64_t end_ns;         /* 0: no end */
 	struct mesh_buf outcome; /* channel 3 */
+	struct sigaction pipe;   /* what SIGPIPE does outside of this call */
 };
 
 /* The upgrade. */
@@ -260,7 +261,17 @@ static int ws_mask(wslay_event_context_ptr ws, uint8_t *out, size_t len, void *a
 	return RAND_bytes(out, (int)len) == 1 ? 0 : -1;
 }
 
-static void put(int fd, const uint8_t *data, size_t len)
+/* Who reads our output has gone: that is for SIGPIPE to say, unlike a connection that broke. */
+static void output_lost(struct session *s)
+{
+	if (errno != EPIPE)
+		return;
+	sigaction(SIGPIPE, &s->pipe, NULL);
+	raise(SIGPIPE);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void put(struct session *s, int fd, const uint8_t *data, size_t len)
 {
 	while (len && fd >= 0) {
 		ssize_t n = write(fd, data, len);
@@ -273,8 +284,10 @@ static void put(int fd, const uint8_t *data, size_t len)
 		}
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n < 0) {
+			output_lost(s);
 			return;
+		}
 		data += n;
 		len -= (size_t)n;
 	}
@@ -294,9 +307,9 @@ static void ws_message(wslay_event_context_ptr ws, const struct wslay_event_on_m
 		return;
 	channel = (enum channel)m->msg[0];
 	if (channel == CH_STDOUT)
-		put(s->opts->stdout_fd, m->msg + 1, m->msg_length - 1);
+		put(s, s->opts->stdout_fd, m->msg + 1, m->msg_length - 1);
 	else if (channel == CH_STDERR)
-		put(s->opts->stderr_fd, m->msg + 1, m->msg_length - 1);
+		put(s, s->opts->stderr_fd, m->msg + 1, m->msg_length - 1);
 	else if (channel == CH_ERROR)
 		mesh_buf_add(&s->outcome, m->msg + 1, m->msg_length - 1);
 }
@@ -455,6 +468,7 @@ int mesh_kube_exec(const struct mesh_kubeconfig *config, const struct mesh_exec_
 
 	if (r < 0)
 		return r;
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &s.pipe);
 	r = upgrade(&s, config, reason, errs);
 	if (r == 0 && wslay_event_context_client_init(&s.ws, &callbacks, &s) != 0)
 		r = -EIO;
@@ -465,6 +479,7 @@ int mesh_kube_exec(const struct mesh_kubeconfig *config, const struct mesh_exec_
 	if (s.ws)
 		wslay_event_context_free(s.ws);
 	mesh_wire_close(&s.wire);
+	sigaction(SIGPIPE, &s.pipe, NULL);
 	mesh_buf_free(&s.early);
 	mesh_buf_free(&s.outcome);
 	return r;

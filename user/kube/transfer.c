@@ -279,6 +279,7 @@ static void set_identity(struct mesh_transfer *t)
 	const struct mesh_kubeconfig *c = &t->kube->config;
 	const char *token = bearer(t->kube);
 
+	curl_easy_setopt(t->easy, CURLOPT_CA_CACHE_TIMEOUT, (long)MESH_KUBE_CA_S);
 	curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, c->insecure ? 0L : 1L);
 	curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, c->insecure ? 0L : 2L);
 	if (c->ca_data || c->ca_file)

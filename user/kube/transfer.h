@@ -20,6 +20,7 @@ enum {
 	MESH_KUBE_BODY_MAX = 256 << 20, /* a whole answer */
 	MESH_KUBE_CONNECT_MS = 5000,
 	MESH_KUBE_REQUEST_MS = 60000,
+	MESH_KUBE_CA_S = 60,       /* a rotated CA file counts after so long */
 	MESH_KUBE_DEAD_MS = 30000, /* a peer that acknowledges nothing for so long is gone */
 };
 

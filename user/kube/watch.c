@@ -52,6 +52,7 @@ struct mesh_kube_watch {
 	size_t scanned; /* bytes of the stream's buffer known to have no newline */
 	uint64_t opened_ns;
 	bool missing;    /* 404 was reported */
+	bool whole;      /* the pages expired before the last one came: list without pages */
 	bool busy, dead; /* within fn: a free waits until it returns */
 	LIST_ENTRY(mesh_kube_watch) link;
 };
@@ -312,7 +313,7 @@ static void list_complete(struct mesh_kube_watch *w, const char *rv)
 	json_t *items = mesh_steal(w->items);
 	bool alive;
 
-	w->missing = false;
+	w->missing = w->whole = false;
 	set_text(&w->error, NULL);
 	set_text(&w->rv, rv);
 	if (w->slim)
@@ -398,6 +399,7 @@ static void list_ready(struct mesh_transfer *t)
 		return;
 	}
 	if (status != 200) {
+		w->whole = status == 410 && w->items; /* a continue token that expired will do so again */
 		relist(w, why_failed(t, why, sizeof(why)));
 		return;
 	}
@@ -477,17 +479,19 @@ static void slim_list_ready(struct mesh_transfer *t)
 		return;
 	if (status == 404)
 		kind_missing(w);
-	else if (status != 200)
+	else if (status != 200) {
+		w->whole = status == 410; /* a continue token that expired will do so again */
 		relist(w, why_failed(t, why, sizeof(why)));
-	else
+	} else
 		page_ended(w);
 }
 
 static void list_start(struct mesh_kube_watch *w, const char *more)
 {
 	mesh_auto_free char *token = mesh_kube_escape(more ? more : "");
-	mesh_auto_free char *path = mesh_xasprintf("%s?%s%slimit=%u%s%s", w->path, w->query ? w->query : "",
-						   w->query ? "&" : "", w->page, more ? "&continue=" : "", token);
+	mesh_auto_free char *path =
+		mesh_xasprintf("%s?%s%slimit=%u%s%s", w->path, w->query ? w->query : "", w->query ? "&" : "",
+			       w->whole ? 0 : w->page, more ? "&continue=" : "", token);
 	struct mesh_transfer_opts o = {.method = "GET",
 				       .path = path,
 				       .accept = w->metadata ? METADATA_LIST : NULL,
@@ -513,11 +517,10 @@ static bool event_came(struct mesh_kube_watch *w, const json_t *event)
 		relist(w, "the server's event cannot be read");
 		return false;
 	}
-	if (strcmp(type, "ERROR") == 0) {
-		if (json_integer_value(json_object_get(obj, "code")) == 410)
-			relist(w, "the version is too old");
-		else
-			retry(w, "the server ended the stream with an error");
+	if (strcmp(type, "ERROR") == 0) { /* whatever it is: going on from the same version could meet it for ever */
+		relist(w, json_integer_value(json_object_get(obj, "code")) == 410
+				  ? "the version is too old"
+				  : "the server ended the stream with an error");
 		return false;
 	}
 	if (rv[0])

@@ -121,6 +121,7 @@ static int use_ca(SSL_CTX *ctx, const struct mesh_kubeconfig *c)
 	return n > 0;
 }
 
+/* The certificate, and those of its issuers that stand after it. */
 static int use_cert(SSL_CTX *ctx, const struct mesh_kubeconfig *c)
 {
 	BIO *bio;
@@ -135,7 +136,11 @@ static int use_cert(SSL_CTX *ctx, const struct mesh_kubeconfig *c)
 	x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
 	ok = x && SSL_CTX_use_certificate(ctx, x);
 	X509_free(x);
+	while (ok && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+		ok = SSL_CTX_add1_chain_cert(ctx, x), X509_free(x);
 	BIO_free(bio);
+	if (ok)
+		ERR_clear_error(); /* that there are no more */
 	return ok;
 }
 
@@ -223,6 +228,10 @@ int mesh_wire_open(struct mesh_wire *w, const struct mesh_kubeconfig *c, struct 
 	int r = 0;
 
 	*w = (struct mesh_wire){.fd = -1};
+	if (c->proxy) {
+		mesh_errs_add(errs, "proxy-url (%s) is not supported for exec, attach and the like", c->proxy);
+		return -EIO;
+	}
 	split_host(place, &host, &port, plain ? "80" : "443");
 	w->fd = connect_host(host, port, errs);
 	if (w->fd < 0)
@@ -263,6 +272,7 @@ ssize_t mesh_wire_read(struct mesh_wire *w, void *data, size_t len)
 	ssize_t n;
 
 	w->want_read = w->want_write = false;
+	ERR_clear_error();
 	if (w->ssl)
 		return outcome(w, SSL_read(w->ssl, data, (int)len));
 	n = read(w->fd, data, len);
@@ -275,6 +285,7 @@ ssize_t mesh_wire_write(struct mesh_wire *w, const void *data, size_t len)
 	ssize_t n;
 
 	w->want_read = w->want_write = false;
+	ERR_clear_error();
 	if (w->ssl) {
 		n = outcome(w, SSL_write(w->ssl, data, (int)len));
 		return n == 0 ? -EPIPE : n;
