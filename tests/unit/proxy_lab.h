@@ -298,7 +298,7 @@ LAB bool lab_serve_late(struct lab_connection *c)
 				  "Connection: X-Hop, keep-alive\r\nX-Hop: 1\r\nX-End: 2\r\nKeep-Alive: timeout=1\r\n"
 				  "X-Envoy-Upstream-Service-Time: 9\r\n",
 				  "hops");
-	if (lab_path_is(c, "/raw"))
+	if (lab_path_is(c, "/raw") || mesh_slice_eq(c->m.head.method, MESH_SLICE("OPTIONS")))
 		return lab_answer(c, "200 OK", "", c->m.text.data);
 	if (lab_path_is(c, "/body"))
 		return lab_answer(c, "200 OK", "", c->m.body.data ? c->m.body.data : "");

@@ -320,6 +320,33 @@ WORLD(upgrades_are_taken_apart)
 	}
 }
 
+WORLD(te_goes_with_its_option)
+{
+	static const struct {
+		const char *ask, *fields;
+	} cases[] = {
+		{"TE: trailers\r\nConnection: TE\r\n", "TE: trailers\r\n@connection: te\r\n"},
+		{"te: Trailers\r\n", "te: Trailers\r\n@connection: te\r\n"},
+		{"TE: gzip\r\nConnection: te\r\n", "@"},
+		{"TE: trailers\r\nUpgrade: a\r\nConnection: te, upgrade\r\n",
+		 "TE: trailers\r\nUpgrade: a\r\n@connection: upgrade, te\r\n"},
+	};
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(cases); i++) {
+		mesh_auto_free char *ask =
+			mesh_xasprintf("GET /raw HTTP/1.1\r\nHost: a\r\nX-Request-Id: i\r\n%s\r\n", cases[i].ask);
+		const char *rest = strchr(cases[i].fields, '@');
+		mesh_auto_free char *want = mesh_xasprintf(
+			"GET /raw HTTP/1.1\r\nHost: a\r\nX-Request-Id: i\r\n%.*sx-forwarded-for: 127.0.0.1\r\n"
+			"x-forwarded-proto: http\r\n%s\r\n",
+			(int)(rest - cases[i].fields), cases[i].fields, rest + 1);
+
+		CHECK(lab_say(fd, ask));
+		CHECK(lab_response(fd, &m));
+		CHECK_STR(body(), want);
+	}
+}
+
 WORLD(request_id_is_a_uuid)
 {
 	char first[40] = "";
@@ -345,6 +372,25 @@ WORLD(absolute_target_wins_over_host)
 	CHECK(lab_response(fd, &m));
 	CHECK_STR(body(), "GET /raw?x HTTP/1.1\r\nhost: real:81\r\nX-Request-Id: i\r\nx-forwarded-for: 127.0.0.1\r\n"
 			  "x-forwarded-proto: http\r\n\r\n");
+}
+
+WORLD(options_of_a_whole_server)
+{
+	static const char *const targets[][2] = {{"http://real", "*"},
+						 {"http://real:81", "*"},
+						 {"http://real/", "/"},
+						 {"http://real/x", "/x"},
+						 {"*", "*"}};
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(targets); i++) {
+		mesh_auto_free char *ask = mesh_xasprintf("OPTIONS %s HTTP/1.1\r\nHost: real\r\n\r\n", targets[i][0]);
+		mesh_auto_free char *want = mesh_xasprintf("OPTIONS %s HTTP/1.1\r\n", targets[i][1]);
+
+		CHECK(lab_say(fd, ask));
+		CHECK(lab_response(fd, &m));
+		CHECK_INT(m.head.status, 200);
+		CHECK(strncmp(body(), want, strlen(want)) == 0);
+	}
 }
 
 WORLD(old_clients)

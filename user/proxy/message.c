@@ -8,7 +8,7 @@
 static bool nominable(enum mesh_http1_name id)
 {
 	return id != MESH_HTTP1_HOST && id != MESH_HTTP1_CONTENT_LENGTH && id != MESH_HTTP1_TRANSFER_ENCODING &&
-	       id != MESH_HTTP1_UPGRADE; /* it has rules of its own */
+	       id != MESH_HTTP1_UPGRADE && id != MESH_HTTP1_TE; /* they have rules of their own */
 }
 
 static bool nominated(const struct mesh_http1_head *h, const struct mesh_http1_field *f)
@@ -59,6 +59,12 @@ static bool gateway(const struct mesh_request *r)
 	return r->down->listener->origdst == NULL;
 }
 
+/* Of what TE may say, the one thing that is true of every hop here. */
+static bool only_trailers(const struct mesh_http1_field *f)
+{
+	return mesh_slice_eq_nocase(f->value, MESH_SLICE("trailers"));
+}
+
 static bool drop_of_request(const struct mesh_request *r, const struct mesh_http1_field *f)
 {
 	switch (f->id) {
@@ -70,7 +76,7 @@ static bool drop_of_request(const struct mesh_request *r, const struct mesh_http
 	case MESH_HTTP1_UPGRADE:
 		return !r->upgrade || r->upgrade_cut;
 	case MESH_HTTP1_TE:
-		return !mesh_slice_eq_nocase(f->value, MESH_SLICE("trailers"));
+		return !only_trailers(f);
 	case MESH_HTTP1_HOST:
 		return r->head.absolute;
 	case MESH_HTTP1_X_FORWARDED_PROTO:
@@ -201,6 +207,29 @@ static void add_upgrade(struct mesh_buf *out, const struct mesh_http1_head *h)
 	mesh_buf_str(out, "\r\n");
 }
 
+/* For the origin server: RFC 9112 sections 3.2.1 and 3.2.4. */
+static struct mesh_slice target_of(const struct mesh_http1_head *h)
+{
+	bool no_path = h->path.ptr < h->target.ptr || h->path.ptr >= h->target.ptr + h->target.len;
+
+	if (!h->absolute)
+		return h->target;
+	return no_path && mesh_slice_eq(h->method, MESH_SLICE("OPTIONS")) ? MESH_SLICE("*") : h->path;
+}
+
+/* TE goes with an option of its name: RFC 9110 section 10.1.4. */
+static void add_options(struct mesh_buf *out, const struct mesh_request *r)
+{
+	bool te = false;
+
+	for (size_t i = 0; seen(&r->head, MESH_HTTP1_TE) && i < r->head.field_count; i++)
+		te |= r->head.fields[i].id == MESH_HTTP1_TE && only_trailers(&r->head.fields[i]);
+	if (r->upgrade)
+		mesh_buf_str(out, te ? "connection: upgrade, te\r\n" : "connection: upgrade\r\n");
+	else if (te)
+		mesh_buf_str(out, "connection: te\r\n");
+}
+
 void mesh_message_request(struct mesh_request *r)
 {
 	const struct mesh_http1_head *h = &r->head;
@@ -210,7 +239,7 @@ void mesh_message_request(struct mesh_request *r)
 	mesh_buf_room(out, h->size + 256);
 	mesh_buf_slice(out, h->method);
 	mesh_buf_char(out, ' ');
-	mesh_buf_slice(out, h->absolute ? h->path : h->target);
+	mesh_buf_slice(out, target_of(h));
 	mesh_buf_add(out, " HTTP/1.1\r\n", 11);
 	if (h->absolute || (h->minor == 0 && !seen(h, MESH_HTTP1_HOST)))
 		add_line(out, MESH_SLICE("host: "), h->authority);
@@ -223,8 +252,7 @@ void mesh_message_request(struct mesh_request *r)
 		add_request_id(out, &r->down->worker->seed);
 	if (r->upgrade_cut)
 		add_upgrade(out, h);
-	if (r->upgrade)
-		mesh_buf_str(out, "connection: upgrade\r\n");
+	add_options(out, r);
 	mesh_buf_add(out, "\r\n", 2);
 	r->up_head_sent = 0;
 }

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-enum { SMALL = 1024 };
+enum { SMALL = 1024, SURELY_SENT = 16384 };
 
 /* Takes what is here of a request that is answered without being sent on. */
 static void discard_body(struct mesh_request *r)
@@ -148,6 +148,7 @@ static void complete(struct mesh_request *r)
 {
 	struct mesh_down *d = r->down;
 	bool keep = r->keep, partial = r->phase != MESH_PHASE_DONE, asked = !r->head.keep_alive && !r->refused;
+	bool more = mesh_pipe_unread(&d->in) || r->answer_bytes > SURELY_SENT;
 
 	if (r->up)
 		mesh_up_release(r->up, up_reusable(r));
@@ -156,7 +157,7 @@ static void complete(struct mesh_request *r)
 	mesh_request_finish(r);
 	if (keep)
 		mesh_down_run(d);
-	else if (asked && !partial)
+	else if (asked && !partial && !more) /* or bytes that nobody asked for would reset what is still on its way */
 		mesh_down_close(d, false);
 	else
 		mesh_down_linger(d);
