@@ -26,7 +26,7 @@ def mutate(text):
         i = random.randrange(len(lines))
         line = lines[i]
         what = random.randrange(12)
-        if what == 0:
+        if what == 0 and len(lines) > 1:
             del lines[i]
         elif what == 1:
             lines.insert(i, line)

@@ -36,10 +36,14 @@ run-fuzz-%: build/fuzz/%
 		-print_final_stats=1 work/$* $(CURDIR)/$(call fuzz_corpus,$*) 2>&1 | grep -vE '^#|^INFO|NEW_FUNC'; \
 		exit $${PIPESTATUS[0]}
 
-# Lines of the parser that the committed seeds and what was found reach.
-fuzz-cover: tests/fuzz/http1.c $(FUZZ_SRC_http1) ## line coverage of the HTTP/1 parser by its fuzz corpus
+# Lines of the parser that the committed seeds and what was found reach; fewer than FUZZ_COVER percent is a failure.
+FUZZ_COVER   ?= 95
+fuzz-cover: tests/fuzz/http1.c $(FUZZ_SRC_http1) ## line coverage of the HTTP/1 parser by its fuzz corpus, at least FUZZ_COVER=95 %
 	@mkdir -p build/fuzz/work/http1
 	@$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -fprofile-instr-generate -fcoverage-mapping -o build/fuzz/http1-cover $^
 	@LLVM_PROFILE_FILE=build/fuzz/http1.profraw build/fuzz/http1-cover -runs=0 build/fuzz/work/http1 tests/fuzz/corpus/http1 2>/dev/null
 	@llvm-profdata merge -o build/fuzz/http1.profdata build/fuzz/http1.profraw
-	@llvm-cov report build/fuzz/http1-cover -instr-profile=build/fuzz/http1.profdata user/proxy/http1.c user/proxy/http1_body.c
+	@llvm-cov report build/fuzz/http1-cover -instr-profile=build/fuzz/http1.profdata user/proxy/http1.c user/proxy/http1_body.c > build/fuzz/http1.cover
+	@cat build/fuzz/http1.cover
+	@awk '$$1 == "TOTAL" { seen = 1; if ($$10 + 0 < $(FUZZ_COVER)) { print "FAIL lines covered: " $$10 ", not $(FUZZ_COVER) %"; exit 1 } print "ok lines covered: " $$10 } \
+		END { exit !seen }' build/fuzz/http1.cover
