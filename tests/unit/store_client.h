@@ -27,7 +27,8 @@ struct server {
 };
 
 struct answer {
-	long status;
+	long status;       /* 0: none came whole */
+	const char *error; /* then: why */
 	struct mesh_buf text, headers;
 	json_t *body;
 };
@@ -142,9 +143,10 @@ static struct answer request_send(struct server *s, const struct request *r)
 			    *last = mesh_xasprintf("%s/pki/server.crt", s->dir), *error = NULL;
 	struct curl_slist *headers = NULL;
 	struct answer a = {0};
+	CURLcode result;
 	CURL *c;
 
-	for (int i = 0; i < 500 && access(last, R_OK) < 0; i++)
+	for (int i = 0; i < 3000 && access(last, R_OK) < 0; i++)
 		usleep(10000);
 	if (!s->curl)
 		s->curl = curl_easy_init();
@@ -177,7 +179,10 @@ static struct answer request_send(struct server *s, const struct request *r)
 		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)strlen(r->body));
 		curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->body);
 	}
-	if (curl_easy_perform(c) == CURLE_OK || r->timeout_ms)
+	result = curl_easy_perform(c);
+	if (result != CURLE_OK)
+		a.error = curl_easy_strerror(result);
+	if (result == CURLE_OK || r->timeout_ms)
 		curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &a.status);
 	curl_slist_free_all(headers);
 	a.body = mesh_js_load(mesh_buf_view(&a.text), &error);

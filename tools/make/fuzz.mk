@@ -31,7 +31,7 @@ build/fuzz/%: tests/fuzz/%.c $$(FUZZ_SRC_$$*) $(wildcard user/proxy/http1*.h)
 run-fuzz-%: build/fuzz/%
 	@mkdir -p build/fuzz/work/$*
 	@echo "== $*: $(FUZZ_SECONDS) s, $(FUZZ_RUNS) runs"
-	@cd build/fuzz && ./$* -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=$(or $(FUZZ_LEN_$*),$(FUZZ_LEN)) -timeout=10 \
+	@cd build/fuzz && ./$* -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=$(or $(FUZZ_LEN_$*),$(FUZZ_LEN)) -timeout=60 \
 		$(if $(FUZZ_DICT_$*),-dict=$(CURDIR)/$(FUZZ_DICT_$*)) \
 		-print_final_stats=1 work/$* $(CURDIR)/$(call fuzz_corpus,$*) 2>&1 | grep -vE '^#|^INFO|NEW_FUNC'; \
 		exit $${PIPESTATUS[0]}
