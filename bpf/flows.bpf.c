@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Ends the established flows of one network namespace to an endpoint that is gone. An iterator, not
- * attached to anything: user space sets what to look for, opens it in that namespace and reads it to
- * its end. Never touches a listener or a connection of the agent. Loads only where the kernel has
+ * Ends the established flows of one network namespace to an endpoint that is gone. Iterators, not
+ * attached to anything: user space sets what to look for, opens them in that namespace and reads them to
+ * their end. Never touches a listener or a connection of the agent. Loads only where the kernel has
  * bpf_sock_destroy (6.5).
  */
 #include "lib/flow.bpf.h"
@@ -53,6 +53,25 @@ int end_flows(struct bpf_iter__tcp *ctx)
 		return 0;
 	cgroup = BPF_CORE_READ((struct sock *)skc, sk_cgrp_data.cgroup, kn, id);
 	if (cgroup != agent_cgroup && bpf_sock_destroy(skc) == 0)
+		ended++;
+	return 0;
+}
+
+/*
+ * A UDP socket that connect() was sent to an endpoint stays with it, for no program sees its datagrams: it gets an
+ * error (ECONNABORTED) and its owner connects again. One that was connected to the endpoint itself is left alone.
+ */
+SEC("iter/udp")
+int end_udp(struct bpf_iter__udp *ctx)
+{
+	struct udp_sock *usk = ctx->udp_sk;
+	struct sock_common *skc = (struct sock_common *)usk;
+	struct mesh_sock *s;
+
+	if (!usk || !is_live(&usk->inet.sk.__sk_common) || !is_to_endpoint(&usk->inet.sk.__sk_common))
+		return 0;
+	s = bpf_sk_storage_get(&sock, skc, NULL, 0);
+	if (s && bpf_sock_destroy(skc) == 0)
 		ended++;
 	return 0;
 }

@@ -431,6 +431,35 @@ TEST(udp_connected)
 	}
 }
 
+/* A socket that was sent to an endpoint gets an error when that is gone, and can be connected again. */
+TEST(udp_connected_to_what_is_gone)
+{
+	struct ask q = {.fd = udp_open(client, AF_INET), .connect = 1, .plain = 1, .to = at("10.99.0.10:53")};
+	struct ask direct = {.fd = udp_open(client, AF_INET), .connect = 1, .plain = 1, .to = ua4};
+	struct mesh_addr gone = one->ip4;
+	json_t *status = mesh_dp_status(w.dp);
+	bool iterator = json_is_true(json_object_get(json_object_get(status, "features"), "sockDestroy"));
+
+	json_decref(status);
+	CHECK_INT(apply_udp(1, &ua4), 0);
+	CHECK_INT(ask(client, &q), 'a');
+	CHECK_INT(ask(client, &direct), 'a');
+	CHECK_INT(apply_udp(1, &ub4), 0);
+	CHECK_INT(mesh_dp_end_flows(w.dp, other->netns_fd, other->cookie, &gone), 0);
+	CHECK_INT(mesh_dp_end_flows(w.dp, client->netns_fd, client->cookie, &gone), iterator ? 1 : 2);
+	CHECK_INT(mesh_dp_end_flows(w.dp, client->netns_fd, client->cookie, &gone), 0);
+	q.connect = 0;
+	CHECK_INT(ask(client, &q), -EDESTADDRREQ);
+	q.connect = 1;
+	CHECK_INT(ask(client, &q), -ECONNABORTED); /* the socket's pending error, once */
+	CHECK_INT(ask(client, &q), 'b');
+	direct.connect = 0;
+	if (iterator)
+		CHECK_INT(ask(client, &direct), 'a');
+	pod_close(client, q.fd);
+	pod_close(client, direct.fd);
+}
+
 TEST(udp_affinity)
 {
 	struct mesh_l4_image image = {.version = 1};

@@ -15,12 +15,16 @@ static const struct difference known[] = {
 	{"import only a unknown service route", "Sidecar objects are not acted on"},
 	{"non-service wildcard match with explicit sidecar", "Sidecar objects are not acted on"},
 	{"explicit first then wildcard with sidecar cross namespace", "Sidecar objects are not acted on"},
-	{"multiple target port, target port first", "ServiceEntry objects are not acted on yet"},
-	{"multiple target port, service port first", "ServiceEntry objects are not acted on yet"},
-	{"multiple overlapping services", "ServiceEntry objects are not acted on yet"},
-	{"multiple overlapping services wildcard", "ServiceEntry objects are not acted on yet"},
-	{"no match selector", "ServiceEntry objects are not acted on yet"},
-	{"wrong namespace", "ServiceEntry objects are not acted on yet"},
+	{"multiple target port, target port first",
+	 "a gateway's ports are not translated by a ServiceEntry's workloadSelector yet"},
+	{"multiple target port, service port first",
+	 "a gateway's ports are not translated by a ServiceEntry's workloadSelector yet"},
+	{"multiple overlapping services",
+	 "a gateway's ports are not translated by a ServiceEntry's workloadSelector yet"},
+	{"multiple overlapping services wildcard",
+	 "a gateway's ports are not translated by a ServiceEntry's workloadSelector yet"},
+	{"no match selector", "a gateway's ports are not translated by a ServiceEntry's workloadSelector yet"},
+	{"wrong namespace", "a gateway's ports are not translated by a ServiceEntry's workloadSelector yet"},
 	{"httpsRedirect without routes", "tls.httpsRedirect is not acted on yet"},
 	{"httpsRedirect with routes", "tls.httpsRedirect is not acted on yet"},
 	{"mixed httpsRedirect with routes", "tls.httpsRedirect is not acted on yet"},
@@ -66,6 +70,8 @@ static void all_are_members(struct world *w)
 		mesh_snapshot_set_member(&w->snap, ((struct mesh_service *)e->value)->ns, true);
 	mesh_map_each (e, &w->snap.virtual_services)
 		mesh_snapshot_set_member(&w->snap, ((struct mesh_virtual_service *)e->value)->ns, true);
+	mesh_map_each (e, &w->snap.service_entries)
+		mesh_snapshot_set_member(&w->snap, ((struct mesh_service_entry *)e->value)->ns, true);
 	mesh_map_each (e, &w->snap.gateways)
 		mesh_snapshot_set_member(&w->snap, ((struct mesh_gateway *)e->value)->ns, true);
 }

@@ -76,7 +76,7 @@ struct mesh_dp {
 	struct connect_bpf *connect;
 	struct sockops_bpf *sockops;
 	struct flows_bpf *flows; /* NULL: this kernel has no bpf_sock_destroy */
-	struct bpf_link *flows_link;
+	struct bpf_link *flows_link, *udp_flows_link;
 	int maps[MESH_DP_MAP_COUNT];
 	uint32_t sizes[MESH_DP_MAP_COUNT];
 	bool can_set_retval, adopted, off;

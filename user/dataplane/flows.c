@@ -23,6 +23,7 @@ enum {
 struct victims {
 	const struct mesh_dp *dp;
 	const struct mesh_addr *endpoint;
+	uint8_t protocol;
 	MESH_VEC(struct inet_diag_req_v2) list;
 };
 
@@ -66,12 +67,12 @@ static void note_victim(void *arg, const struct nlmsghdr *h)
 		return;
 	req = mesh_vec_add(&v->list);
 	req->sdiag_family = m->idiag_family;
-	req->sdiag_protocol = IPPROTO_TCP;
+	req->sdiag_protocol = v->protocol;
 	req->idiag_states = 1U << m->idiag_state;
 	req->id = m->id;
 }
 
-static int list_sockets(int fd, int family, struct victims *v)
+static int list_sockets(int fd, int family, uint8_t protocol, struct victims *v)
 {
 	struct {
 		struct nlmsghdr h;
@@ -80,9 +81,10 @@ static int list_sockets(int fd, int family, struct victims *v)
 		.h = {.nlmsg_len = sizeof(ask),
 		      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 		      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.r = {.sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = LIVE_STATES},
+		.r = {.sdiag_family = (uint8_t)family, .sdiag_protocol = protocol, .idiag_states = LIVE_STATES},
 	};
 
+	v->protocol = protocol;
 	return mesh_dp_netlink_dump(fd, &ask, sizeof(ask), note_victim, v);
 }
 
@@ -109,40 +111,60 @@ static int destroy(int fd, const struct inet_diag_req_v2 *victim)
 	return answer.e.error == -ENOENT ? 0 : answer.e.error < 0 ? answer.e.error : 1;
 }
 
+/* It shares one map; the others are not to be made once more. */
+static struct flows_bpf *open_flows(struct mesh_dp *dp)
+{
+	struct flows_bpf *flows = flows_bpf__open();
+	int r = flows ? 0 : -errno;
+
+	for (int i = 0; r == 0 && i < MESH_DP_MAP_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(flows->obj, mesh_dp_map_name(i));
+
+		if (map && i == MESH_DP_MAP_SOCK)
+			r = bpf_map__reuse_fd(map, dp->maps[i]);
+		else if (map)
+			r = bpf_map__set_autocreate(map, false);
+	}
+	if (r < 0) {
+		flows_bpf__destroy(flows);
+		return NULL;
+	}
+	return flows;
+}
+
 void mesh_dp_flows_load(struct mesh_dp *dp)
 {
-	dp->flows = flows_bpf__open_and_load();
+	dp->flows = open_flows(dp);
 	if (!dp->flows)
 		return;
-	dp->flows_link = bpf_program__attach_iter(dp->flows->progs.end_flows, NULL);
-	if (!dp->flows_link)
+	if (flows_bpf__load(dp->flows) == 0) {
+		dp->flows_link = bpf_program__attach_iter(dp->flows->progs.end_flows, NULL);
+		dp->udp_flows_link = bpf_program__attach_iter(dp->flows->progs.end_udp, NULL);
+	}
+	if (!dp->flows_link || !dp->udp_flows_link)
 		mesh_dp_flows_unload(dp);
 }
 
 void mesh_dp_flows_unload(struct mesh_dp *dp)
 {
 	bpf_link__destroy(dp->flows_link);
+	bpf_link__destroy(dp->udp_flows_link);
 	flows_bpf__destroy(dp->flows);
-	dp->flows_link = NULL;
+	dp->flows_link = dp->udp_flows_link = NULL;
 	dp->flows = NULL;
 }
 
-/* One pass of the iterator over the namespace that it is made in. Returns how many it ended, or -errno. */
-static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint)
+/* One pass of an iterator over the namespace that it is made in. Returns 0 or -errno. */
+static int run_iterator(const struct bpf_link *link, int netns_fd)
 {
 	mesh_auto_fd int fd = -1;
-	int home, r;
-	ssize_t n;
+	int home, r = mesh_netns_enter(netns_fd, &home);
 	char end[64];
+	ssize_t n;
 
-	memcpy(dp->flows->bss->endpoint_ip, &endpoint->ip, sizeof(dp->flows->bss->endpoint_ip));
-	dp->flows->bss->endpoint_port = endpoint->port;
-	dp->flows->bss->agent_cgroup = dp->agent_cgroup;
-	dp->flows->bss->ended = 0;
-	r = mesh_netns_enter(netns_fd, &home);
 	if (r < 0)
 		return r;
-	fd = bpf_iter_create(bpf_link__fd(dp->flows_link));
+	fd = bpf_iter_create(bpf_link__fd(link));
 	r = fd < 0 ? -errno : 0;
 	mesh_netns_leave(&home);
 	if (r < 0)
@@ -150,20 +172,34 @@ static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_a
 	do
 		n = read(fd, end, sizeof(end));
 	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
-	return n < 0 ? -errno : (int)dp->flows->bss->ended;
+	return n < 0 ? -errno : 0;
+}
+
+static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint)
+{
+	struct flows_bpf__bss *in = dp->flows->bss;
+	int r;
+
+	memcpy(in->endpoint_ip, &endpoint->ip, sizeof(in->endpoint_ip));
+	in->endpoint_port = endpoint->port;
+	in->agent_cgroup = dp->agent_cgroup;
+	in->ended = 0;
+	r = run_iterator(dp->flows_link, netns_fd);
+	if (r == 0)
+		r = run_iterator(dp->udp_flows_link, netns_fd);
+	return r < 0 ? r : (int)in->ended;
 }
 
 static int end_by_diag(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint)
 {
 	mesh_auto_fd int fd = mesh_netns_socket(netns_fd, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
 	struct victims v = {.dp = dp, .endpoint = endpoint};
-	int r, ended = 0;
+	int r = 0, ended = 0;
 
 	if (fd < 0)
 		return fd;
-	r = list_sockets(fd, AF_INET, &v);
-	if (r == 0)
-		r = list_sockets(fd, AF_INET6, &v);
+	for (int i = 0; r == 0 && i < 4; i++)
+		r = list_sockets(fd, i % 2 ? AF_INET6 : AF_INET, i / 2 ? IPPROTO_UDP : IPPROTO_TCP, &v);
 	for (size_t i = 0; r == 0 && i < v.list.count; i++) {
 		int one = destroy(fd, &v.list.items[i]);
 

@@ -132,12 +132,22 @@ static enum outcome pick_endpoint(struct mesh_request *r)
 	return TO_UPSTREAM;
 }
 
+/* Where the client connected to: an endpoint of the service that it is, so that no other proxy need know it; or itself.
+ */
+static enum outcome to_original(struct mesh_request *r)
+{
+	char text[MESH_ADDR_TEXT];
+
+	r->to = r->down->origdst;
+	r->cluster = r->cfg ? mesh_map_get_str(&r->cfg->by_vip, mesh_addr_text(&r->to, text)) : NULL;
+	return r->cluster ? pick_endpoint(r) : TO_UPSTREAM;
+}
+
 static enum outcome fall_back(struct mesh_request *r, enum mesh_l7_default fallback)
 {
-	r->to = r->down->origdst;
 	switch (fallback) {
 	case MESH_L7_PASSTHROUGH:
-		return r->down->listener->origdst ? TO_UPSTREAM : NOT_FOUND;
+		return r->down->listener->origdst ? to_original(r) : NOT_FOUND;
 	case MESH_L7_BLACKHOLE:
 		return BLACKHOLE;
 	case MESH_L7_NOT_FOUND:
@@ -293,27 +303,17 @@ void mesh_request_begin(struct mesh_request *r)
 	send_request(r);
 }
 
-/* By original destination: an endpoint of the service it is, or itself. */
-static enum outcome route_raw(struct mesh_request *r, const struct mesh_published *p)
-{
-	char text[MESH_ADDR_TEXT];
-
-	r->to = r->down->origdst;
-	if (!p)
-		return TO_UPSTREAM;
-	r->cfg = mesh_l7_ref(p->cfg);
-	r->cluster = mesh_map_get_str(&r->cfg->by_vip, mesh_addr_text(&r->to, text));
-	return r->cluster ? pick_endpoint(r) : TO_UPSTREAM;
-}
-
 void mesh_request_raw(struct mesh_request *r)
 {
 	struct mesh_down *d = r->down;
 	struct mesh_worker *w = d->worker;
+	const struct mesh_published *p;
 	enum outcome o;
 
 	mesh_worker_read_begin(w);
-	o = route_raw(r, atomic_load(&w->proxy->published));
+	p = atomic_load(&w->proxy->published);
+	r->cfg = p ? mesh_l7_ref(p->cfg) : NULL;
+	o = to_original(r);
 	mesh_worker_read_end(w);
 	if (o != TO_UPSTREAM) {
 		mesh_request_abort(r);
