@@ -153,6 +153,9 @@ def bill_is_right(a, path):
             yield f"{package['name']}: version {package['versionInfo']}, installed is {here.stdout.strip()}"
         if f"/usr/share/doc/{package['name']}/copyright" not in have:
             yield f"{package['name']}: its licence file is not in the image"
+    linked = {packages[r["relatedSpdxElement"]]["name"] for r in bill["relationships"] if r["relationshipType"] == "STATIC_LINK"}
+    if "/usr/lib/sockmesh/sockmesh-cni" in have and linked != {"libc6-dev", "libjansson-dev"}:
+        yield f"the static program is said to be linked with {linked}"
     for image in a.images.values():
         if not any(image.name == p["name"] or image.name in p.get("comment", "") for p in bill["packages"]):
             yield f"{image.name}: not in the bill"
@@ -171,6 +174,14 @@ def nothing_else_runs(image, allowed):
     for path in allowed:
         if path not in image.files():
             yield f"{path}: missing"
+
+
+def of_no_machine(archives):
+    """The directory that this was built in, as debugging data and messages would have it."""
+    here = os.path.realpath(os.path.dirname(TOOL) + "/../..").encode()
+    for path, data in {p: d for a in archives for i in a.images.values() for p, d in i.files().items()}.items():
+        if here in data:
+            yield f"{path}: names {here.decode()}"
 
 
 def run_inside(image, commands):
@@ -218,6 +229,7 @@ def main():
         for name, a in (("sockmesh", mesh), ("samples", samples)):
             check(f"{name}_archive_holds_together", archive_holds_together(a))
             check(f"{name}_bill_of_materials", bill_is_right(a, f"{d}/a/{name}.sbom.json"))
+        check("no_path_of_the_build_machine", of_no_machine([mesh, samples]))
         image = mesh.images.get("localhost/sockmesh:dev")
         check("sockmesh_name_and_entrypoint", ["no localhost/sockmesh:dev" if not image else "",
                                                image.config if image and image.config["Entrypoint"] != ["/usr/bin/meshd"] else ""])

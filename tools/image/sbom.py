@@ -43,9 +43,9 @@ def _file(path, entry, package):
             "licenseConcluded": licence, "copyrightText": "NOASSERTION"}
 
 
-def document(title, created, version, revision, images, packages):
+def document(title, created, version, revision, images, packages, static):
     """images: (names, digest, layers). packages: path in the image -> facts of its Debian package, or None if ours.
-    Layers of one archive never hold the same path with different contents."""
+    static: path in the image -> facts of the Debian packages whose libraries are linked into it. Layers of one archive never hold the same path with different contents."""
     own = _id("Package", "sockmesh")
     out_packages = {own: _package(own, "sockmesh", version, "Apache-2.0 AND (GPL-2.0-only OR BSD-2-Clause)",
                                   primaryPackagePurpose="APPLICATION", sourceInfo=f"git revision {revision}")}
@@ -66,6 +66,9 @@ def document(title, created, version, revision, images, packages):
             files[path] = _file(path, entry, facts)
             relations.add((image, "CONTAINS", package))
             relations.add((package, "CONTAINS", files[path]["SPDXID"]))
+    for path, linked in static.items():
+        for facts in linked:
+            relations.add((files[path]["SPDXID"], "STATIC_LINK", _id("Package-deb", facts["name"])))
     digests = "".join(sorted(digest for _, digest, _ in images))
     return json.dumps({
         "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": title,

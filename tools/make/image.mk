@@ -5,7 +5,9 @@ IMAGE_CNI := $(if $(wildcard user/cni/*.c),$(B)/sockmesh-cni)
 TEST_DEPS  += $(IMAGE_CNI) $(B)/bench/load
 TEST_EXTRA += $(wildcard tests/image/*.sh tests/image/*.py)
 # The same programs come out whatever directory they are built in.
-ALL_CFLAGS += -ffile-prefix-map=$(CURDIR)=.
+override CFLAGS += -ffile-prefix-map=$(CURDIR)=.
+BPF_CFLAGS      += -ffile-prefix-map=$(CURDIR)=.
+$(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o): tools/make/image.mk
 
 .PHONY: image image-archives deploy-crds
 image: ## OCI archives and their SBOMs, in build/images; the same commit gives the same bytes
