@@ -79,16 +79,18 @@ static json_t *proxy_status(struct mesh_agent *a)
 	struct mesh_proxy_stats s;
 
 	mesh_proxy_stats(a->proxy, &s);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:[I,I,I,I,I,I], s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
-			 "connections", (json_int_t)s.connections_total, "connectionsActive",
-			 (json_int_t)s.connections_active, "requests", (json_int_t)s.requests_total, "requestsActive",
-			 (json_int_t)s.requests_active, "upstreamConnections", (json_int_t)s.upstream_connections_total,
-			 "upstreamConnectionsActive", (json_int_t)s.upstream_connections_active, "bytesFromClients",
-			 (json_int_t)s.bytes_from_downstream, "bytesToClients", (json_int_t)s.bytes_to_downstream,
-			 "statusClasses", (json_int_t)s.status[0], (json_int_t)s.status[1], (json_int_t)s.status[2],
-			 (json_int_t)s.status[3], (json_int_t)s.status[4], (json_int_t)s.status[5], "flags", "UH",
-			 (json_int_t)s.flags_uh, "NC", (json_int_t)s.flags_nc, "NR", (json_int_t)s.flags_nr, "UF",
-			 (json_int_t)s.flags_uf, "DPE", (json_int_t)s.flags_dpe, "noOrigdst", (json_int_t)s.no_origdst);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:[I,I,I,I,I,I], s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
+		"connections", (json_int_t)s.connections_total, "connectionsActive", (json_int_t)s.connections_active,
+		"requests", (json_int_t)s.requests_total, "requestsActive", (json_int_t)s.requests_active,
+		"upstreamConnections", (json_int_t)s.upstream_connections_total, "upstreamConnectionsActive",
+		(json_int_t)s.upstream_connections_active, "upstreamPools", (json_int_t)s.upstream_pools,
+		"bytesFromClients", (json_int_t)s.bytes_from_downstream, "bytesToClients",
+		(json_int_t)s.bytes_to_downstream, "statusClasses", (json_int_t)s.status[0], (json_int_t)s.status[1],
+		(json_int_t)s.status[2], (json_int_t)s.status[3], (json_int_t)s.status[4], (json_int_t)s.status[5],
+		"flags", "UH", (json_int_t)s.flags_uh, "NC", (json_int_t)s.flags_nc, "NR", (json_int_t)s.flags_nr, "UF",
+		(json_int_t)s.flags_uf, "DPE", (json_int_t)s.flags_dpe, "noOrigdst", (json_int_t)s.no_origdst, "shed",
+		(json_int_t)s.shed);
 }
 
 static json_t *cni_status(struct mesh_agent *a)
