@@ -372,7 +372,7 @@ TEST(kubelet_paths_take_their_methods_only)
 {
 	CHECK_STATUS(&srv, "DELETE", PODS "/p/log", NULL, 405);
 	CHECK_STATUS(&srv, "PUT", PODS "/p/exec", "{}", 405);
-	CHECK_STATUS(&srv, "GET", PODS "/p/exec", NULL, 400);
+	CHECK_TEXT(&srv, "GET", PODS "/p/exec", NULL, 400, "message", "pod p does not have a host assigned");
 }
 
 TEST(server_ends)

@@ -3,6 +3,7 @@
 
 #include "core/mem.h"
 #include "store/meta.h"
+#include "store/structural.h"
 
 #include <time.h>
 
@@ -11,6 +12,7 @@ struct dynamic {
 	struct mesh_kind kind;
 	struct mesh_schema schema;
 	struct mesh_arena arena;
+	json_t *spec; /* of the definition: a reference */
 };
 
 static const char **texts(struct mesh_arena *arena, const json_t *array)
@@ -101,14 +103,49 @@ static struct dynamic *make(const json_t *definition)
 	d->kind.help = "";
 	d->schema = (struct mesh_schema){.name = d->kind.kind, .help = "", .fields = none, .open = true};
 	d->kind.schema = &d->schema;
+	d->spec = json_incref((json_t *)spec);
 	fill_versions(d, spec);
 	return d;
+}
+
+static bool says_all(const json_t *spec)
+{
+	return json_is_true(json_object_get(spec, "preserveUnknownFields"));
 }
 
 static void dynamic_free(struct dynamic *d)
 {
 	mesh_arena_free(&d->arena);
+	json_decref(d->spec);
 	free(d);
+}
+
+const json_t *mesh_dynamic_schema(const struct mesh_kind *kind, const char *version)
+{
+	const struct dynamic *d = mesh_container_of((struct mesh_kind *)kind, struct dynamic, kind);
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(json_object_get(d->spec, "versions"), i,
+			   v) if (strcmp(mesh_js_str(v, "name"), version) == 0) return says_all(d->spec)
+		? NULL
+		: mesh_js_at(v, "schema.openAPIV3Schema");
+	return NULL;
+}
+
+void mesh_dynamic_check(const json_t *definition, struct mesh_errs *errs, struct mesh_errs *warnings)
+{
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(mesh_js_at(definition, "spec.versions"), i, v)
+	{
+		mesh_auto_free char *path = mesh_xasprintf("spec.versions[%zu].schema.openAPIV3Schema", i);
+
+		mesh_structural_check_schema(mesh_js_at(v, "schema.openAPIV3Schema"), path, errs);
+		if (warnings)
+			mesh_structural_ignored(mesh_js_at(v, "schema.openAPIV3Schema"), path, warnings);
+	}
 }
 
 void mesh_dynamic_changed(struct mesh_store *store, enum mesh_change type, const json_t *definition)

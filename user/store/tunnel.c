@@ -265,14 +265,9 @@ static void start(struct mesh_call *call, const char *container, const struct me
 /* Can this request be tunneled at all? Returns false after having replied. */
 static bool acceptable(struct mesh_call *call)
 {
-	const char *upgrade = mesh_request_header(call->req, "Upgrade"), *method = call->req->method;
-	bool log = strcmp(call->sub, "log") == 0;
+	const char *upgrade = mesh_request_header(call->req, "Upgrade");
 
-	if (strcmp(method, "GET") != 0 && (log || strcmp(method, "POST") != 0)) {
-		mesh_call_method_not_allowed(call);
-		return false;
-	}
-	if (log)
+	if (strcmp(call->sub, "log") == 0)
 		return true;
 	if (upgrade && strncasecmp(upgrade, "SPDY", 4) == 0) {
 		mesh_call_bad_request(call,
@@ -286,6 +281,13 @@ static bool acceptable(struct mesh_call *call)
 		return false;
 	}
 	return true;
+}
+
+static bool method_fits(const struct mesh_call *call)
+{
+	const char *method = call->req->method;
+
+	return strcmp(method, "GET") == 0 || (strcmp(method, "POST") == 0 && strcmp(call->sub, "log") != 0);
 }
 
 bool mesh_tunnel_serve(struct mesh_call *call)
@@ -303,7 +305,9 @@ bool mesh_tunnel_serve(struct mesh_call *call)
 	e = mesh_state_get(call->res, call->ns, call->name);
 	if (!e)
 		mesh_call_not_found(call, call->name);
-	else if (acceptable(call) && (container = container_of(call, e->obj)) && kubelet_of(call, e->obj, &addr))
+	else if (!method_fits(call))
+		mesh_call_method_not_allowed(call);
+	else if ((container = container_of(call, e->obj)) && kubelet_of(call, e->obj, &addr) && acceptable(call))
 		start(call, container, &addr);
 	return true;
 }

@@ -4,7 +4,9 @@
 
 #include "core/mem.h"
 #include "store/auth.h"
+#include "store/dynamic.h"
 #include "store/meta.h"
+#include "store/structural.h"
 
 #include <errno.h>
 
@@ -59,6 +61,16 @@ static void unreadable_patch(struct mesh_call *call, const char *why)
 	mesh_call_status(call, 422, "Invalid", details, " \"\" is invalid: patch: Invalid value: %s", why);
 }
 
+/* Of a kind that a CustomResourceDefinition made: by its schema. What it does not know goes, what it fills in comes. */
+static void check_structure(struct mesh_call *call, json_t *obj, struct mesh_errs *errs, struct mesh_errs *unknown)
+{
+	const json_t *schema = mesh_dynamic_schema(call->res->kind, call->version);
+
+	mesh_structural_unknown(schema, obj, unknown);
+	mesh_structural_fill(schema, obj);
+	mesh_structural_check(schema, obj, errs);
+}
+
 /* Every check there is. Returns false after having replied. */
 static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 {
@@ -77,6 +89,10 @@ static bool check(struct mesh_call *call, json_t *obj, const json_t *old)
 		mesh_buf_free(&why);
 		return false;
 	}
+	if (call->res->dynamic)
+		check_structure(call, obj, &errs, &unknown);
+	if (strcmp(call->res->id, "customresourcedefinitions.apiextensions.k8s.io") == 0)
+		mesh_dynamic_check(obj, &errs, &warnings);
 	mesh_object_check(call->kind, obj, old, &errs, &warnings, &unknown);
 	mesh_vec_each (e, &unknown.list) { /* whatever its checker called it */
 		free(e->text);
