@@ -63,19 +63,19 @@ json_t *mesh_gateway_role_binding(const struct mesh_gateway_row *row, const char
 				row->name, row->name, row->name, ns);
 }
 
-/* Where requests may go, and by which rules: read, in all namespaces. */
+/* Where requests may go, and by which rules: read, in all namespaces. What mesh_feed_new() watches for a gateway. */
 json_t *mesh_gateway_cluster_role(void)
 {
 	return mesh_json_format(
 		"{\"metadata\": {\"name\": \"sockmesh-gateway\"}, \"rules\": ["
 		"{\"apiGroups\": [\"\"], \"resources\": [\"pods\", \"services\"], "
-		"\"verbs\": [\"get\", \"list\", \"watch\"]},"
+		"\"verbs\": [\"list\", \"watch\"]},"
 		"{\"apiGroups\": [\"discovery.k8s.io\"], \"resources\": [\"endpointslices\"], "
-		"\"verbs\": [\"get\", \"list\", \"watch\"]},"
+		"\"verbs\": [\"list\", \"watch\"]},"
 		"{\"apiGroups\": [\"networking.istio.io\"], \"resources\": [\"virtualservices\", "
-		"\"destinationrules\", \"gateways\", \"serviceentries\"], \"verbs\": [\"get\", \"list\", \"watch\"]},"
+		"\"destinationrules\", \"serviceentries\", \"gateways\"], \"verbs\": [\"list\", \"watch\"]},"
 		"{\"apiGroups\": [\"maistra.io\"], \"resources\": [\"servicemeshmemberrolls\"], "
-		"\"verbs\": [\"get\", \"list\", \"watch\"]}]}");
+		"\"verbs\": [\"list\", \"watch\"]}]}");
 }
 
 json_t *mesh_gateway_cluster_binding(const struct mesh_gateway_row *row, const char *ns)

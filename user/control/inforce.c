@@ -33,7 +33,7 @@ static const struct force_row rows[] = {
 	NETWORKING(VIRTUAL_SERVICE, "VirtualService", "virtualservices", true),
 	NETWORKING(DESTINATION_RULE, "DestinationRule", "destinationrules", true),
 	NETWORKING(GATEWAY, "Gateway", "gateways", true),
-	NETWORKING(SERVICE_ENTRY, "ServiceEntry", "serviceentries", false),
+	NETWORKING(SERVICE_ENTRY, "ServiceEntry", "serviceentries", true),
 	NETWORKING(SIDECAR, "Sidecar", "sidecars", false),
 	NETWORKING(WORKLOAD_ENTRY, "WorkloadEntry", "workloadentries", false),
 	NETWORKING(WORKLOAD_GROUP, "WorkloadGroup", "workloadgroups", false),

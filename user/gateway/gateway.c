@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+enum { REPORT_SECONDS = 5 };
+
 struct gateway_opts {
 	const char *ns, *pod, *kubeconfig;
 	enum mesh_log_level log_level;
@@ -32,7 +34,8 @@ struct gateway {
 	struct mesh_probe *probe;
 	struct mesh_drain *drain; /* while we are on our way out */
 	struct mesh_l7_states states;
-	struct mesh_timer publish;
+	struct mesh_timer publish, report;
+	char *reported;            /* what is in the way of a configuration, as said last */
 	struct mesh_map listeners; /* port as text -> struct mesh_proxy_listener * */
 	struct mesh_map refused;   /* port as text -> why it cannot be listened on, as said last */
 	struct mesh_errs warnings;
@@ -146,6 +149,29 @@ static void on_changed(void *arg, enum mesh_feed_change change)
 		mesh_timer_set(g->loop, &g->publish, 0);
 }
 
+/* What a configuration waits for. */
+static const char *missing(const struct gateway *g)
+{
+	const char *trouble = g->feed ? mesh_feed_trouble(g->feed) : NULL;
+
+	return trouble ? trouble : "our own pod is not known yet";
+}
+
+/* A gateway that waits says for what, when that changes. */
+static void on_report(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	struct gateway *g = mesh_container_of(timer, struct gateway, report);
+
+	if (g->published)
+		return;
+	if (!g->reported || strcmp(g->reported, missing(g)) != 0) {
+		free(g->reported);
+		g->reported = mesh_xstrdup(missing(g));
+		mesh_warn("waiting: %s", g->reported);
+	}
+	mesh_timer_set(loop, timer, MESH_SEC(REPORT_SECONDS));
+}
+
 /* --- probes --- */
 
 static int answer_live(void *arg, struct mesh_buf *text)
@@ -162,7 +188,7 @@ static int answer_ready(void *arg, struct mesh_buf *text)
 	if (g->drain)
 		mesh_buf_str(text, "stopping\n");
 	else if (!g->published)
-		mesh_buf_str(text, "no configuration is in force yet\n");
+		mesh_buf_printf(text, "no configuration is in force yet: %s\n", missing(g));
 	else
 		mesh_buf_str(text, "ok\n");
 	return g->published && !g->drain ? 200 : 503;
@@ -235,6 +261,7 @@ static int gateway_start(struct gateway *g, struct mesh_errs *errs)
 	if ((r = mesh_lease_new(&g->lease, g->loop, g->kube, &lease)) < 0)
 		return r;
 	feed.loop = g->loop;
+	mesh_timer_set(g->loop, &g->report, MESH_SEC(REPORT_SECONDS));
 	return mesh_feed_new(&g->feed, g->kube, &feed);
 }
 
@@ -258,6 +285,7 @@ static void gateway_stop(struct gateway *g)
 	mesh_map_each (e, &g->refused)
 		free(e->value);
 	mesh_map_free(&g->refused);
+	free(g->reported);
 	if (g->loop)
 		mesh_loop_free(g->loop);
 }
@@ -285,7 +313,7 @@ int mesh_gateway_main(int argc, char **argv)
 {
 	static const struct mesh_opts opts = {.command = "meshd gateway", .rows = rows, .count = MESH_ARRAY_SIZE(rows)};
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	struct gateway g = {.publish.fn = on_publish};
+	struct gateway g = {.publish.fn = on_publish, .report.fn = on_report};
 	int r = mesh_opts_main(&opts, argc, argv, &g.opts, NULL);
 
 	if (r >= 0)
