@@ -27,7 +27,7 @@ cluster_state > "$T/state.before"
 timed "check --pre says that this cluster can run it" meshctl check --pre
 timed "install" meshctl install
 printf '%s\n' "$OUT" | tail -40 | sed 's/^/   /'
-if [ "$failed" != 0 ]; then
+if grep -q "^FAIL\|not in force\|failed:" <<< "$OUT"; then
 	kubectl get pods -A -o wide
 	kubectl -n sockmesh-system describe pods | tail -60
 	for p in $(kubectl -n sockmesh-system get pods -o name); do echo "-- $p"; kubectl -n sockmesh-system logs --tail=20 "$p"; done
