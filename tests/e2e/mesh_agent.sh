@@ -39,9 +39,9 @@ in_pod() { # in_pod NAME COMMAND...
 	shift
 	bash -c 'echo $$ > "$0/cgroup.procs" && exec nsenter "$@"' "$CG/pods/$pod" --net="/run/netns/$W-$pod" "$@"
 }
-agent_start() {
+agent_start() { # agent_start [OPTIONS]
 	bash -c 'echo $$ > "$0/cgroup.procs" && exec "$@"' "$CG/agent" "${NODE[@]}" meshd agent --node node-1 \
-		--kubeconfig "$T/kubeconfig" --cgroup-root "$CG/pods" --pin-dir "$PIN" --socket "$T/agent.sock" \
+		--kubeconfig "$T/kubeconfig" --cgroup-root "$CG/pods" --pin-dir "$PIN" --socket "$T/agent.sock" "$@" \
 		>> "$T/agent.log" 2>&1 &
 	AGENT=$!
 	PIDS+=("$AGENT")
@@ -343,6 +343,48 @@ check "a restarted agent takes over" eventually 5 captured 1
 same "and routes" "$(get "http://$VIP:8080/" -H 'Host: catalog:8080' | grep -o 'v[12] ')" "v1 "
 wait $FLOW
 same "an L4 flow went on all the while" "$(tail -1 "$T/flow")" "all 200"
+
+# Listeners outlive the agent with a keeper: one request after another, each on a connection of its own.
+kill -TERM "$AGENT"
+wait "$AGENT" 2> /dev/null
+agent_start --keep
+check "an agent with a keeper takes over" eventually 5 captured 1
+in_pod client python3 -c "
+import http.client, sys, time
+failed, slowest, total = 0, 0, 0
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    begin = time.monotonic()
+    try:
+        c = http.client.HTTPConnection('$VIP', 8080, timeout=5)
+        c.request('GET', '/', headers={'Host': 'catalog:8080'})
+        status = c.getresponse().status
+        if status != 200:
+            failed += 1
+            print(status, file=sys.stderr)
+    except (OSError, http.client.HTTPException) as e:
+        failed += 1
+        print(repr(e), file=sys.stderr)
+    c.close()
+    total += 1
+    slowest = max(slowest, time.monotonic() - begin)
+    time.sleep(0.002)
+print(total, failed, int(slowest * 1000))" > "$T/kept" 2> "$T/kept.failed" &
+KEPT=$!
+PIDS+=($KEPT)
+for _ in 1 2 3; do
+	sleep 0.8
+	read -r child _ < "/proc/$AGENT/task/$AGENT/children"
+	kill -KILL "$child"
+done
+wait $KEPT
+read -r total broken slowest < "$T/kept"
+within "new L7 connections while the agent is killed 3 times: requests" "${total:-0}" 50 1000000
+within "only what was under way failed" "${broken:-99}" 0 3
+[ "${broken:-99}" -le 3 ] || cat "$T/kept.failed"
+within "and none waited longer than, in ms" "${slowest:-9999}" 0 4900
+same "it was killed 3 times" "$(grep -c 'ended by signal 9' "$T/agent.log")" 3
+check "its keeper's agent has the pods as before" eventually 5 captured 1
 
 eventually 5 k -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type=="InForce")].status}'
 same "status says when it is in force" "$(eventually 5 sh -c "${NODE[*]} kubectl --kubeconfig $T/kubeconfig -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type==\"InForce\")].status}' | grep True"; echo "$OUT")" True

@@ -7,6 +7,7 @@
 
 #include "agent/ask.h"
 #include "agent/cgroup.h"
+#include "agent/keeper.h"
 #include "agent/state.h"
 #include "core/daemon.h"
 #include "core/log.h"
@@ -259,7 +260,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 {
 	struct mesh_kube_opts kube = {
 		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
-	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir};
+	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir, .listeners_held = a->keeper != NULL};
 	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
 	struct mesh_feed_opts feed = {.node = a->opts.node,
 				      .saved_dir = a->opts.snapshot_dir,
@@ -284,6 +285,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 	a->pods = mesh_pods_new(&(struct mesh_pods_opts){.loop = a->loop,
 							 .dp = a->dp,
 							 .proxy = a->proxy,
+							 .keeper = a->keeper,
 							 .node = a->opts.node,
 							 .settled = on_settled,
 							 .arg = a});
@@ -314,6 +316,7 @@ static void agent_stop(struct mesh_agent *a)
 	if (a->proxy)
 		mesh_proxy_free(a->proxy, MESH_SEC(2));
 	mesh_pods_free_late(a->pods);
+	mesh_keeper_free(a->keeper);
 	if (a->dp)
 		mesh_dp_free(a->dp);
 	mesh_l7_states_free(&a->states);
@@ -392,6 +395,16 @@ static int ask(const struct mesh_agent_opts *o)
 	return ok ? 0 : 1;
 }
 
+/* The same program with the same arguments, as the child of a keeper. */
+static int run_kept(int argc, char **argv)
+{
+	char **all = mesh_xcalloc((size_t)argc + 2, sizeof(*all)); /* for good */
+
+	all[0] = "meshd";
+	memcpy(all + 1, argv, (size_t)argc * sizeof(*all));
+	return mesh_keeper_run("/proc/self/exe", all);
+}
+
 int mesh_agent_main(int argc, char **argv)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
@@ -406,6 +419,11 @@ int mesh_agent_main(int argc, char **argv)
 	mesh_daemon_init("agent", a.opts.log_level);
 	if (a.opts.detach)
 		return detach(&a.opts);
+	r = mesh_keeper_join(&a.keeper);
+	if (r < 0)
+		mesh_warn("the keeper does not answer (%s): listeners are not held", strerror(-r));
+	else if (!a.keeper && a.opts.keep)
+		return run_kept(argc, argv);
 	r = agent_start(&a, &errs);
 	mesh_log_errs(&errs);
 	if (r == 0) {

@@ -33,6 +33,8 @@ static const struct mesh_opt rows[] = {
 	 .help = "proxy threads (default: one for each CPU)"},
 	{.name = "log-level", .type = MESH_OPT_CHOICE, .at = AT(log_level), .arg = "LEVEL", .values = MESH_LOG_LEVELS,
 	 .initial = "info", .help = "what is logged"},
+	{.name = "keep", .type = MESH_OPT_FLAG, .at = AT(keep),
+	 .help = "a keeper starts the agent again when it dies, and holds pods' listeners meanwhile"},
 	{.name = "detach", .type = MESH_OPT_FLAG, .at = AT(detach),
 	 .help = "remove programs, maps and plugin that outlive agents (needs --pin-dir, --cni-*), and end"},
 	{.name = "health", .type = MESH_OPT_FLAG, .at = AT(health),

@@ -17,7 +17,7 @@ struct mesh_agent_opts {
 	enum mesh_cni_policy cni_policy;
 	enum mesh_log_level log_level;
 	unsigned workers;
-	bool detach, health, alive, status, leave; /* at most one: what is asked for instead of running */
+	bool keep, detach, health, alive, status, leave; /* at most one: what is asked for instead of running */
 };
 
 /** Returns -1 to go on with *ret, else an exit status (help was printed, or what is wrong). */

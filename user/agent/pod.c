@@ -144,19 +144,35 @@ static void end_linger(struct mesh_pods *pods, uint64_t netns_cookie)
 	}
 }
 
+/* With the listeners that outlived an earlier agent, where they are still right. Returns how many, 0 if none. */
+static size_t recapture(struct mesh_pods *pods, struct mesh_agent_pod *pod, const struct mesh_dp_found *found,
+			int fds[MESH_POD_LISTENERS_MAX])
+{
+	size_t count = mesh_keeper_take(pods->opts.keeper, found->netns_cookie, fds);
+
+	if (count && mesh_dp_recapture(pods->opts.dp, found, pod->ips, pod->ip_count, pod->name, fds, count) == 0)
+		return count;
+	while (count)
+		close(fds[--count]);
+	return 0;
+}
+
 static int capture(struct mesh_pods *pods, struct mesh_agent_pod *pod, const struct mesh_dp_found *found)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
 	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
 	int fds[MESH_POD_LISTENERS_MAX], r;
-	size_t count = 0;
+	size_t count = recapture(pods, pod, found, fds);
 
-	r = mesh_dp_capture(pods->opts.dp, found, pod->ips, pod->ip_count, pod->name, fds, &count, &errs);
+	r = count ? 0 : mesh_dp_capture(pods->opts.dp, found, pod->ips, pod->ip_count, pod->name, fds, &count, &errs);
 	if (r < 0) {
 		mesh_errs_format(&errs, &text);
 		set_trouble(pod, text.len ? mesh_buf_view(&text).ptr : strerror(-r));
 		return r;
 	}
+	if (mesh_keeper_put(pods->opts.keeper, found->netns_cookie, fds, count) < 0)
+		mesh_warn("pod %s/%s: its listeners are not held: connects fail while no agent runs", pod->ns,
+			  pod->name);
 	pod->netns_cookie = found->netns_cookie;
 	pod->key = mesh_xcalloc(1, sizeof(*pod->key));
 	*pod->key = (struct mesh_pod_key){.dp = pods->opts.dp, .netns_cookie = found->netns_cookie};
@@ -214,6 +230,7 @@ void mesh_agent_pod_release(struct mesh_pods *pods, struct mesh_agent_pod *pod, 
 		return;
 	}
 	mesh_dp_release(pods->opts.dp, pod->netns_cookie);
+	mesh_keeper_put(pods->opts.keeper, pod->netns_cookie, NULL, 0);
 	mesh_info("pod %s/%s is released", pod->ns, pod->name);
 	pod->captured_ns = mesh_now_ns(); /* now: when it left */
 	if (gone) {

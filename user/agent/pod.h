@@ -10,7 +10,7 @@
 #include "core/map.h"
 #include "core/vec.h"
 
-enum { MESH_POD_LISTENERS_MAX = 4 };
+enum { MESH_POD_LISTENERS_MAX = MESH_KEEPER_FDS };
 
 /* What a worker thread needs to ask for an original destination. Outlives its pod by a while. */
 struct mesh_pod_key {

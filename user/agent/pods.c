@@ -197,6 +197,7 @@ static void on_orphans(struct mesh_loop *loop, struct mesh_timer *timer)
 	size_t count = 0;
 
 	(void)loop;
+	mesh_keeper_drop_rest(pods->opts.keeper);
 	if (mesh_dp_captured(pods->opts.dp, &cookies, &count) < 0)
 		return;
 	for (size_t i = 0; i < count; i++) {

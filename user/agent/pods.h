@@ -8,6 +8,7 @@
 #ifndef MESH_AGENT_PODS_H
 #define MESH_AGENT_PODS_H
 
+#include "agent/keeper.h"
 #include "compile/snapshot.h"
 #include "core/loop.h"
 #include "dataplane/dataplane.h"
@@ -19,6 +20,7 @@ struct mesh_pods_opts {
 	struct mesh_loop *loop;
 	struct mesh_dp *dp;
 	struct mesh_proxy *proxy;
+	struct mesh_keeper *keeper; /* holds the listeners while no agent runs; NULL: nobody does */
 	const char *node;
 	void (*settled)(void *arg); /* a pod was captured later than in mesh_pods_update() */
 	void *arg;

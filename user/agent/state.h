@@ -43,6 +43,7 @@ struct mesh_agent {
 	struct mesh_pods *pods;
 	struct mesh_ctlsock *sock;
 	struct mesh_probe *probe;
+	struct mesh_keeper *keeper;
 	struct mesh_members members;
 	struct mesh_cni_conf *cni;
 	struct mesh_l7_states states;

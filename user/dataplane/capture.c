@@ -10,6 +10,9 @@
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
 #endif
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 enum {
 	IFINDEX_LOOPBACK = 1, /* in every namespace */
@@ -189,6 +192,51 @@ int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const
 	memcpy(listen_fds, l.fds, sizeof(l.fds));
 	*listen_count = l.count;
 	return 0;
+}
+
+/* Whether fd listens in that namespace; *port and *v6 say on what. */
+static bool listens_there(int fd, uint64_t netns_cookie, uint16_t *port, bool *v6)
+{
+	struct sockaddr_storage ss;
+	struct mesh_addr addr;
+	uint64_t cookie = 0;
+	int listening = 0;
+	socklen_t cookie_len = sizeof(cookie), listening_len = sizeof(listening), len = sizeof(ss);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &cookie_len) < 0 || cookie != netns_cookie ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_len) < 0 || !listening ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0 || mesh_addr_from_sock(&ss, &addr) < 0)
+		return false;
+	*port = addr.port;
+	*v6 = ss.ss_family == AF_INET6;
+	return true;
+}
+
+int mesh_dp_recapture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips,
+		      size_t ip_count, const char *pod_name, const int *listen_fds, size_t listen_count)
+{
+	const struct mesh_addr *ip4 = first_of(ips, ip_count, false), *ip6 = first_of(ips, ip_count, true);
+	unsigned want = 0, have = 0;
+	struct mesh_pod pod;
+
+	if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &found->netns_cookie, &pod) < 0)
+		return -ENOENT;
+	if (strncmp(pod.name, pod_name, MESH_NAME_LEN - 1) != 0 ||
+	    (ip4 && memcmp(pod.ip4, &ip4->ip.s6_addr[12], sizeof(pod.ip4)) != 0) ||
+	    (ip6 && memcmp(pod.ip6, &ip6->ip, sizeof(pod.ip6)) != 0))
+		return -ESTALE;
+	want += pod.port4 ? (ip4 ? 2 : 1) : 0;
+	want += pod.port6 ? (ip6 ? 2 : 1) : 0;
+	for (size_t i = 0; i < listen_count; i++) {
+		uint16_t port;
+		bool v6;
+
+		if (!listens_there(listen_fds[i], found->netns_cookie, &port, &v6) ||
+		    port != (v6 ? pod.port6 : pod.port4))
+			return -ESTALE;
+		have++;
+	}
+	return have == want ? 0 : -ESTALE;
 }
 
 static bool of_captured_pod(struct mesh_dp *dp, const struct mesh_tuple *key)

@@ -54,8 +54,8 @@ static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 		r = mesh_dp_load(dp, opts, errs);
 	if (r < 0)
 		return r;
-	/* Connections that were on their way to an earlier agent: its listeners are gone, and so are they. */
-	if (dp->adopted)
+	/* Connections on their way to an earlier agent are gone with its listeners, unless somebody held these. */
+	if (dp->adopted && !opts->listeners_held)
 		mesh_dp_origdst_drop(dp, NULL);
 	r = mesh_dp_table_adopt(dp);
 	if (r == 0)

@@ -19,6 +19,7 @@ struct mesh_dp_opts {
 	const char *pin_dir;                            /* "/sys/fs/bpf/sockmesh/<cluster>-<node>"; made if missing */
 	const char *cgroup_root;                        /* v2 cgroup whose pods are this node's: programs attach here */
 	const char *agent_cgroup;                       /* the agent's own cgroup, exempt; NULL: that of this process */
+	bool listeners_held;                            /* an earlier agent's, see mesh_dp_recapture() */
 	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */
 };
 
@@ -69,6 +70,12 @@ int mesh_dp_look(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *ips, 
  */
 int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
 		    const char *pod_name, int listen_fds[4], size_t *listen_count, struct mesh_errs *errs);
+/**
+ * Goes on with listeners that an earlier agent's mesh_dp_capture() made, which somebody held meanwhile. Returns 0: the
+ * pod is captured, by these; -ENOENT or -ESTALE: it was not, or not by these or not as it is now, so capture it anew.
+ */
+int mesh_dp_recapture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips,
+		      size_t ip_count, const char *pod_name, const int *listen_fds, size_t listen_count);
 /** Capture off for a namespace: new connects are untouched from now on; established flows go on. */
 int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie);
 /** Cookies of the namespaces captured now (also those an earlier agent captured). Caller frees *ret. */

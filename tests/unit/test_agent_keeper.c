@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/keeper: what outlives the process that it starts. The children are this program again. */
+#include "test.h"
+
+#include "agent/keeper.h"
+#include "core/mem.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define COOKIE 7
+
+static void nap(unsigned ms)
+{
+	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_in a = {0};
+	socklen_t len = sizeof(a);
+
+	getsockname(fd, (struct sockaddr *)&a, &len);
+	return ntohs(a.sin_port);
+}
+
+/* Listens, has it held, tells the port, and dies. */
+static void first_life(struct mesh_keeper *k, FILE *out)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fds[2] = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM, 0)};
+
+	for (int i = 0; i < 2; i++)
+		if (bind(fds[i], (struct sockaddr *)&any, sizeof(any)) < 0 || listen(fds[i], 8) < 0)
+			_exit(9);
+	/* Put twice: the later one counts. A third namespace comes and goes. */
+	mesh_keeper_put(k, COOKIE, &fds[1], 1);
+	mesh_keeper_put(k, COOKIE, fds, 1);
+	mesh_keeper_put(k, 8, fds, 2);
+	mesh_keeper_put(k, 9, fds, 2);
+	mesh_keeper_put(k, 9, NULL, 0);
+	fprintf(out, "%d\n", port_of(fds[0]));
+	fclose(out);
+	raise(SIGKILL);
+}
+
+/* Serves what waits on the listener of the life before, with what it found held. */
+static void second_life(struct mesh_keeper *k)
+{
+	int fds[MESH_KEEPER_FDS], more[MESH_KEEPER_FDS], peer;
+	size_t count = mesh_keeper_take(k, COOKIE, fds), eight, nine, again;
+
+	if (count != 1)
+		_exit(10);
+	eight = mesh_keeper_take(k, 8, more);
+	nine = mesh_keeper_take(k, 9, more);
+	again = mesh_keeper_take(k, COOKIE, more);
+	mesh_keeper_drop_rest(k);
+	peer = accept(fds[0], NULL, NULL);
+	if (peer < 0)
+		_exit(11);
+	dprintf(peer, "%zu %zu %zu %zu", count, eight, nine, again);
+	close(peer);
+	_exit(0);
+}
+
+/* Runs before main(): in a child of the keeper it never gets there. */
+__attribute__((constructor(200))) static void as_child(void)
+{
+	const char *path = getenv("KEEPER_TEST"), *what = getenv("KEEPER_TEST_DOES");
+	struct mesh_keeper *k = NULL;
+	int lives = 0, c;
+	FILE *f;
+
+	if (!path || !getenv("SOCKMESH_KEEPER_FD"))
+		return;
+	if (what && strcmp(what, "waits") == 0) {
+		signal(SIGTERM, SIG_DFL);
+		f = fopen(path, "a");
+		fprintf(f, "%d\n", getpid());
+		fclose(f);
+		for (;;)
+			pause();
+	}
+	if (what && strcmp(what, "fails") == 0)
+		_exit(5);
+	if (mesh_keeper_join(&k) < 0 || !k)
+		_exit(8);
+	f = fopen(path, "a+");
+	rewind(f);
+	while ((c = getc(f)) != EOF)
+		lives += c == '\n';
+	if (lives == 0)
+		first_life(k, f);
+	second_life(k);
+}
+
+static char path[] = "/tmp/keeper-test-XXXXXX";
+
+static pid_t keeper(const char *does)
+{
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		static char *const argv[] = {"test_agent_keeper", NULL};
+
+		setenv("KEEPER_TEST", path, 1);
+		setenv("KEEPER_TEST_DOES", does, 1);
+		_exit(mesh_keeper_run("/proc/self/exe", argv));
+	}
+	return pid;
+}
+
+static int number_in_file(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < 500 && n == 0; i++) {
+		FILE *f = fopen(path, "r");
+
+		if (!f || fscanf(f, "%d", &n) != 1)
+			n = 0;
+		if (f)
+			fclose(f);
+		nap(10);
+	}
+	return n;
+}
+
+TEST(a_connection_made_between_two_lives_is_served)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int made = mkstemp(path), status = -1, fd, port;
+	char text[64] = "";
+	pid_t pid;
+
+	CHECK(made >= 0);
+	close(made);
+	pid = keeper("");
+	port = number_in_file();
+	CHECK(port > 0);
+	to.sin_port = htons((uint16_t)port);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK_INT(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	CHECK_STR(text, "1 2 0 0");
+	close(fd);
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 0);
+	unlink(path);
+}
+
+TEST(a_signal_to_end_is_passed_on)
+{
+	int status = -1, child;
+	pid_t pid;
+
+	close(creat(path, 0600));
+	pid = keeper("waits");
+	child = number_in_file();
+	CHECK(child > 0);
+	CHECK_INT(kill(pid, SIGTERM), 0);
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 128 + SIGTERM);
+	CHECK(kill(child, 0) < 0);
+	unlink(path);
+}
+
+TEST(without_its_keeper_the_child_ends)
+{
+	int status = -1, child;
+	pid_t pid;
+
+	close(creat(path, 0600));
+	pid = keeper("waits");
+	child = number_in_file();
+	CHECK(child > 0);
+	CHECK_INT(kill(pid, SIGKILL), 0);
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	for (int i = 0; i < 300 && kill(child, 0) == 0; i++)
+		nap(10);
+	CHECK(kill(child, 0) < 0);
+	unlink(path);
+}
+
+TEST(a_start_that_fails_is_not_repeated)
+{
+	int status = -1;
+	pid_t pid;
+
+	close(creat(path, 0600));
+	pid = keeper("fails");
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 5);
+	unlink(path);
+}
+
+TEST(there_may_be_no_keeper)
+{
+	struct mesh_keeper *k = (struct mesh_keeper *)path;
+	int fds[MESH_KEEPER_FDS];
+
+	CHECK_INT(mesh_keeper_join(&k), 0);
+	CHECK(k == NULL);
+	CHECK_INT(mesh_keeper_take(NULL, COOKIE, fds), 0);
+	CHECK_INT(mesh_keeper_put(NULL, COOKIE, fds, 0), 0);
+	mesh_keeper_drop_rest(NULL);
+	mesh_keeper_free(NULL);
+}
+
+TEST_MAIN()

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/keeper.h"
+
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/mem.h"
+#include "core/vec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define VARIABLE "SOCKMESH_KEEPER_FD"
+
+enum {
+	EXIT_USAGE = 2,
+	PATIENCE_S = 5, /* the keeper answers from memory: longer is a fault */
+	PAUSE_MIN_MS = 50,
+	PAUSE_MAX_MS = 5000,
+	HEALTHY_S = 10,
+};
+
+/* One packet on the socket between keeper and agent; descriptors ride along. count 0: to the keeper, drop; from it, the
+ * end. */
+struct packet {
+	uint64_t netns_cookie;
+	uint32_t count;
+	uint32_t zero;
+};
+
+struct held {
+	uint64_t netns_cookie;
+	int fds[MESH_KEEPER_FDS];
+	size_t count;
+};
+
+struct held_list {
+	MESH_VEC(struct held) list;
+};
+
+struct mesh_keeper {
+	int fd;
+	struct held_list untaken;
+};
+
+static void held_close(struct held *h)
+{
+	for (size_t i = 0; i < h->count; i++)
+		close(h->fds[i]);
+	h->count = 0;
+}
+
+static void held_remove(struct held_list *l, uint64_t netns_cookie)
+{
+	for (size_t i = l->list.count; i > 0; i--)
+		if (l->list.items[i - 1].netns_cookie == netns_cookie) {
+			held_close(&l->list.items[i - 1]);
+			mesh_vec_remove(&l->list, i - 1);
+		}
+}
+
+static int packet_send(int fd, uint64_t netns_cookie, const int *fds, size_t count)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int) * MESH_KEEPER_FDS)];
+	} control = {0};
+	struct packet p = {.netns_cookie = netns_cookie, .count = (uint32_t)count};
+	struct iovec part = {.iov_base = &p, .iov_len = sizeof(p)};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+
+	if (count) {
+		m.msg_control = control.room;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(int) * count);
+		memcpy(CMSG_DATA(&control.head), fds, sizeof(int) * count);
+	}
+	return sendmsg(fd, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Returns 1 with *ret (which owns its descriptors), 0 when the other side has gone, or -errno. */
+static int packet_receive(int fd, struct held *ret)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int) * MESH_KEEPER_FDS)];
+	} control = {0};
+	struct packet p = {0};
+	struct iovec part = {.iov_base = &p, .iov_len = sizeof(p)};
+	struct msghdr m = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)};
+	ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c;
+
+	if (n <= 0)
+		return n < 0 ? -errno : 0;
+	*ret = (struct held){.netns_cookie = p.netns_cookie};
+	c = CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		ret->count = MESH_MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)MESH_KEEPER_FDS);
+		memcpy(ret->fds, CMSG_DATA(c), ret->count * sizeof(int));
+	}
+	if (n == sizeof(p) && p.count == ret->count && !(m.msg_flags & MSG_CTRUNC))
+		return 1;
+	held_close(ret); /* descriptors were cut off: no table had room for them */
+	return -EMFILE;
+}
+
+/* ---- the agent's side */
+
+int mesh_keeper_join(struct mesh_keeper **ret)
+{
+	const char *text = getenv(VARIABLE);
+	struct timeval patience = {.tv_sec = PATIENCE_S}, none = {0};
+	struct mesh_keeper *k;
+	struct held h;
+	int r;
+
+	*ret = NULL;
+	if (!text)
+		return 0;
+	k = mesh_xcalloc(1, sizeof(*k));
+	k->fd = atoi(text);
+	unsetenv(VARIABLE);
+	fcntl(k->fd, F_SETFD, FD_CLOEXEC);
+	setsockopt(k->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	while ((r = packet_receive(k->fd, &h)) > 0 && h.count)
+		mesh_vec_push(&k->untaken.list, h);
+	if (r <= 0) {
+		mesh_keeper_free(k);
+		return r ? r : -ECONNRESET;
+	}
+	setsockopt(k->fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+	*ret = k;
+	return 0;
+}
+
+void mesh_keeper_free(struct mesh_keeper *k)
+{
+	if (!k)
+		return;
+	mesh_vec_each (h, &k->untaken.list)
+		held_close(h);
+	mesh_vec_free(&k->untaken.list);
+	close(k->fd);
+	free(k);
+}
+
+size_t mesh_keeper_take(struct mesh_keeper *k, uint64_t netns_cookie, int fds[MESH_KEEPER_FDS])
+{
+	for (size_t i = 0; k && i < k->untaken.list.count; i++) {
+		struct held *h = &k->untaken.list.items[i];
+		size_t count = h->count;
+
+		if (h->netns_cookie != netns_cookie)
+			continue;
+		memcpy(fds, h->fds, sizeof(h->fds));
+		mesh_vec_remove(&k->untaken.list, i);
+		return count;
+	}
+	return 0;
+}
+
+void mesh_keeper_drop_rest(struct mesh_keeper *k)
+{
+	while (k && k->untaken.list.count) {
+		struct held *h = &k->untaken.list.items[0];
+
+		packet_send(k->fd, h->netns_cookie, NULL, 0);
+		held_close(h);
+		mesh_vec_remove(&k->untaken.list, 0);
+	}
+}
+
+int mesh_keeper_put(struct mesh_keeper *k, uint64_t netns_cookie, const int *fds, size_t count)
+{
+	return k ? packet_send(k->fd, netns_cookie, fds, MESH_MIN(count, (size_t)MESH_KEEPER_FDS)) : 0;
+}
+
+/* ---- the keeper's */
+
+struct watch {
+	const char *path;
+	char *const *argv;
+	struct held_list held;
+	pid_t child;
+	int socket, signals;
+	uint64_t started_ns;
+	unsigned pause_ms;
+	bool ending;
+};
+
+static void child_main(struct watch *w, int fd, pid_t keeper)
+{
+	char text[16];
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* without its keeper the agent ends as it was asked to */
+	if (getppid() != keeper)
+		_exit(EXIT_FAILURE);
+	snprintf(text, sizeof(text), "%d", fd);
+	setenv(VARIABLE, text, 1);
+	fcntl(fd, F_SETFD, 0);
+	execv(w->path, w->argv);
+	fprintf(stderr, "%s: %s\n", w->path, strerror(errno));
+	_exit(EXIT_FAILURE);
+}
+
+/* Starts a child and hands it all that is held. Returns 0 or -errno. */
+static int start(struct watch *w)
+{
+	int pair[2], r = 0;
+	pid_t keeper = getpid();
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	w->child = fork();
+	if (w->child < 0) {
+		r = -errno;
+		close(pair[0]);
+		close(pair[1]);
+		return r;
+	}
+	if (w->child == 0)
+		child_main(w, pair[1], keeper);
+	close(pair[1]);
+	w->socket = pair[0];
+	w->started_ns = mesh_now_ns();
+	mesh_vec_each (h, &w->held.list)
+		if (r == 0)
+			r = packet_send(w->socket, h->netns_cookie, h->fds, h->count);
+	if (r == 0)
+		packet_send(w->socket, 0, NULL, 0);
+	return 0; /* a child that is gone already is seen by its end */
+}
+
+static void on_packet(struct watch *w)
+{
+	struct held h;
+	int r = packet_receive(w->socket, &h);
+
+	if (r <= 0) {
+		if (r != -EMFILE) { /* gone: SIGCHLD says how */
+			close(w->socket);
+			w->socket = -1;
+		}
+		return;
+	}
+	held_remove(&w->held, h.netns_cookie);
+	if (h.count)
+		mesh_vec_push(&w->held.list, h);
+}
+
+/* What to do about a child that has ended: -1 to start another, else the keeper's exit status. */
+static int on_end(struct watch *w, int how)
+{
+	bool healthy = mesh_now_ns() - w->started_ns >= MESH_SEC(HEALTHY_S);
+	int status = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+
+	/* What it had put before it died may still be on its way. */
+	while (w->socket >= 0)
+		on_packet(w);
+	if (w->ending || (WIFEXITED(how) && (status == 0 || status == EXIT_USAGE)) || w->held.list.count == 0)
+		return status;
+	if (healthy)
+		w->pause_ms = 0;
+	if (WIFSIGNALED(how))
+		mesh_warn("the agent was ended by signal %d (%s): starting it again in %u ms, %zu pods' listeners are "
+			  "held",
+			  WTERMSIG(how), strsignal(WTERMSIG(how)), w->pause_ms, w->held.list.count);
+	else
+		mesh_warn("the agent ended with status %d: starting it again in %u ms, %zu pods' listeners are held",
+			  status, w->pause_ms, w->held.list.count);
+	return -1;
+}
+
+/* Returns the keeper's exit status, or -1. */
+static int on_signal(struct watch *w)
+{
+	struct signalfd_siginfo s;
+	int how, status;
+
+	if (read(w->signals, &s, sizeof(s)) != sizeof(s))
+		return -1;
+	if (s.ssi_signo != SIGCHLD) {
+		w->ending = true;
+		if (!w->child)
+			return 0;
+		kill(w->child, (int)s.ssi_signo);
+		return -1;
+	}
+	if (!w->child || waitpid(w->child, &how, WNOHANG) != w->child)
+		return -1;
+	status = on_end(w, how);
+	w->child = 0;
+	return status;
+}
+
+static int serve(struct watch *w)
+{
+	int status = -1;
+
+	while (status < 0) {
+		struct pollfd ready[] = {{.fd = w->signals, .events = POLLIN}, {.fd = w->socket, .events = POLLIN}};
+		int n = poll(ready, MESH_ARRAY_SIZE(ready), w->child ? -1 : (int)w->pause_ms);
+
+		if (n < 0 && errno != EINTR)
+			return EXIT_FAILURE;
+		if (n > 0 && ready[1].revents)
+			on_packet(w);
+		if (n > 0 && ready[0].revents)
+			status = on_signal(w);
+		if (n == 0 && !w->child) {
+			w->pause_ms = w->pause_ms ? MESH_MIN(w->pause_ms * 2, (unsigned)PAUSE_MAX_MS) : PAUSE_MIN_MS;
+			if (start(w) < 0)
+				mesh_error("cannot start the agent: %s", strerror(errno));
+		}
+	}
+	return status;
+}
+
+int mesh_keeper_run(const char *path, char *const argv[])
+{
+	struct watch w = {.path = path, .argv = argv, .socket = -1};
+	struct rlimit files;
+	sigset_t set;
+	int status = EXIT_FAILURE;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	w.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (w.signals >= 0 && start(&w) == 0)
+		status = serve(&w);
+	else
+		mesh_error("cannot start the agent: %s", strerror(errno));
+	mesh_vec_each (h, &w.held.list)
+		held_close(h);
+	mesh_vec_free(&w.held.list);
+	mesh_cleanup_fd(&w.socket);
+	mesh_cleanup_fd(&w.signals);
+	return status;
+}

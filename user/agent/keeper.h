@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A small process that outlives the agent: it starts the agent, starts it again when it dies, and holds the listeners
+ * of captured pods meanwhile. A connect() made while no agent runs is completed by the kernel, waits in the listener's
+ * queue and is served by the next agent. What is held is keyed by the pod's network namespace; the keeper never looks
+ * into it.
+ */
+#ifndef MESH_AGENT_KEEPER_H
+#define MESH_AGENT_KEEPER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct mesh_keeper;
+
+enum {
+	MESH_KEEPER_FDS = 4, /* of one namespace: see mesh_dp_capture() */
+};
+
+/**
+ * The keeper's main: runs path with argv (ended by NULL) again and again, with the environment variable that
+ * mesh_keeper_join() reads. A child that ends by itself with status 0 or 2, or after SIGTERM or SIGINT to the keeper
+ * (both are passed on), ends the keeper with that status; so does a failed start when nothing is held yet. Otherwise
+ * the child is started again: at once if it ran for 10 s, else after a pause that doubles from 50 ms to 5 s. Returns
+ * the exit status.
+ */
+int mesh_keeper_run(const char *path, char *const argv[]);
+
+/** In the child: takes over what the keeper holds. Returns 0 with *ret NULL where no keeper runs; -errno if it does not
+ * answer. */
+int mesh_keeper_join(struct mesh_keeper **ret);
+/** Closes what nobody took and forgets the keeper, which goes on holding what was put. NULL is allowed. */
+void mesh_keeper_free(struct mesh_keeper *k);
+
+/**
+ * The descriptors held for a namespace; the caller owns them from now on (the keeper has its own). Returns how many: 0
+ * if none, or if they were taken before. k may be NULL.
+ */
+size_t mesh_keeper_take(struct mesh_keeper *k, uint64_t netns_cookie, int fds[MESH_KEEPER_FDS]);
+/** Namespaces whose descriptors nobody has taken are dropped and closed: their pods are gone. k may be NULL. */
+void mesh_keeper_drop_rest(struct mesh_keeper *k);
+/** Has the keeper hold duplicates of fds instead of what it had for that namespace; count 0 drops. Returns 0 or -errno.
+ * k may be NULL. */
+int mesh_keeper_put(struct mesh_keeper *k, uint64_t netns_cookie, const int *fds, size_t count);
+
+#endif
