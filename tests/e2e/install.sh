@@ -1,43 +1,135 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# make install below another root: just these files, of which a lab runs as it does from the build; make uninstall
-# takes away what install brought and nothing else.
-. "$(dirname "$0")/lib.sh"
-root=$T/root/usr/local
-san=
-[[ $BUILD == */san ]] && san=SAN=1
-in_tree() { env -u MAKEFLAGS -u MAKELEVEL make -s --no-print-directory $san "$@"; }
-
-mkdir -p "$root/bin" "$root/lib"
-echo other > "$root/bin/other"
-check "make install" in_tree install "DESTDIR=$T/root"
-want="bin/meshctl bin/meshd bin/other $(cd "$BUILD" && find apps -maxdepth 1 -type f -perm -u+x | sed 's|^|libexec/sockmesh/|')"
-[ ! -x "$BUILD/sockmesh-cni" ] || want+=" lib/sockmesh/sockmesh-cni"
-same "what is installed" "$(cd "$root" && find . -type f | sed 's|^\./||' | sort | xargs)" "$(printf '%s\n' $want | sort | xargs)"
-[ -z "$(find "$root" -type f ! -name other ! -perm 755)" ] && ok "programs may be run by all" || fail "programs may be run by all" "$(ls -lR "$root")"
-same "the version" "$("$root/bin/meshd" --version)" "$("$BUILD/meshd" --version)"
-
-# Programs are found beside the one that runs, not in the tree: from another directory, with only the new root's in PATH.
-LAB="ins$$"
-trap 'PATH=$root/bin:$PATH lab_down; rm -rf "$T"' EXIT
+# meshctl install, upgrade, uninstall and check with a real kube-apiserver that has no nodes: what is made, what stays,
+# what is refused, and why nothing comes into force. No root needed. What runs on nodes is in tests/cluster.
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
+if [ -z "${KUBERNETES:-}" ] || [ ! -x "$KUBERNETES/up" ] || [ ! -x "${HYPER:-}" ] || ! command -v etcd kubectl > /dev/null; then
+	echo "skip install: HYPER and KUBERNETES name no kube-apiserver, or etcd or kubectl is missing"
+	exit 0
+fi
+BUILD=$(realpath "${MESH_BUILD:-build}")
+PATH=$BUILD:$PATH
+export LC_ALL=C HOME=/nonexistent
+T=$(mktemp -d)
+failed=0
+stop() {
+	[ ! -f "$T/real/apiserver.pid" ] || "$KUBERNETES/down" "$T/real" > /dev/null 2>&1
+	rm -rf "$T"
+}
+trap stop EXIT
 trap 'exit 143' INT TERM HUP
-new() { (cd / && PATH=$root/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"); }
-check "a lab" new meshctl lab up --name "$LAB" --nodes 1
-new meshctl lab kubeconfig --name "$LAB" > "$T/kubeconfig"
-export KUBECONFIG=$T/kubeconfig
-runs=$(for p in $(cat "$CGROUP2/sockmesh-lab-$LAB"/control/cgroup.procs "$CGROUP2/sockmesh-lab-$LAB"/node-1/agent/cgroup.procs); do readlink "/proc/$p/exe"; done | sort -u)
-same "its daemons are the installed ones" "$runs" "$root/bin/meshd"
-check "meshctl talks to it" new meshctl get namespaces
-new meshctl apply -f - > "$T/apply" 2>&1 << 'YAML'
-apiVersion: v1
-kind: Pod
-metadata: {name: echo, namespace: default}
-spec:
-  containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]
-YAML
-if eventually 20 new meshctl -n default wait --for=condition=Ready pod/echo --timeout=20s; then ok "a sample app runs"; else fail "a sample app runs" "$(cat "$T/apply"; new meshctl get pods -o yaml)"; fi
-PATH=$root/bin:$PATH lab_down
-check "make uninstall" in_tree uninstall "DESTDIR=$T/root"
-same "what is left" "$(cd "$T/root" && find . -type f | xargs)" "./usr/local/bin/other"
-same "directories that are left" "$(cd "$root" && find . -mindepth 1 -type d | sort | xargs)" "./bin ./lib ./libexec"
-finish
+ok() { echo "ok $*"; }
+fail() { echo "FAIL $1"; [ $# -lt 2 ] || printf '%s\n' "$2" | head -30 | sed 's/^/    /'; failed=1; }
+same() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "is:     $2"$'\n'"not:    $3"; fi; }
+has() { if grep -qF -- "$3" <<< "$2"; then ok "$1"; else fail "$1" "not there: $3"$'\n'"$2"; fi; }
+status() { "$@" > "$T/out" 2>&1; echo $?; }
+out() { cat "$T/out"; }
+
+# What needs no server.
+meshctl install --dry-run -o yaml --image r/i:1 --set control.replicas=5 > "$T/yaml"
+same "dry run: image" "$(grep -c 'image: r/i:1$' "$T/yaml")" 2
+same "dry run: setting" "$(grep -c 'replicas: 5$' "$T/yaml")" 1
+same "an unknown setting" "$(status meshctl install --dry-run -o yaml --set agent.logLevl=info)" 1
+has "its near match" "$(out)" "error: --set agent.logLevl: no setting is named so (did you mean agent.logLevel?)"
+same "two errors at once" "$(meshctl install --dry-run -o yaml --set a --set b 2>&1 | grep -c '^error: ')" 2
+same "-o without --dry-run" "$(status meshctl install -o yaml)" 1
+has "is refused" "$(out)" "error: -o is for --dry-run"
+same "a word too many" "$(status meshctl uninstall all)" 1
+has "help lists the settings" "$(meshctl install --help)" "webhook.failurePolicy=Fail|Ignore"
+same "nobody there" "$(status env KUBECONFIG=/dev/null meshctl --kubeconfig "$T/none" install)" 1
+
+port=$((20000 + $$ % 10000))
+kubeconfig=$("$KUBERNETES/up" "$T/real" $port 2> "$T/up") || { fail "kube-apiserver" "$(cat "$T/up")"; exit 1; }
+export KUBECONFIG=$kubeconfig
+of_mesh() { kubectl get ns,crd,clusterroles,clusterrolebindings,validatingwebhookconfigurations -l app.kubernetes.io/name=sockmesh -o name; }
+
+same "check --pre" "$(status meshctl check --pre)" 1
+has "says that there are no nodes" "$(out)" "fail  nodes: there are none"
+has "and what is allowed" "$(out)" "ok    permissions: everything is allowed"
+same "check as json" "$(meshctl check --pre -o json | jq -r '.groups[0].name')" cluster
+same "upgrade of nothing" "$(status meshctl upgrade)" 1
+has "says so" "$(out)" "error: nothing is installed here that could be upgraded: meshctl install"
+same "uninstall of nothing" "$(status meshctl uninstall)" 0
+same "changes nothing" "$(grep -c 'unchanged: nothing there' "$T/out")" 10
+
+same "dry run with a server" "$(status meshctl install --dry-run)" 0
+has "creates all" "$(tail -1 "$T/out")" "to create, 0 to change, 0 unchanged (dry run)"
+same "and makes nothing" "$(of_mesh)" ""
+
+same "the kustomization's objects" "$(meshctl install --dry-run -o name | sort)" "$(kubectl apply -k deploy --dry-run=client -o name | sort)"
+
+# A definition and a namespace that are another's.
+theirs() {
+	kubectl label ns istio-system app.kubernetes.io/name- app.kubernetes.io/managed-by- > /dev/null
+	kubectl label crd telemetries.telemetry.istio.io app.kubernetes.io/name- app.kubernetes.io/managed-by- > /dev/null
+}
+kubectl create namespace istio-system > /dev/null
+meshctl crds telemetry -o yaml | kubectl create -f - > /dev/null
+theirs
+same "install" "$(status meshctl install --wait=false)" 0
+same "a verdict for each step" "$(awk '{ print $NF != "" }' "$T/out" | sort -u)" 1
+has "others' definitions stay" "$(out)" "1 are another's and stay as they are"
+same "that one has no label of ours" "$(kubectl get crd telemetries.telemetry.istio.io -o jsonpath='{.metadata.labels}')" ""
+same "nor has that namespace" "$(kubectl get ns istio-system -o jsonpath='{.metadata.labels.app\.kubernetes\.io/name}')" ""
+has "but its level of pod security is set" "$(kubectl get ns istio-system -o jsonpath='{.metadata.labels}')" "pod-security.kubernetes.io/enforce"
+same "again" "$(status meshctl install --wait=false)" 0
+same "changes nothing" "$(grep -vc unchanged "$T/out")" 0
+kubectl apply -k deploy > "$T/out" 2>&1 || fail "kubectl apply -k after install" "$(out)"
+theirs # kubectl does not ask whose they are
+same "kubectl apply -k, then install" "$(status meshctl install --wait=false)" 0
+same "dry run finds no difference" "$(meshctl install --dry-run | tail -1)" "0 to create, 0 to change, $(($(meshctl install --dry-run -o name | wc -l) - 1)) unchanged, 1 of others (dry run)"
+
+# What control writes stays.
+kubectl patch validatingwebhookconfiguration sockmesh --type=json \
+	-p '[{"op":"add","path":"/webhooks/0/clientConfig/caBundle","value":"Q0E="}]' > /dev/null 2>&1
+meshctl install --wait=false --set webhook.failurePolicy=Ignore > /dev/null
+same "caBundle stays, the policy changes" \
+	"$(kubectl get validatingwebhookconfiguration sockmesh -o jsonpath='{.webhooks[0].clientConfig.caBundle} {.webhooks[0].failurePolicy}')" "Q0E= Ignore"
+
+# Upgrade remembers.
+meshctl install --wait=false --image example.com/mesh:1 --set control.replicas=3 > /dev/null
+meshctl upgrade --dry-run --set logLevel=debug > "$T/out" 2>&1
+has "upgrade: dry run shows the field" "$(out)" 'data.logLevel: "info" -> "debug"'
+same "and no other image" "$(grep -c 'image' "$T/out" | grep -v '^0$' || grep -c 'example.com/mesh:1' "$T/out")" 1
+same "upgrade" "$(status meshctl upgrade --wait=false --set logLevel=debug)" 0
+same "image and settings are kept" \
+	"$(kubectl -n sockmesh-system get deploy sockmesh-control -o jsonpath='{.spec.replicas} {.spec.template.spec.containers[0].image}')" "3 example.com/mesh:1"
+kubectl -n sockmesh-system annotate ds sockmesh-agent sockmesh.io/abi=1000 --overwrite > /dev/null
+same "a downgrade that agents cannot do" "$(status meshctl upgrade --wait=false)" 1
+has "is refused" "$(out)" "keep tables of layout 1000 on the nodes"
+same "unless it is meant" "$(status meshctl upgrade --wait=false --allow-downgrade)" 0
+
+# No controller makes pods here: the time runs out, and what is missing is named.
+same "install without nodes" "$(status meshctl install --timeout=2s)" 1
+has "control is missing" "$(out)" "control                            failed: not all of its pods are there"
+same "check" "$(status meshctl check)" 1
+has "says that control is not there" "$(out)" "fail  control: 0 of"
+same "status" "$(status meshctl status)" 0
+has "says that nothing is in force" "$(out)" "no mesh is in force here"
+
+# Not allowed.
+kubectl create serviceaccount nobody > /dev/null
+kubectl create clusterrole reader --verb=get,list,watch --resource='*.*' > /dev/null
+kubectl create clusterrolebinding reader --clusterrole=reader --serviceaccount=default:nobody > /dev/null
+token=$(kubectl create token nobody)
+sed "s/token: .*}/token: \"$token\"}}/" "$kubeconfig" > "$T/nobody"
+same "install by one who may not" "$(KUBECONFIG=$T/nobody status meshctl install --wait=false --set logLevel=error)" 1
+has "names what is forbidden" "$(out)" "forbidden"
+same "check --pre by one who may not" "$(KUBECONFIG=$T/nobody status meshctl check --pre)" 1
+has "lists it" "$(out)" "not allowed: create namespaces, patch namespaces, delete namespaces"
+
+# Uninstall. There is no controller that empties namespaces: that is done by hand here.
+meshctl uninstall --dry-run > "$T/out" 2>&1
+has "uninstall: dry run" "$(out)" "delete    /apis/apps/v1/namespaces/sockmesh-system/daemonsets/sockmesh-agent"
+has "keeps what was there before" "$(out)" "keep      /api/v1/namespaces/istio-system: it was there before the mesh"
+same "and deletes nothing" "$(kubectl -n sockmesh-system get ds -o name)" daemonset.apps/sockmesh-agent
+begin=$(date +%s)
+same "uninstall" "$(status meshctl uninstall --keep-namespaces)" 0
+echo "   took $(($(date +%s) - begin)) s"
+same "nothing is left but the namespace" "$(of_mesh)" "namespace/sockmesh-system"
+same "and what is another's" "$(kubectl get crd -o name; kubectl get ns istio-system -o name)" \
+	"customresourcedefinition.apiextensions.k8s.io/telemetries.telemetry.istio.io"$'\n'"namespace/istio-system"
+same "uninstall again" "$(status meshctl uninstall --keep-namespaces)" 0
+same "--keep-crds" "$(meshctl install --wait=false > /dev/null; meshctl uninstall --keep-crds --keep-namespaces > /dev/null; kubectl get crd -l app.kubernetes.io/name=sockmesh -o name | wc -l)" 17
+exit $failed

@@ -252,6 +252,36 @@ static void explain_list(struct explain *x, const json_t *from, const json_t *to
 	}
 }
 
+static bool is_words(const json_t *list)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) if (!json_is_string(v)) return false;
+	return json_is_array(list);
+}
+
+static bool has_word(const json_t *list, const json_t *word)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) if (json_equal(v, word)) return true;
+	return false;
+}
+
+/* Words that came and went. */
+static void explain_words(struct explain *x, const json_t *from, const json_t *to)
+{
+	const json_t *v;
+	size_t i;
+
+	mesh_buf_printf(x->out, "%*s%s:", x->indent, "", x->path.data);
+	json_array_foreach(from, i, v) if (!has_word(to, v)) mesh_buf_printf(x->out, " -%s", json_string_value(v));
+	json_array_foreach(to, i, v) if (!has_word(from, v)) mesh_buf_printf(x->out, " +%s", json_string_value(v));
+	mesh_buf_char(x->out, '\n');
+}
+
 /* Two whole values. */
 static void explain_value(struct explain *x, const json_t *from, const json_t *to)
 {
@@ -268,6 +298,10 @@ static void explain_value(struct explain *x, const json_t *from, const json_t *t
 	}
 	if (json_is_array(from) && json_is_array(to) && json_array_size(from) == json_array_size(to)) {
 		explain_list(x, from, to);
+		return;
+	}
+	if (is_words(from) && is_words(to)) {
+		explain_words(x, from, to);
 		return;
 	}
 	mesh_buf_printf(x->out, "%*s%s: ", x->indent, "", x->path.data);

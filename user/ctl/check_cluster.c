@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { VERSION_MINOR = 27, SHOWN = 5 };
+enum { VERSION_MINOR = 30, SHOWN = 5 };
 
 static const char *text(const json_t *obj, const char *key)
 {
@@ -29,7 +29,7 @@ void mesh_check_version(json_t *rows, const char *git_version)
 
 	mesh_verdict_add(
 		rows, good ? MESH_VERDICT_OK : MESH_VERDICT_WARN, "Kubernetes",
-		"the API's kinds and fields in the versions that the mesh uses; 1.27 to 1.34 are the ones it knows",
+		"the API's kinds and fields in the versions that the mesh uses; 1.30 to 1.34 are the ones it knows",
 		"a newer Kubernetes", "%s", git_version);
 }
 

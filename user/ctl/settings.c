@@ -317,7 +317,7 @@ static const struct setting settings[] = {
 	{"cni.enabled", BOOLEAN, NULL, AGENT, set_cni, NULL, "chain sockmesh-cni behind the cluster's CNI plugin (default true); without it a pod's first connections may leave before it is in the mesh"},
 	{"cni.binDir", PATH, NULL, AGENT, set_host_path, "/host/opt/cni/bin", "where the runtime looks for CNI plugins (default /opt/cni/bin)"},
 	{"cni.confDir", PATH, NULL, AGENT, set_host_path, "/host/etc/cni/net.d", "where it looks for their configuration (default /etc/cni/net.d)"},
-	{"cni.policy", CHOICE, "refuse|plain", AGENT, set_argument, "--cni-policy", "a pod of the mesh that starts while its node's agent is away: refuse (default) or plain"},
+	{"cni.policy", CHOICE, "refuse|plain", 0, set_config, "cniPolicy", "a pod of the mesh that starts while its node's agent is away: refuse (default) or plain"},
 	{"webhook.failurePolicy", CHOICE, "Fail|Ignore", 0, set_failure_policy, NULL, "objects of the mesh while no control pod answers: refused (Fail) or unchecked (Ignore)"},
 };
 /* clang-format on */
@@ -328,7 +328,7 @@ static const struct setting *find(const char *key, const char **rest)
 		size_t len = strlen(settings[i].key);
 
 		*rest = "";
-		if (strcmp(settings[i].key, key) == 0)
+		if (settings[i].key[len - 1] != '.' && strcmp(settings[i].key, key) == 0)
 			return &settings[i];
 		*rest = key + len;
 		if (settings[i].key[len - 1] == '.' && strncmp(settings[i].key, key, len) == 0 && key[len])
@@ -400,10 +400,12 @@ static int unknown(const char *key, struct mesh_errs *errs)
 {
 	const char *names[MESH_ARRAY_SIZE(settings)], *near;
 	struct mesh_err *e;
+	size_t count = 0;
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(settings); i++)
-		names[i] = settings[i].key;
-	near = mesh_nearest(key, names, MESH_ARRAY_SIZE(settings));
+		if (settings[i].key[strlen(settings[i].key) - 1] != '.')
+			names[count++] = settings[i].key;
+	near = mesh_nearest(key, names, count);
 	e = mesh_errs_add(errs, "--set %s: no setting is named so", key);
 	if (e && near)
 		e->hint = mesh_xasprintf("did you mean %s?", near);
