@@ -247,6 +247,49 @@ inbound() {
 	same "hostPort, from a pod of the mesh" "$(in_pod_run shop client-2 python3 "$client" "http:$(node_ip 1):18080:1")" be-1
 	same "a pod that is not of the mesh reaches one that is" "$(in_pod_run outside client-1 python3 "$client" "http:$(pod_ip be-2):8080:1")" be-2
 }
+# By address; by Host at every address; a rule for a host whose endpoint is what was connected to.
+service_entries() {
+	kubectl -n shop apply -f - > "$T/entries" 2>&1 <<- Y || fail "ServiceEntries are accepted" "$(cat "$T/entries")"
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: {name: by-address}
+		spec:
+		 hosts: [api.test]
+		 addresses: [203.0.113.50]
+		 resolution: STATIC
+		 ports: [{number: 6000, name: sql, protocol: TCP, targetPort: 5432}]
+		 endpoints: [{address: $(pod_ip be-1)}]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: {name: by-host}
+		spec:
+		 hosts: [web.test]
+		 resolution: STATIC
+		 ports: [{number: 8080, name: http, protocol: HTTP}]
+		 endpoints: [{address: $(pod_ip be-2)}]
+		---
+		apiVersion: networking.istio.io/v1
+		kind: ServiceEntry
+		metadata: {name: none}
+		spec: {hosts: [none.test], resolution: NONE, ports: [{number: 8080, name: http, protocol: HTTP}]}
+		---
+		apiVersion: networking.istio.io/v1
+		kind: VirtualService
+		metadata: {name: none}
+		spec:
+		 hosts: [none.test]
+		 http:
+		 - {match: [{uri: {prefix: /}}], route: [{destination: {host: none.test}}]}
+	Y
+	within_s 5 "ServiceEntry, TCP by address" eval '[ "$(in_pod_run shop client-1 python3 "$client" "tcp:203.0.113.50:6000:3")" = be-1 ]'
+	same "ServiceEntry, HTTP by Host, at any address" "$(in_pod_run shop client-1 python3 "$client" "http@web.test:203.0.113.99:8080:3")" be-2
+	same "ServiceEntry, resolution NONE, with a rule" "$(in_pod_run shop client-1 python3 "$client" "http@none.test:$(pod_ip be-3):8080:3")" be-3
+	same "ServiceEntry, a host of none: passes" "$(in_pod_run shop client-1 python3 "$client" "http@other.test:$(pod_ip be-3):8080:3")" be-3
+	same "ServiceEntry, a pod outside the mesh" "$(in_pod_run outside client-1 python3 "$client" "http@web.test:$(pod_ip be-3):8080:3")" be-3
+	kubectl -n shop delete serviceentry --all > /dev/null
+	kubectl -n shop delete virtualservice none > /dev/null
+}
 # Rules with a headless Service's host, by the Host of a request to one of its pods.
 headless_rule() {
 	kubectl -n shop apply -f - > /dev/null <<- Y
@@ -285,6 +328,7 @@ the_cases
 compare
 inbound
 headless_rule
+service_entries
 affinity_ends
 ending
 same "refusals have names" "$([ "$(refusals 1 no_endpoint client-1)" -ge 3 ] && [ "$(refusals 1 no_local_endpoint client-1)" -ge 1 ] && echo yes)" yes
