@@ -75,7 +75,9 @@ void mesh_serving_logs(struct mesh_serving *s)
 {
 	struct mesh_container *c = mesh_serving_container(s);
 	mesh_auto_free char *tail = mesh_serving_query(s, "tailLines", 0),
-			    *limit = mesh_serving_query(s, "limitBytes", 0), *path = NULL;
+			    *limit = mesh_serving_query(s, "limitBytes", 0), *path = NULL,
+			    *since = mesh_serving_query(s, "sinceSeconds", 0),
+			    *since_time = mesh_serving_query(s, "sinceTime", 0);
 	unsigned long long left = limit ? strtoull(limit, NULL, 10) : ~0ULL;
 	bool follow = mesh_serving_flag(s, "follow"), previous = mesh_serving_flag(s, "previous");
 	mesh_auto_fd int fd = -1;
@@ -84,6 +86,13 @@ void mesh_serving_logs(struct mesh_serving *s)
 
 	if (!c) {
 		mesh_serving_refuse(s, 404, "no such container runs on this node");
+		return;
+	}
+	if (mesh_serving_flag(s, "timestamps") || since || since_time) {
+		mesh_serving_refuse(s, 400, "the lab keeps no times of log lines: %s is not served",
+				    since        ? "sinceSeconds (--since)"
+				    : since_time ? "sinceTime (--since-time)"
+						 : "timestamps");
 		return;
 	}
 	if (previous && c->restarts == 0) {

@@ -116,7 +116,7 @@ static void fill_members(const json_t *schema, json_t *v, bool top, unsigned dep
 
 		if (is_meta(schema, top, key))
 			continue;
-		if (!known || (json_is_null(item) && json_object_get(of, "default") && !says(of, "nullable")))
+		if (!known || (json_is_null(item) && of && !says(of, "nullable")))
 			json_object_del(v, key);
 		else
 			fill(of, item, false, depth + 1);

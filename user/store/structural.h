@@ -13,7 +13,7 @@
 
 /** The paths of fields that the schema does not have, in order, one error each. schema NULL: it has all. */
 void mesh_structural_unknown(const json_t *schema, const json_t *obj, struct mesh_errs *unknown);
-/** Removes those fields, and nulls where a default stands for them; then sets the defaults of what is missing. */
+/** Removes those fields, and nulls where null is no value; then sets the defaults of what is missing. */
 void mesh_structural_fill(const json_t *schema, json_t *obj);
 /** Types, required, enum, pattern, ranges and lengths: errors with paths, worded as a kube-apiserver does. */
 void mesh_structural_check(const json_t *schema, const json_t *obj, struct mesh_errs *errs);

@@ -11,6 +11,7 @@ struct tunnel {
 	struct mesh_timer timer; /* until the kubelet is there */
 	struct mesh_addr addr;
 	bool answered; /* bytes of the kubelet's answer went to the client */
+	bool judged;   /* its answer is one to be handed on as it is */
 };
 
 static void tunnel_free(struct tunnel *t)
@@ -60,10 +61,58 @@ static void carry(struct mesh_tls *from, struct mesh_tls *to)
 	mesh_tls_fill(from);
 }
 
+/* The kubelet's refusal, a text, becomes a Status. */
+static void refused(struct tunnel *t, int status, struct mesh_slice body)
+{
+	struct mesh_request *req = t->call.req;
+	struct mesh_call call = t->call;
+	const char *text = mesh_arena_slice(call.arena, mesh_slice_trim(body));
+
+	tunnel_free(t);
+	req->closed = NULL;
+	req->tunnel = NULL;
+	if (status == 400)
+		mesh_call_bad_request(&call, "%s", text);
+	else if (status == 404)
+		mesh_call_status(&call, 404, "NotFound", json_object(), "%s", text);
+	else
+		mesh_call_status(&call, 500, "InternalError", json_object(), "Internal error occurred: %s", text);
+}
+
+/* Looks at the beginning of the answer to a request for logs. Returns true to go on, false to wait or when it was a
+ * refusal, which ends the tunnel. */
+static bool judge(struct tunnel *t)
+{
+	static const char between[] = "\r\n\r\n", field[] = "\r\nContent-Length:";
+	const struct mesh_buf *in = &t->kubelet.in;
+	const char *end = in->len ? memmem(in->data, in->len, between, sizeof(between) - 1) : NULL, *length;
+	size_t body, want;
+	int status;
+
+	if (!end) /* not yet, or never */
+		return t->kubelet.eof || t->kubelet.failed || in->len >= t->kubelet.in_limit;
+	status = in->len > 12 ? atoi(in->data + 9) : 0; /* "HTTP/1.1 400" */
+	if (status < 300)
+		return true;
+	body = (size_t)(end - in->data) + sizeof(between) - 1;
+	length = strcasestr(in->data, field);
+	want = length && length < end ? strtoul(length + sizeof(field) - 1, NULL, 10) : SIZE_MAX;
+	if (in->len - body < want && !t->kubelet.eof && !t->kubelet.failed && in->len < t->kubelet.in_limit)
+		return false;
+	refused(t, status, mesh_slice_of(in->data + body, MESH_MIN(want, in->len - body)));
+	return false;
+}
+
 static void pump(struct tunnel *t)
 {
 	struct mesh_tls *a = t->client, *b = &t->kubelet;
 
+	if (!t->judged && b->open && !a->failed) {
+		t->judged = strcmp(t->call.sub, "log") != 0;
+		if (!t->judged && !judge(t))
+			return;
+		t->judged = true;
+	}
 	if (b->open && !a->failed) {
 		t->answered |= b->in.len > 0;
 		carry(b, a);
@@ -206,18 +255,12 @@ static void write_head(struct mesh_call *call, const char *container, struct mes
 					     "Sec-WebSocket-Protocol",
 					     "Sec-WebSocket-Extensions",
 					     "Origin"};
-	bool log = strcmp(call->sub, "log") == 0, forward = strcmp(call->sub, "portforward") == 0;
+	bool log = strcmp(call->sub, "log") == 0;
 	const struct mesh_request *req = call->req;
 
-	mesh_buf_printf(out, "%s /%s/%s/%s", req->method,
-			log       ? "containerLogs"
-			: forward ? "portForward"
-				  : call->sub,
-			call->ns, call->name);
-	if (!forward) {
-		mesh_buf_char(out, '/');
-		add_escaped(out, container);
-	}
+	mesh_buf_printf(out, "%s /%s/%s/%s", req->method, log ? "containerLogs" : call->sub, call->ns, call->name);
+	mesh_buf_char(out, '/');
+	add_escaped(out, container);
 	for (size_t i = 0, n = 0; i < req->param_count; i++) {
 		const char *name = kubelet_param(req->params[i].name);
 
@@ -269,11 +312,15 @@ static bool acceptable(struct mesh_call *call)
 
 	if (strcmp(call->sub, "log") == 0)
 		return true;
+	if (strcmp(call->sub, "portforward") == 0) { /* it is SPDY, also where it comes within a WebSocket */
+		mesh_call_bad_request(call, "port-forward is not served by the embedded API of Sockmesh: use the pod's "
+					    "address, a Service, or `meshctl exec POD -- curl`");
+		return false;
+	}
 	if (upgrade && strncasecmp(upgrade, "SPDY", 4) == 0) {
 		mesh_call_bad_request(call,
 				      "SPDY is not served by the embedded API of Sockmesh: use a kubectl from 1.31 on "
-				      "(WebSocket), or `meshctl %s`",
-				      strcmp(call->sub, "portforward") == 0 ? "exec POD -- curl" : "exec");
+				      "(WebSocket), or `meshctl exec`");
 		return false;
 	}
 	if (!call->req->upgrade || !upgrade) {
