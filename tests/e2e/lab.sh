@@ -140,9 +140,9 @@ same "kubectl exec with input" "$(echo text | timeout 10 $K exec -i env -- cat)"
 timeout 10 $K exec env -- sh -c 'exit 7' > /dev/null 2>&1
 same "kubectl exec gives the status" $? 7
 check "kubectl logs" sh -c "$K logs deploy/web | grep -q listening"
-same "kubectl logs of a run that was not" "$($K logs -p deploy/web 2>&1 | sed 's/".*" not/"" not/')" \
+same "kubectl logs of a run that was not" "$($K logs -p deploy/web 2>&1 | grep -v ^Found | sed 's/".*" not/"" not/')" \
 	'Error from server (BadRequest): previous terminated container "" not found'
-same "kubectl logs with times, which a lab does not keep" "$($K logs --timestamps deploy/web 2>&1)" \
+same "kubectl logs with times, which a lab does not keep" "$($K logs --timestamps deploy/web 2>&1 | grep -v ^Found)" \
 	"Error from server (BadRequest): the lab keeps no times of log lines: timestamps is not served"
 same "kubectl port-forward is refused by name" \
 	"$(timeout 20 $K port-forward deploy/web 18080:8080 2>&1 | grep -o 'port-forward is not served by the embedded API of Sockmesh')" \

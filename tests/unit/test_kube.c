@@ -265,6 +265,49 @@ TEST(relists_on_410_and_reports_what_vanished)
 	down(&f);
 }
 
+/* From the same version it could be met for ever. */
+TEST(lists_anew_after_any_error_of_the_stream)
+{
+	static const struct step steps[] = {
+		{"GET /x?limit=500 ", LIST("9", "", ITEM("a", "1", "5")), 0, 0},
+		{"GET /x?watch=1",
+		 STREAM
+		 "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"reason\":\"InternalError\"}}\n",
+		 0, 0},
+		{"GET /x?limit=500 ", LIST("30", "", ITEM("b", "2", "29")), 0, 0},
+		{"GET /x?watch=1&allowWatchBookmarks=true&resourceVersion=30&", STREAM, true, 0},
+	};
+	struct fixture f;
+
+	up(&f, steps, MESH_ARRAY_SIZE(steps));
+	f.watch = mesh_kube_watch_new(f.kube, "/x", NULL, on_event, &f.log);
+	run_until(f.loop, &f.log, 5);
+	CHECK_STR(f.server.wrong, "");
+	CHECK_STR(f.log.text.data, "SET Pod/a 0; SYNCED 9; DELETE Pod/a 0; SET Pod/b 0; SYNCED 30; ");
+	down(&f);
+}
+
+TEST(pages_that_expire_are_followed_by_a_list_without_pages)
+{
+	static const struct step steps[] = {
+		{"GET /x?limit=500 ", LIST("9", "more", ITEM("a", "1", "5")), 0, 0},
+		{"GET /x?limit=500&continue=more ",
+		 "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 0, 0},
+		{"GET /x?limit=0 ", LIST("30", "", ITEM("a", "1", "5") "," ITEM("b", "2", "6")), 0, 0},
+		{"GET /x?watch=1&allowWatchBookmarks=true&resourceVersion=30&", STREAM GONE, 0, 0},
+		{"GET /x?limit=500 ", LIST("31", "", ITEM("b", "2", "6")), 0, 0},
+		{"GET /x?watch=1&allowWatchBookmarks=true&resourceVersion=31&", STREAM, true, 0},
+	};
+	struct fixture f;
+
+	up(&f, steps, MESH_ARRAY_SIZE(steps));
+	f.watch = mesh_kube_watch_new(f.kube, "/x", NULL, on_event, &f.log);
+	run_until(f.loop, &f.log, 5);
+	CHECK_STR(f.server.wrong, "");
+	CHECK_STR(f.log.text.data, "SET Pod/a 0; SET Pod/b 0; SYNCED 30; DELETE Pod/a 0; SYNCED 31; ");
+	down(&f);
+}
+
 TEST(reports_a_missing_kind_once)
 {
 	static const struct step steps[] = {
