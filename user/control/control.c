@@ -36,7 +36,7 @@ struct control {
 	struct mesh_control_force *force;
 	struct mesh_timer round, tick;
 	uint64_t round_ns; /* when the last round ended */
-	struct mesh_timer linger;
+	struct mesh_timer linger, probe_again;
 	bool stopping, released, lingered;
 };
 
@@ -311,13 +311,26 @@ static int start_leader(struct control *c)
 	return mesh_leader_new(&c->leader, c->loop, c->kube, &opts);
 }
 
+/* On the host's network the place may still be an old pod's: it is waited for. */
 static int start_probe(struct control *c, struct mesh_errs *errs)
 {
 	int r = mesh_probe_new(&c->probe, c->loop, &c->args.health, probe_paths, c);
 
+	if (r == -EADDRINUSE) {
+		if (errs)
+			mesh_warn("--health-listen %s: %s; trying again", c->args.health_text, strerror(-r));
+		mesh_timer_set(c->loop, &c->probe_again, MESH_SEC(1));
+		return 0;
+	}
 	if (r < 0)
 		mesh_errs_add(errs, "--health-listen %s: %s", c->args.health_text, strerror(-r));
 	return r;
+}
+
+static void on_probe_again(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	(void)loop;
+	start_probe(mesh_container_of(timer, struct control, probe_again), NULL);
 }
 
 static int control_start(struct control *c, struct mesh_errs *errs)
@@ -361,7 +374,8 @@ static void control_stop(struct control *c)
 int mesh_control_main(int argc, char **argv)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	struct control c = {.round.fn = on_round, .tick.fn = on_tick, .linger.fn = on_lingered};
+	struct control c = {
+		.round.fn = on_round, .tick.fn = on_tick, .linger.fn = on_lingered, .probe_again.fn = on_probe_again};
 	int r = mesh_control_args_parse(argc, argv, &c.args);
 
 	if (r >= 0) {

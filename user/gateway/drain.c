@@ -9,19 +9,21 @@ struct mesh_drain {
 	struct mesh_loop *loop;
 	struct mesh_drain_opts opts;
 	struct mesh_timer timer;
-	uint64_t begun_ns, gone_ns; /* gone_ns: since when no slice names us; 0: one does */
+	uint64_t begun_ns, arrived;
+	uint64_t quiet_ns; /* since when no slice names us and nobody came; 0: not now */
 };
 
 static void on_look(struct mesh_loop *loop, struct mesh_timer *timer)
 {
 	struct mesh_drain *d = mesh_container_of(timer, struct mesh_drain, timer);
-	uint64_t now = mesh_now_ns();
+	uint64_t now = mesh_now_ns(), arrived = d->opts.arrived(d->opts.arg);
 
 	if (d->opts.still_named(d->opts.arg))
-		d->gone_ns = 0;
-	else if (!d->gone_ns)
-		d->gone_ns = now;
-	if ((d->gone_ns && now - d->gone_ns >= d->opts.settle_ns) || now - d->begun_ns >= d->opts.max_ns)
+		d->quiet_ns = 0;
+	else if (!d->quiet_ns || arrived != d->arrived)
+		d->quiet_ns = now;
+	d->arrived = arrived;
+	if ((d->quiet_ns && now - d->quiet_ns >= d->opts.settle_ns) || now - d->begun_ns >= d->opts.max_ns)
 		d->opts.done(d->opts.arg);
 	else
 		mesh_timer_set(loop, timer, MESH_MS(LOOK_MS));

@@ -219,6 +219,14 @@ static bool still_named(void *arg)
 	return false;
 }
 
+static uint64_t arrived(void *arg)
+{
+	struct mesh_proxy_stats stats;
+
+	mesh_proxy_stats(((const struct gateway *)arg)->proxy, &stats);
+	return stats.connections_total;
+}
+
 static void on_drained(void *arg)
 {
 	mesh_loop_stop(((struct gateway *)arg)->loop);
@@ -228,7 +236,8 @@ static void on_drained(void *arg)
 static void on_term(void *arg)
 {
 	struct gateway *g = arg;
-	const struct mesh_drain_opts opts = {.still_named = still_named, .done = on_drained, .arg = g};
+	const struct mesh_drain_opts opts = {
+		.still_named = still_named, .arrived = arrived, .done = on_drained, .arg = g};
 
 	if (g->drain || !g->published) {
 		mesh_loop_stop(g->loop);
