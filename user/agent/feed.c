@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/feed.h"
+#include "agent/feed_internal.h"
 
-#include "agent/saved.h"
-#include "agent/slices.h"
-#include "config/decode.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -18,348 +15,6 @@
 #define LOOK_NS    MESH_MS(20)  /* how often it is looked at meanwhile */
 #define NODE_QUERY "fieldSelector=spec.nodeName%%3D%s"
 
-/* One kind. set() decodes and puts in (0, or -EINVAL); 1 from set() says that nothing of interest changed. */
-struct feed_kind {
-	const char *resource; /* plural and group, as in the in-force annotation */
-	const char *kind;
-	const char *path;
-	bool generation; /* an unchanged metadata.generation means unchanged content */
-	enum { FEED_BOTH, FEED_GATEWAY, FEED_AGENT } who;
-	unsigned page; /* objects in a page of its list; 0: as usual */
-	int (*set)(struct mesh_feed *feed, const json_t *obj);
-	void (*remove)(struct mesh_feed *feed, const char *ns, const char *name);
-};
-
-struct feed_watch {
-	struct mesh_feed *feed;
-	const struct feed_kind *kind;
-	struct mesh_kube_watch *watch;
-	struct mesh_map generations; /* "NS/NAME" -> strdup of "UID GENERATION" */
-	struct mesh_map bad;         /* "NS/NAME" -> non-NULL */
-	char *version;
-	char *ns; /* labels of pods: of this namespace; else NULL */
-	bool synced;
-};
-
-enum { FEED_MAX = 16 };
-
-struct mesh_feed {
-	struct mesh_feed_opts opts;
-	struct mesh_kube *kube;
-	struct mesh_snapshot snap;
-	struct mesh_slices *slices;
-	struct feed_watch watches[FEED_MAX];
-	size_t watch_count, synced_count;
-	struct mesh_map label_watches; /* namespace -> struct feed_watch * */
-	struct mesh_saved *saved;
-	bool committed, from_saved, loading;
-	bool rules_changed;            /* subsets or members: other pods' labels may be needed now */
-	bool pending, pending_content; /* changes that are held back */
-	bool given_up;                 /* on streams that are not in step; until they are */
-	uint64_t started_ns, pending_since_ns, hurried_ns;
-	struct mesh_timer timer;
-	char trouble[320];
-};
-
-static const char *meta(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(json_object_get(obj, "metadata"), key));
-
-	return s ? s : "";
-}
-
-static bool text_same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool labels_same(const struct mesh_labels *a, const struct mesh_labels *b)
-{
-	return a->count == b->count && mesh_labels_match(a, b);
-}
-
-static bool workload_same(const struct mesh_workload *a, const struct mesh_workload *b)
-{
-	if (!a || !text_same(a->uid, b->uid) || !text_same(a->node, b->node) || a->ip_count != b->ip_count)
-		return false;
-	for (size_t i = 0; i < a->ip_count; i++)
-		if (!mesh_addr_eq(&a->ips[i], &b->ips[i]))
-			return false;
-	return a->partial == b->partial && a->host_network == b->host_network && a->ready == b->ready &&
-	       a->terminating == b->terminating && a->finished == b->finished && labels_same(&a->labels, &b->labels) &&
-	       labels_same(&a->annotations, &b->annotations);
-}
-
-static int set_pod(struct mesh_feed *feed, const json_t *obj)
-{
-	const struct mesh_workload *before;
-	struct mesh_workload *w;
-	int r = mesh_decode_pod(obj, &w);
-
-	if (r < 0)
-		return r;
-	before = mesh_snapshot_workload(&feed->snap, w->ns, w->name);
-	if (workload_same(before, w)) {
-		mesh_workload_free(w);
-		return 1;
-	}
-	if (feed->opts.pod)
-		feed->opts.pod(feed->opts.arg, before, w);
-	mesh_snapshot_set_workload(&feed->snap, w->ns, w->name, w);
-	return 0;
-}
-
-static void remove_pod(struct mesh_feed *feed, const char *ns, const char *name)
-{
-	const struct mesh_workload *before = mesh_snapshot_workload(&feed->snap, ns, name);
-
-	if (before && before->partial)
-		return;
-	if (before && feed->opts.pod)
-		feed->opts.pod(feed->opts.arg, before, NULL);
-	mesh_snapshot_set_workload(&feed->snap, ns, name, NULL);
-}
-
-/* The labels of a pod, which is not one of this node's. */
-static int set_labels(struct mesh_feed *feed, const json_t *obj)
-{
-	const struct mesh_workload *before;
-	struct mesh_workload *w;
-	int r = mesh_decode_pod(obj, &w);
-
-	if (r < 0)
-		return r;
-	before = mesh_snapshot_workload(&feed->snap, w->ns, w->name);
-	w->partial = true;
-	w->ready = w->finished = false;
-	if (before && (!before->partial || workload_same(before, w))) {
-		mesh_workload_free(w);
-		return 1;
-	}
-	mesh_snapshot_set_workload(&feed->snap, w->ns, w->name, w);
-	return 0;
-}
-
-static void remove_labels(struct mesh_feed *feed, const char *ns, const char *name)
-{
-	const struct mesh_workload *before = mesh_snapshot_workload(&feed->snap, ns, name);
-
-	if (before && before->partial)
-		mesh_snapshot_set_workload(&feed->snap, ns, name, NULL);
-}
-
-static bool has_endpoint(const struct mesh_endpoint_pieces *pieces, const struct mesh_addr *ip)
-{
-	for (size_t i = 0; pieces && i < pieces->count; i++)
-		for (size_t k = 0; k < pieces->items[i]->count; k++)
-			if (mesh_addr_ip_eq(&pieces->items[i]->items[k].addr, ip))
-				return true;
-	return false;
-}
-
-/* An endpoint that was ending, or whose pod is known to be, and is not there any more, is gone; others may only have
- * left the service. */
-static void tell_gone(struct mesh_feed *feed, const struct mesh_endpoint_pieces *old,
-		      const struct mesh_endpoint_pieces *now)
-{
-	for (size_t i = 0; feed->opts.gone && old && i < old->count; i++)
-		for (size_t k = 0; k < old->items[i]->count; k++) {
-			const struct mesh_endpoint *e = &old->items[i]->items[k];
-			const struct mesh_workload *w =
-				e->pod ? mesh_snapshot_workload(&feed->snap, old->ns, e->pod) : NULL;
-
-			if ((e->terminating || (w && w->terminating)) && !has_endpoint(now, &e->addr))
-				feed->opts.gone(feed->opts.arg, &e->addr);
-		}
-}
-
-static int set_slice(struct mesh_feed *feed, const json_t *obj)
-{
-	struct mesh_endpoint_pieces *pieces;
-	int r = mesh_decode_endpoint_slice(obj, &pieces);
-
-	if (r < 0)
-		return r;
-	tell_gone(feed, mesh_slices_get(feed->slices, pieces->ns, pieces->name), pieces);
-	mesh_slices_set(feed->slices, &feed->snap, pieces);
-	return 0;
-}
-
-static void remove_slice(struct mesh_feed *feed, const char *ns, const char *name)
-{
-	tell_gone(feed, mesh_slices_get(feed->slices, ns, name), NULL);
-	mesh_slices_remove(feed->slices, &feed->snap, ns, name);
-}
-
-#define SIMPLE_KIND(word, type)                                                                                        \
-	static int set_##word(struct mesh_feed *feed, const json_t *obj)                                               \
-	{                                                                                                              \
-		struct type *v;                                                                                        \
-		int r = mesh_decode_##word(obj, &v);                                                                   \
-                                                                                                                       \
-		if (r < 0)                                                                                             \
-			return r;                                                                                      \
-		mesh_snapshot_set_##word(&feed->snap, v->ns, v->name, v);                                              \
-		return 0;                                                                                              \
-	}                                                                                                              \
-	static void remove_##word(struct mesh_feed *feed, const char *ns, const char *name)                            \
-	{                                                                                                              \
-		mesh_snapshot_set_##word(&feed->snap, ns, name, NULL);                                                 \
-	}
-
-SIMPLE_KIND(service, mesh_service)
-SIMPLE_KIND(virtual_service, mesh_virtual_service)
-SIMPLE_KIND(gateway, mesh_gateway)
-SIMPLE_KIND(service_entry, mesh_service_entry)
-
-static int set_destination_rule(struct mesh_feed *feed, const json_t *obj)
-{
-	struct mesh_destination_rule *dr;
-	int r = mesh_decode_destination_rule(obj, &dr);
-
-	if (r < 0)
-		return r;
-	feed->rules_changed = true;
-	mesh_snapshot_set_destination_rule(&feed->snap, dr->ns, dr->name, dr);
-	return 0;
-}
-
-static void remove_destination_rule(struct mesh_feed *feed, const char *ns, const char *name)
-{
-	feed->rules_changed = true;
-	mesh_snapshot_set_destination_rule(&feed->snap, ns, name, NULL);
-}
-
-static bool machine_same(const struct mesh_machine *a, const struct mesh_machine *b)
-{
-	if (!a || !text_same(a->zone, b->zone) || a->ip_count != b->ip_count)
-		return false;
-	for (size_t i = 0; i < a->ip_count; i++)
-		if (!mesh_addr_ip_eq(&a->ips[i], &b->ips[i]))
-			return false;
-	return true;
-}
-
-/* A Node changes all the time; of interest are its addresses and zone. */
-static int set_node(struct mesh_feed *feed, const json_t *obj)
-{
-	struct mesh_machine *m;
-	int r = mesh_decode_node(obj, &m);
-
-	if (r < 0)
-		return r;
-	if (machine_same(mesh_map_get_str(&feed->snap.machines, m->name), m)) {
-		mesh_machine_free(m);
-		return 1;
-	}
-	mesh_snapshot_set_machine(&feed->snap, "", m->name, m);
-	return 0;
-}
-
-static void remove_node(struct mesh_feed *feed, const char *ns, const char *name)
-{
-	mesh_snapshot_set_machine(&feed->snap, ns, name, NULL);
-}
-
-/* One roll counts: "default" of the mesh's namespace. Members that left are taken out. */
-static int set_roll_members(struct mesh_feed *feed, const struct mesh_member_roll *roll)
-{
-	struct mesh_map gone = {0};
-	int changed = 0;
-
-	mesh_map_each (e, &feed->snap.members)
-		mesh_map_put(&gone, mesh_slice_of(e->key, e->key_len), feed);
-	for (size_t i = 0; roll && i < roll->configured_count; i++) {
-		changed |= !mesh_map_get_str(&feed->snap.members, roll->configured[i]);
-		mesh_snapshot_set_member(&feed->snap, roll->configured[i], true);
-		mesh_map_remove_str(&gone, roll->configured[i]);
-	}
-	mesh_map_each (e, &gone) {
-		mesh_snapshot_set_member(&feed->snap, e->key, false);
-		changed = 1;
-	}
-	mesh_map_free(&gone);
-	feed->rules_changed |= changed;
-	return changed ? 0 : 1;
-}
-
-static int set_roll(struct mesh_feed *feed, const json_t *obj)
-{
-	struct mesh_member_roll *roll;
-	int r;
-
-	if (strcmp(meta(obj, "name"), "default") != 0)
-		return 1;
-	r = mesh_decode_member_roll(obj, &roll);
-	if (r < 0)
-		return r;
-	r = set_roll_members(feed, roll);
-	mesh_member_roll_free(roll);
-	return r;
-}
-
-static void remove_roll(struct mesh_feed *feed, const char *ns, const char *name)
-{
-	(void)ns;
-	if (strcmp(name, "default") == 0)
-		set_roll_members(feed, NULL);
-}
-
-static const struct feed_kind kinds[] = {
-	{.resource = "pods", .kind = "Pod", .path = "/api/v1/pods", .set = set_pod, .remove = remove_pod},
-	{.resource = "services",
-	 .kind = "Service",
-	 .path = "/api/v1/services",
-	 .set = set_service,
-	 .remove = remove_service},
-	{.resource = "endpointslices.discovery.k8s.io",
-	 .kind = "EndpointSlice",
-	 .path = "/apis/discovery.k8s.io/v1/endpointslices",
-	 .set = set_slice,
-	 .remove = remove_slice},
-	{.resource = "nodes",
-	 .kind = "Node",
-	 .path = "/api/v1/nodes",
-	 .who = FEED_AGENT,
-	 .set = set_node,
-	 .remove = remove_node},
-	{.resource = "virtualservices.networking.istio.io",
-	 .kind = "VirtualService",
-	 .path = "/apis/networking.istio.io/v1beta1/virtualservices",
-	 .generation = true,
-	 .set = set_virtual_service,
-	 .remove = remove_virtual_service},
-	{.resource = "destinationrules.networking.istio.io",
-	 .kind = "DestinationRule",
-	 .path = "/apis/networking.istio.io/v1beta1/destinationrules",
-	 .generation = true,
-	 .set = set_destination_rule,
-	 .remove = remove_destination_rule},
-	{.resource = "serviceentries.networking.istio.io",
-	 .kind = "ServiceEntry",
-	 .path = "/apis/networking.istio.io/v1beta1/serviceentries",
-	 .generation = true,
-	 .set = set_service_entry,
-	 .remove = remove_service_entry},
-	{.resource = "gateways.networking.istio.io",
-	 .kind = "Gateway",
-	 .path = "/apis/networking.istio.io/v1beta1/gateways",
-	 .generation = true,
-	 .who = FEED_GATEWAY,
-	 .set = set_gateway,
-	 .remove = remove_gateway},
-	{.resource = "servicemeshmemberrolls.maistra.io",
-	 .kind = "ServiceMeshMemberRoll",
-	 .path = "/apis/maistra.io/v1/namespaces/" MESH_ROOT_NAMESPACE "/servicemeshmemberrolls",
-	 .set = set_roll,
-	 .remove = remove_roll},
-};
-
-static const struct feed_kind label_kind = {
-	.resource = "pods/labels", .kind = "Pod", .set = set_labels, .remove = remove_labels};
-
-_Static_assert(MESH_ARRAY_SIZE(kinds) <= FEED_MAX, "struct mesh_feed has room for all kinds");
-
 /* Whether this uid and generation were seen before; remembers them, also of an object that cannot be used: what follows
  * from the same generation (its status) cannot be either, and need not be said again. */
 static bool seen_generation(struct feed_watch *w, struct mesh_slice key, const json_t *obj)
@@ -370,7 +25,7 @@ static bool seen_generation(struct feed_watch *w, struct mesh_slice key, const j
 
 	if (!w->kind->generation || !json_is_integer(generation))
 		return false;
-	now = mesh_xasprintf("%s %lld", meta(obj, "uid"), (long long)json_integer_value(generation));
+	now = mesh_xasprintf("%s %lld", mesh_feed_meta(obj, "uid"), (long long)json_integer_value(generation));
 	before = mesh_map_put(&w->generations, key, now);
 	same = before && strcmp(before, now) == 0;
 	free(before);
@@ -398,7 +53,7 @@ static enum mesh_feed_change apply_delete(struct feed_watch *w, struct mesh_slic
 {
 	free(mesh_map_remove(&w->generations, key));
 	mesh_map_remove(&w->bad, key);
-	w->kind->remove(w->feed, meta(obj, "namespace"), meta(obj, "name"));
+	w->kind->remove(w->feed, mesh_feed_meta(obj, "namespace"), mesh_feed_meta(obj, "name"));
 	return MESH_FEED_CONTENT;
 }
 
@@ -408,7 +63,7 @@ static bool awaits_control(const struct feed_watch *w, enum mesh_kube_event even
 	json_t *observed = json_object_get(json_object_get(obj, "status"), "observedGeneration");
 	json_t *generation = json_object_get(json_object_get(obj, "metadata"), "generation");
 
-	return event == MESH_KUBE_SET && w->kind->set == set_roll &&
+	return event == MESH_KUBE_SET && mesh_feed_is_roll(w->kind) &&
 	       json_integer_value(observed) < json_integer_value(generation);
 }
 
@@ -514,7 +169,8 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 		w->version = mesh_xstrdup(rv);
 	}
 	if (obj)
-		key = mesh_snapshot_key(buf, sizeof(buf), meta(obj, "namespace"), meta(obj, "name"), NULL);
+		key = mesh_snapshot_key(buf, sizeof(buf), mesh_feed_meta(obj, "namespace"), mesh_feed_meta(obj, "name"),
+					NULL);
 	if (event == MESH_KUBE_SET)
 		change = apply_set(w, key, obj);
 	else if (event == MESH_KUBE_DELETE)
@@ -534,7 +190,7 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 
 static void watch_open(struct mesh_feed *feed, struct feed_watch *w, const struct feed_kind *kind, const char *ns)
 {
-	bool local_pods = kind->set == set_pod && feed->opts.node;
+	bool local_pods = mesh_feed_is_pods(kind) && feed->opts.node;
 	mesh_auto_free char *query = local_pods ? mesh_xasprintf(NODE_QUERY, feed->opts.node) : NULL;
 	mesh_auto_free char *path = ns ? mesh_xasprintf("/api/v1/namespaces/%s/pods", ns) : mesh_xstrdup(kind->path);
 	struct mesh_kube_watch_opts o = {
@@ -615,7 +271,7 @@ static void follow_labels(struct mesh_feed *feed)
 		if (w)
 			continue;
 		w = mesh_xcalloc(1, sizeof(*w));
-		watch_open(feed, w, &label_kind, e->key);
+		watch_open(feed, w, &mesh_feed_label_kind, e->key);
 		mesh_map_put_str(&feed->label_watches, e->key, w);
 	}
 	mesh_map_free(&needed);
@@ -633,10 +289,10 @@ static struct feed_watch *watch_of(struct mesh_feed *feed, const char *resource)
 
 static void take_saved(void *arg, const char *resource, const char *key, const json_t *obj)
 {
-	bool labels = strcmp(resource, label_kind.resource) == 0;
+	bool labels = strcmp(resource, mesh_feed_label_kind.resource) == 0;
 	struct mesh_feed *feed = arg;
 	struct feed_watch *w = labels ? NULL : watch_of(feed, resource);
-	struct feed_watch of_labels = {.feed = feed, .kind = &label_kind};
+	struct feed_watch of_labels = {.feed = feed, .kind = &mesh_feed_label_kind};
 
 	if (!labels && (!w || w->synced))
 		return;
@@ -703,10 +359,11 @@ int mesh_feed_new(struct mesh_feed **ret, struct mesh_kube *kube, const struct m
 	feed->timer.fn = on_timer;
 	if (opts->saved_dir)
 		start_saving(feed);
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(kinds); i++) {
-		if (kinds[i].who == FEED_GATEWAY ? !opts->gateways : kinds[i].who == FEED_AGENT && !opts->node)
+	for (size_t i = 0; i < mesh_feed_kind_count; i++) {
+		if (mesh_feed_kinds[i].who == FEED_GATEWAY ? !opts->gateways
+							   : mesh_feed_kinds[i].who == FEED_AGENT && !opts->node)
 			continue;
-		watch_open(feed, &feed->watches[feed->watch_count++], &kinds[i], NULL);
+		watch_open(feed, &feed->watches[feed->watch_count++], &mesh_feed_kinds[i], NULL);
 	}
 	*ret = feed;
 	return 0;
@@ -801,7 +458,7 @@ json_t *mesh_feed_versions(const struct mesh_feed *feed)
 
 	for (size_t i = 0; i < feed->watch_count; i++)
 		/* A stream of some pods does not know how far all pods have come. */
-		if (feed->watches[i].version && !(feed->watches[i].kind->set == set_pod && feed->opts.node))
+		if (feed->watches[i].version && !(mesh_feed_is_pods(feed->watches[i].kind) && feed->opts.node))
 			json_object_set_new(ret, feed->watches[i].kind->resource,
 					    json_string(feed->watches[i].version));
 	add_unusable(feed, ret);

@@ -79,10 +79,10 @@ static bool prog_info(unsigned id, struct bpf_prog_info *info)
 /* Names that our programs have in the kernel, which keeps 15 characters. */
 static bool is_ours(const char *name)
 {
-	static const char *const ours[] = {"connect4",     "connect6",     "sendmsg4",     "sendmsg6",
-					   "recvmsg4",     "recvmsg6",     "getpeername4", "getpeername6",
-					   "getsockname4", "getsockname6", "sockops", "sock_ops",      "sk_release",
-					   "sock_release", "post_bind4",   "post_bind6",   "mesh_try"};
+	static const char *const ours[] = {"connect4",   "connect6",     "sendmsg4",     "sendmsg6",     "recvmsg4",
+					   "recvmsg6",   "getpeername4", "getpeername6", "getsockname4", "getsockname6",
+					   "sockops",    "sock_ops",     "sk_release",   "sock_release", "post_bind4",
+					   "post_bind6", "mesh_try"};
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(ours); i++)
 		if (strcmp(name, ours[i]) == 0)
