@@ -192,12 +192,15 @@ static bool write_down(struct mesh_request *r)
 	size_t head = r->down_head.len - r->down_head_sent, body = mesh_pipe_pending(&r->out);
 	struct iovec iov[2] = {{r->down_head.data + r->down_head_sent, head}, {r->out.data + r->out.sent, body}};
 	struct msghdr msg = {.msg_iov = head ? iov : iov + 1, .msg_iovlen = head && body ? 2 : 1};
+	bool last =
+		r->answer_phase == MESH_PHASE_DONE && !r->keep; /* complete() closes: the end goes with these bytes */
+	int flags = MSG_NOSIGNAL | (last ? MSG_MORE : 0);
 	ssize_t n;
 
 	if (head + body == 0)
 		return true;
-	n = msg.msg_iovlen == 1 ? send(d->io.fd, msg.msg_iov->iov_base, msg.msg_iov->iov_len, MSG_NOSIGNAL)
-				: sendmsg(d->io.fd, &msg, MSG_NOSIGNAL);
+	n = msg.msg_iovlen == 1 ? send(d->io.fd, msg.msg_iov->iov_base, msg.msg_iov->iov_len, flags)
+				: sendmsg(d->io.fd, &msg, flags);
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		mesh_request_abort(r);
 		return false;
