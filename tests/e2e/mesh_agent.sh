@@ -344,15 +344,11 @@ same "and routes" "$(get "http://$VIP:8080/" -H 'Host: catalog:8080' | grep -o '
 wait $FLOW
 same "an L4 flow went on all the while" "$(tail -1 "$T/flow")" "all 200"
 
-# Listeners outlive the agent with a keeper: one request after another, each on a connection of its own.
-kill -TERM "$AGENT"
-wait "$AGENT" 2> /dev/null
-agent_start --keep
-check "an agent with a keeper takes over" eventually 5 captured 1
-in_pod client python3 -c "
+one_by_one() { # one_by_one SECONDS: requests, each on a connection of its own; how many, how many failed, the slowest in ms
+	in_pod client python3 -c "
 import http.client, sys, time
 failed, slowest, total = 0, 0, 0
-end = time.monotonic() + 4
+end = time.monotonic() + $1
 while time.monotonic() < end:
     begin = time.monotonic()
     try:
@@ -369,7 +365,14 @@ while time.monotonic() < end:
     total += 1
     slowest = max(slowest, time.monotonic() - begin)
     time.sleep(0.002)
-print(total, failed, int(slowest * 1000))" > "$T/kept" 2> "$T/kept.failed" &
+print(total, failed, int(slowest * 1000))" > "$T/kept" 2> "$T/kept.failed"
+}
+# Listeners outlive the agent with a keeper: one request after another, each on a connection of its own.
+kill -TERM "$AGENT"
+wait "$AGENT" 2> /dev/null
+agent_start --keep
+check "an agent with a keeper takes over" eventually 5 captured 1
+one_by_one 4 &
 KEPT=$!
 PIDS+=($KEPT)
 for _ in 1 2 3; do
@@ -385,6 +388,24 @@ within "only what was under way failed" "${broken:-99}" 0 3
 within "and none waited longer than, in ms" "${slowest:-9999}" 0 4900
 same "it was killed 3 times" "$(grep -c 'ended by signal 9' "$T/agent.log")" 3
 check "its keeper's agent has the pods as before" eventually 5 captured 1
+
+# A younger agent takes over from one that runs, as in a DaemonSet's update with maxSurge.
+one_by_one 4 &
+KEPT=$!
+PIDS+=($KEPT)
+sleep 0.5
+OLDER=$AGENT
+agent_start --keep
+wait $KEPT
+read -r total broken slowest < "$T/kept"
+within "new L7 connections while another agent takes over: requests" "${total:-0}" 50 1000000
+within "at most what was under way failed" "${broken:-99}" 0 1
+within "and none waited longer than, in ms" "${slowest:-9999}" 0 4900
+check "the younger agent has the pods" eventually 5 captured 1
+same "the older one only waits for its end" "$(cat "/proc/$OLDER/task/$OLDER/children")" ""
+kill -TERM "$OLDER"
+wait "$OLDER"
+same "which is a good one" $? 0
 
 eventually 5 k -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type=="InForce")].status}'
 same "status says when it is in force" "$(eventually 5 sh -c "${NODE[*]} kubectl --kubeconfig $T/kubeconfig -n coolapp get vs catalog -o jsonpath='{.status.conditions[?(@.type==\"InForce\")].status}' | grep True"; echo "$OUT")" True

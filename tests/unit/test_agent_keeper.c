@@ -46,6 +46,9 @@ static void first_life(struct mesh_keeper *k, FILE *out)
 	mesh_keeper_put(k, 9, NULL, 0);
 	fprintf(out, "%d\n", port_of(fds[0]));
 	fclose(out);
+	if (strcmp(getenv("KEEPER_TEST_DOES"), "puts") == 0)
+		for (;;)
+			pause();
 	raise(SIGKILL);
 }
 
@@ -113,7 +116,7 @@ static pid_t keeper(const char *does)
 
 		setenv("KEEPER_TEST", path, 1);
 		setenv("KEEPER_TEST_DOES", does, 1);
-		_exit(mesh_keeper_run("/proc/self/exe", argv));
+		_exit(mesh_keeper_run("/proc/self/exe", argv, getenv("KEEPER_TEST_DOOR")));
 	}
 	return pid;
 }
@@ -155,6 +158,43 @@ TEST(a_connection_made_between_two_lives_is_served)
 	CHECK_INT(waitpid(pid, &status, 0), pid);
 	CHECK(WIFEXITED(status));
 	CHECK_INT(WEXITSTATUS(status), 0);
+	unlink(path);
+}
+
+/* As a child of the first keeper: has a listener held. As one of the second: serves on it. */
+TEST(a_younger_keeper_takes_over)
+{
+	static char door[] = "/tmp/keeper-door-XXXXXX";
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int status = -1, fd, port;
+	char text[64] = "";
+	pid_t older, younger;
+
+	close(mkstemp(door));
+	unlink(door);
+	close(creat(path, 0600));
+	setenv("KEEPER_TEST_DOOR", door, 1);
+	older = keeper("puts");
+	port = number_in_file();
+	CHECK(port > 0);
+	to.sin_port = htons((uint16_t)port);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK_INT(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	younger = keeper("");
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	CHECK_STR(text, "1 2 0 0");
+	close(fd);
+	CHECK_INT(waitpid(younger, &status, 0), younger);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 0);
+	/* The older one has no child any more, and waits for its end. */
+	CHECK_INT(waitpid(older, &status, WNOHANG), 0);
+	CHECK_INT(kill(older, SIGTERM), 0);
+	CHECK_INT(waitpid(older, &status, 0), older);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 0);
+	unsetenv("KEEPER_TEST_DOOR");
+	unlink(door);
 	unlink(path);
 }
 

@@ -396,13 +396,14 @@ static int ask(const struct mesh_agent_opts *o)
 }
 
 /* The same program with the same arguments, as the child of a keeper. */
-static int run_kept(int argc, char **argv)
+static int run_kept(const struct mesh_agent_opts *o, int argc, char **argv)
 {
+	mesh_auto_free char *door = o->socket ? mesh_xasprintf("%s.keeper", o->socket) : NULL;
 	char **all = mesh_xcalloc((size_t)argc + 2, sizeof(*all)); /* for good */
 
 	all[0] = "meshd";
 	memcpy(all + 1, argv, (size_t)argc * sizeof(*all));
-	return mesh_keeper_run("/proc/self/exe", all);
+	return mesh_keeper_run("/proc/self/exe", all, door);
 }
 
 int mesh_agent_main(int argc, char **argv)
@@ -423,7 +424,7 @@ int mesh_agent_main(int argc, char **argv)
 	if (r < 0)
 		mesh_warn("the keeper does not answer (%s): listeners are not held", strerror(-r));
 	else if (!a.keeper && a.opts.keep)
-		return run_kept(argc, argv);
+		return run_kept(&a.opts, argc, argv);
 	r = agent_start(&a, &errs);
 	mesh_log_errs(&errs);
 	if (r == 0) {

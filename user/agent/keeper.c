@@ -17,7 +17,9 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -29,6 +31,8 @@ enum {
 	PAUSE_MIN_MS = 50,
 	PAUSE_MAX_MS = 5000,
 	HEALTHY_S = 10,
+	HAND_OVER_S = 15, /* the older keeper's agent ends its requests first */
+	END_MS = 8000,    /* after that it is killed */
 };
 
 /* One packet on the socket between keeper and agent; descriptors ride along. count 0: to the keeper, drop; from it, the
@@ -197,10 +201,11 @@ struct watch {
 	char *const *argv;
 	struct held_list held;
 	pid_t child;
-	int socket, signals;
+	int socket, signals, door;
 	uint64_t started_ns;
 	unsigned pause_ms;
 	bool ending;
+	bool done; /* all is handed over: another keeper serves */
 };
 
 static void child_main(struct watch *w, int fd, pid_t keeper)
@@ -311,13 +316,111 @@ static int on_signal(struct watch *w)
 	return status;
 }
 
+static bool is_ours(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
+}
+
+static void end_child(struct watch *w)
+{
+	int how;
+
+	if (!w->child)
+		return;
+	kill(w->child, SIGTERM);
+	for (unsigned ms = 0; waitpid(w->child, &how, WNOHANG) != w->child; ms += 5) {
+		if (ms == END_MS)
+			kill(w->child, SIGKILL);
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+	}
+	w->child = 0;
+	while (w->socket >= 0)
+		on_packet(w);
+}
+
+/* A younger keeper asks: everything goes to it. */
+static void hand_over(struct watch *w)
+{
+	mesh_auto_fd int fd = accept4(w->door, NULL, NULL, SOCK_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0 || !is_ours(fd))
+		return;
+	end_child(w);
+	mesh_vec_each (h, &w->held.list)
+		if (r == 0)
+			r = packet_send(fd, h->netns_cookie, h->fds, h->count);
+	if (r == 0)
+		r = packet_send(fd, 0, NULL, 0);
+	if (r < 0) {
+		mesh_warn("handing %zu pods' listeners over: %s: serves on", w->held.list.count, strerror(-r));
+		return; /* no child: serve() starts one */
+	}
+	mesh_info("%zu pods' listeners are handed over to another agent", w->held.list.count);
+	mesh_vec_each (h, &w->held.list)
+		held_close(h);
+	w->held.list.count = 0;
+	mesh_cleanup_fd(&w->door);
+	w->door = -1;
+	w->done = true;
+}
+
+static int door_address(const char *path, struct sockaddr_un *ret)
+{
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(ret->sun_path))
+		return -ENAMETOOLONG;
+	memcpy(ret->sun_path, path, strlen(path));
+	return 0;
+}
+
+/* Takes over from the keeper that runs, if one does. */
+static void take_over(struct watch *w, const struct sockaddr_un *at)
+{
+	mesh_auto_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct timeval patience = {.tv_sec = HAND_OVER_S};
+	struct held h;
+	int r;
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof(*at)) < 0)
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	while ((r = packet_receive(fd, &h)) > 0 && h.count)
+		mesh_vec_push(&w->held.list, h);
+	if (r > 0)
+		mesh_info("%zu pods' listeners are taken over from the agent before", w->held.list.count);
+	else
+		mesh_warn("the agent before does not hand over: %s", r ? strerror(-r) : "it ended");
+}
+
+static int open_door(struct watch *w, const struct sockaddr_un *at)
+{
+	w->door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	unlink(at->sun_path);
+	if (w->door < 0 || bind(w->door, (const struct sockaddr *)at, sizeof(*at)) < 0 ||
+	    chmod(at->sun_path, S_IRUSR | S_IWUSR) < 0 || listen(w->door, 1) < 0)
+		return -errno;
+	return 0;
+}
+
+/* How long to wait where nothing happens: while no child runs, the pause before the next. */
+static int wait_ms(const struct watch *w)
+{
+	return w->child || w->done ? -1 : (int)w->pause_ms;
+}
+
 static int serve(struct watch *w)
 {
 	int status = -1;
 
 	while (status < 0) {
-		struct pollfd ready[] = {{.fd = w->signals, .events = POLLIN}, {.fd = w->socket, .events = POLLIN}};
-		int n = poll(ready, MESH_ARRAY_SIZE(ready), w->child ? -1 : (int)w->pause_ms);
+		struct pollfd ready[] = {{.fd = w->signals, .events = POLLIN},
+					 {.fd = w->socket, .events = POLLIN},
+					 {.fd = w->door, .events = POLLIN}};
+		int n = poll(ready, MESH_ARRAY_SIZE(ready), wait_ms(w));
 
 		if (n < 0 && errno != EINTR)
 			return EXIT_FAILURE;
@@ -325,7 +428,9 @@ static int serve(struct watch *w)
 			on_packet(w);
 		if (n > 0 && ready[0].revents)
 			status = on_signal(w);
-		if (n == 0 && !w->child) {
+		if (n > 0 && status < 0 && ready[2].revents)
+			hand_over(w);
+		if (n == 0 && !w->child && !w->done) {
 			w->pause_ms = w->pause_ms ? MESH_MIN(w->pause_ms * 2, (unsigned)PAUSE_MAX_MS) : PAUSE_MIN_MS;
 			if (start(w) < 0)
 				mesh_error("cannot start the agent: %s", strerror(errno));
@@ -334,9 +439,10 @@ static int serve(struct watch *w)
 	return status;
 }
 
-int mesh_keeper_run(const char *path, char *const argv[])
+int mesh_keeper_run(const char *path, char *const argv[], const char *door)
 {
-	struct watch w = {.path = path, .argv = argv, .socket = -1};
+	struct watch w = {.path = path, .argv = argv, .socket = -1, .door = -1};
+	struct sockaddr_un at;
 	struct rlimit files;
 	sigset_t set;
 	int status = EXIT_FAILURE;
@@ -351,6 +457,11 @@ int mesh_keeper_run(const char *path, char *const argv[])
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	w.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (door && door_address(door, &at) == 0) {
+		take_over(&w, &at);
+		if (open_door(&w, &at) < 0)
+			mesh_warn("%s: %s: an update cannot take over from this agent", door, strerror(errno));
+	}
 	if (w.signals >= 0 && start(&w) == 0)
 		status = serve(&w);
 	else
@@ -360,5 +471,6 @@ int mesh_keeper_run(const char *path, char *const argv[])
 	mesh_vec_free(&w.held.list);
 	mesh_cleanup_fd(&w.socket);
 	mesh_cleanup_fd(&w.signals);
+	mesh_cleanup_fd(&w.door);
 	return status;
 }

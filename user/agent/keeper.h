@@ -4,6 +4,9 @@
  * of captured pods meanwhile. A connect() made while no agent runs is completed by the kernel, waits in the listener's
  * queue and is served by the next agent. What is held is keyed by the pod's network namespace; the keeper never looks
  * into it.
+ *
+ * A keeper that starts while another runs (a DaemonSet's update with maxSurge) asks that one at its door, a unix
+ * socket: the older ends its agent, hands over all that it holds and then only waits for its own end.
  */
 #ifndef MESH_AGENT_KEEPER_H
 #define MESH_AGENT_KEEPER_H
@@ -22,9 +25,9 @@ enum {
  * mesh_keeper_join() reads. A child that ends by itself with status 0 or 2, or after SIGTERM or SIGINT to the keeper
  * (both are passed on), ends the keeper with that status; so does a failed start when nothing is held yet. Otherwise
  * the child is started again: at once if it ran for 10 s, else after a pause that doubles from 50 ms to 5 s. Returns
- * the exit status.
+ * the exit status. door is the path at which a keeper is asked to hand over (only by the same user), or NULL: never.
  */
-int mesh_keeper_run(const char *path, char *const argv[]);
+int mesh_keeper_run(const char *path, char *const argv[], const char *door);
 
 /** In the child: takes over what the keeper holds. Returns 0 with *ret NULL where no keeper runs; -errno if it does not
  * answer. */
