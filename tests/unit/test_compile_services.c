@@ -510,14 +510,18 @@ TEST(entry_by_host)
 
 TEST(hint_words)
 {
-	CHECK(mesh_hint_has("a", "a"));
-	CHECK(mesh_hint_has("ab a", "a"));
-	CHECK(mesh_hint_has("a b c", "b"));
-	CHECK(!mesh_hint_has("ab", "a"));
-	CHECK(!mesh_hint_has("a", "ab"));
-	CHECK(!mesh_hint_has(NULL, "a"));
-	CHECK(!mesh_hint_has("a", NULL));
-	CHECK(!mesh_hint_has("a", ""));
+	CHECK(mesh_hint_has("zone:a", "zone", "a"));
+	CHECK(mesh_hint_has("zone:ab zone:a", "zone", "a"));
+	CHECK(mesh_hint_has("zone:a node:b zone:c", "node", "b"));
+	CHECK(mesh_hint_has("zone:a node:b", "node", "*"));
+	CHECK(!mesh_hint_has("zone:a", "node", "*"));
+	CHECK(!mesh_hint_has("zone:a", "node", "a"));
+	CHECK(!mesh_hint_has("zone:ab", "zone", "a"));
+	CHECK(!mesh_hint_has("zone:a", "zone", "ab"));
+	CHECK(!mesh_hint_has("zone", "zone", "a"));
+	CHECK(!mesh_hint_has(NULL, "zone", "a"));
+	CHECK(!mesh_hint_has("zone:a", "zone", NULL));
+	CHECK(!mesh_hint_has("zone:a", "zone", ""));
 }
 
 TEST_MAIN()

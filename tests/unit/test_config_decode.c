@@ -3,6 +3,8 @@
 #include "core/mem.h"
 #include "test.h"
 
+#include <errno.h>
+
 static json_t *load(const char *text)
 {
 	json_t *v = json_loads(text, 0, NULL);
@@ -331,6 +333,67 @@ TEST(bad_objects)
 	mesh_service_free(s);
 	mesh_endpoint_pieces_free(p);
 	json_decref(obj);
+}
+
+TEST(nodes)
+{
+	struct mesh_machine *m = NULL;
+	json_t *v =
+		load("{\"metadata\": {\"name\": \"n1\", \"labels\": {\"topology.kubernetes.io/zone\": \"a\"}}, "
+		     "\"status\": {\"addresses\": [{\"type\": \"InternalIP\", \"address\": \"10.0.0.1\"}, {\"type\": "
+		     "\"Hostname\", \"address\": \"10.0.0.2\"}, {\"type\": \"ExternalIP\", \"address\": \"fd00::1\"}, "
+		     "{\"type\": \"InternalIP\", \"address\": \"x\"}, 7]}}");
+
+	CHECK_INT(mesh_decode_node(v, &m), 0);
+	CHECK_STR(m->name, "n1");
+	CHECK_STR(m->zone, "a");
+	CHECK_INT(m->ip_count, 2);
+	mesh_machine_free(m);
+	json_decref(v);
+	v = load("{\"metadata\": {}}");
+	m = NULL;
+	CHECK_INT(mesh_decode_node(v, &m), -EINVAL);
+	CHECK(m == NULL);
+	json_decref(v);
+}
+
+TEST(service_entries)
+{
+	struct mesh_service_entry *se = NULL;
+	json_t *v =
+		load("{\"metadata\": {\"namespace\": \"n\", \"name\": \"e\"}, \"spec\": {\"hosts\": [\"A.B\", 3, "
+		     "\"\"], \"addresses\": [\"10.0.0.1\", \"10.1.0.0/16\", \"fd00::/64\", \"10.0.0.0/33\", \"x\"], "
+		     "\"ports\": [{\"number\": 80, \"name\": \"web\", \"protocol\": \"HTTP\", \"targetPort\": 8080}, "
+		     "{\"number\": 443, \"name\": \"s\", \"protocol\": \"TLS\"}, {\"number\": 0}, {\"number\": 50, "
+		     "\"name\": \"g\", \"protocol\": \"GRPC\"}, {\"number\": 51, \"name\": \"m\", \"protocol\": "
+		     "\"MONGO\"}], \"resolution\": \"DNS_ROUND_ROBIN\", \"endpoints\": [{\"address\": \"10.2.0.1\", "
+		     "\"ports\": {\"web\": 81, \"s\": 0}, \"labels\": {\"a\": \"b\"}}, {}], \"exportTo\": [\".\"]}}");
+
+	CHECK_INT(mesh_decode_service_entry(v, &se), 0);
+	CHECK_INT(se->host_count, 1);
+	CHECK_STR(se->hosts[0], "a.b");
+	CHECK_INT(se->address_count, 3);
+	CHECK_INT(se->addresses[0].bits, 128);
+	CHECK_INT(se->addresses[1].bits, 96 + 16);
+	CHECK_INT(se->addresses[2].bits, 64);
+	CHECK_INT(se->port_count, 4);
+	CHECK_INT(se->ports[0].protocol, MESH_PROTOCOL_HTTP);
+	CHECK_INT(se->ports[0].target, 8080);
+	CHECK_INT(se->ports[1].protocol, MESH_PROTOCOL_HTTPS);
+	CHECK_INT(se->ports[1].target, 443);
+	CHECK(se->ports[2].is_http2);
+	CHECK_INT(se->ports[3].protocol, MESH_PROTOCOL_TCP);
+	CHECK_INT(se->resolution, MESH_ENTRY_DNS);
+	CHECK_INT(se->endpoint_count, 1);
+	CHECK_STR(mesh_labels_get(&se->endpoints[0].ports, "web"), "81");
+	CHECK(!mesh_labels_get(&se->endpoints[0].ports, "s"));
+	CHECK_STR(mesh_labels_get(&se->endpoints[0].labels, "a"), "b");
+	CHECK_INT(se->export_to_count, 1);
+	mesh_service_entry_free(se);
+	json_decref(v);
+	v = load("{\"metadata\": {\"name\": \"e\"}, \"spec\": {}}");
+	CHECK_INT(mesh_decode_service_entry(v, &se), -EINVAL);
+	json_decref(v);
 }
 
 TEST_MAIN()

@@ -81,8 +81,7 @@ static struct mesh_endpoints *merge_port(const struct service_slices *s, const c
 
 				copy.pod = mesh_xstrdup(copy.pod);
 				copy.node = mesh_xstrdup(copy.node);
-				copy.zones = mesh_xstrdup(copy.zones);
-				copy.nodes = mesh_xstrdup(copy.nodes);
+				copy.hints = mesh_xstrdup(copy.hints);
 				mesh_vec_push(&items, copy);
 			}
 		}

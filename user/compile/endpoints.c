@@ -21,7 +21,7 @@ static enum state pod_state(struct mesh_builder *b, const struct mesh_service *s
 {
 	const struct mesh_workload *w;
 
-	if (e->labels)
+	if (svc->entry)
 		return !subset || mesh_labels_match(e->labels, &subset->labels) ? STATE_READY : STATE_GONE;
 	if (!e->pod)
 		return subset && subset->labels.count ? STATE_GONE : STATE_READY;
@@ -54,9 +54,9 @@ static bool is_near(struct mesh_builder *b, const struct mesh_endpoint *e, enum 
 
 	switch (near) {
 	case NEAR_NODE:
-		return mesh_hint_has(e->nodes, b->snap->node);
+		return mesh_hint_has(e->hints, "node", b->snap->node);
 	case NEAR_ZONE:
-		return here && mesh_hint_has(e->zones, here->zone);
+		return here && mesh_hint_has(e->hints, "zone", here->zone);
 	case NEAR_ANY:
 		break;
 	}
@@ -69,8 +69,8 @@ static enum near near_of(struct mesh_builder *b, const struct mesh_endpoint **li
 	bool node = false, all_nodes = true, zone = false, all_zones = true;
 
 	for (size_t i = 0; i < count; i++) {
-		all_nodes &= list[i]->nodes != NULL;
-		all_zones &= list[i]->zones != NULL;
+		all_nodes &= mesh_hint_has(list[i]->hints, "node", "*");
+		all_zones &= mesh_hint_has(list[i]->hints, "zone", "*");
 		node |= is_near(b, list[i], NEAR_NODE);
 		zone |= is_near(b, list[i], NEAR_ZONE);
 	}

@@ -31,10 +31,8 @@ static bool condition(const json_t *conditions, const char *key, bool otherwise)
 	return json_is_boolean(v) ? json_is_true(v) : otherwise;
 }
 
-/* hints.forZones or forNodes: their names with a space between. */
-static char *hint_names(const json_t *list)
+static void hint_names(struct mesh_buf *b, const char *kind, const json_t *list)
 {
-	mesh_auto(mesh_buf_free) struct mesh_buf b = {0};
 	size_t i;
 	json_t *v;
 
@@ -43,8 +41,16 @@ static char *hint_names(const json_t *list)
 		const char *name = mesh_json_text(v, "name");
 
 		if (name && *name)
-			mesh_buf_printf(&b, "%s%s", b.len ? " " : "", name);
+			mesh_buf_printf(b, "%s%s:%s", b->len ? " " : "", kind, name);
 	}
+}
+
+static char *hints_of(const json_t *hints)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf b = {0};
+
+	hint_names(&b, "zone", json_object_get(hints, "forZones"));
+	hint_names(&b, "node", json_object_get(hints, "forNodes"));
 	return b.len ? mesh_xstrdup(b.data) : NULL;
 }
 
@@ -63,8 +69,7 @@ static void add_endpoint(struct mesh_endpoints *e, const json_t *item, uint16_t 
 	if (!kind || strcmp(kind, "Pod") == 0)
 		out->pod = mesh_json_strdup(json_object_get(target, "name"));
 	out->node = mesh_json_strdup(json_object_get(item, "nodeName"));
-	out->zones = hint_names(mesh_json_at(item, "hints", "forZones", NULL));
-	out->nodes = hint_names(mesh_json_at(item, "hints", "forNodes", NULL));
+	out->hints = hints_of(json_object_get(item, "hints"));
 	e->count++;
 }
 

@@ -81,20 +81,19 @@ void mesh_endpoint_clear(struct mesh_endpoint *e)
 {
 	free(e->pod);
 	free(e->node);
-	free(e->zones);
-	free(e->nodes);
+	free(e->hints);
 }
 
-bool mesh_hint_has(const char *hints, const char *name)
+bool mesh_hint_has(const char *hints, const char *kind, const char *name)
 {
-	size_t len = name ? strlen(name) : 0;
+	size_t kind_len = strlen(kind), len = name ? strlen(name) : 0;
 
-	if (!len)
-		return false;
-	while (hints && *hints) {
+	while (len && hints && *hints) {
 		size_t word = strcspn(hints, " ");
+		const char *value = hints + kind_len + 1;
 
-		if (word == len && memcmp(hints, name, len) == 0)
+		if (word > kind_len && hints[kind_len] == ':' && memcmp(hints, kind, kind_len) == 0 &&
+		    (strcmp(name, "*") == 0 || (word == kind_len + 1 + len && memcmp(value, name, len) == 0)))
 			return true;
 		hints += word + (hints[word] == ' ');
 	}

@@ -84,18 +84,20 @@ void mesh_service_free(struct mesh_service *s);
 
 /** One address of an EndpointSlice with the port it serves a service port on. */
 struct mesh_endpoint {
-	struct mesh_addr addr;            /* pod address and target port */
-	char *pod;                        /* targetRef name, or NULL */
-	char *node;                       /* nodeName, or NULL */
-	char *zones, *nodes;              /* hints: names with a space between; NULL: none */
-	const struct mesh_labels *labels; /* borrowed: of an endpoint that is no pod; NULL: none */
+	struct mesh_addr addr; /* pod address and target port */
+	char *pod;             /* targetRef name, or NULL */
+	union {
+		char *node;                       /* nodeName, or NULL */
+		const struct mesh_labels *labels; /* of a ServiceEntry's endpoint, borrowed */
+	};
+	char *hints; /* "zone:a zone:b node:n1": whom it is for; NULL: no hint */
 	bool ready, serving, terminating;
 };
 
 /** Frees what e owns, not e. */
 void mesh_endpoint_clear(struct mesh_endpoint *e);
-/** Whether hints has name. Either may be NULL: then it has not. */
-bool mesh_hint_has(const char *hints, const char *name);
+/** Whether hints has "KIND:NAME", or one of the kind if name is "*". hints and name may be NULL: then it has not. */
+bool mesh_hint_has(const char *hints, const char *kind, const char *name);
 
 /** The endpoints of one service port, merged over its EndpointSlices, sorted by address. */
 struct mesh_endpoints {
