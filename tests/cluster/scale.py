@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -148,7 +149,8 @@ class World:
     def __init__(self, args):
         self.args = args
         self.name = f"scale{os.getpid()}"
-        self.dir = tempfile.mkdtemp(prefix=f"{self.name}-")
+        # In memory where there is such a place: etcd writes every object to disk at once.
+        self.dir = tempfile.mkdtemp(prefix=f"{self.name}-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         mount = next(line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2")
         self.cgroup = f"{mount}/{self.name}"
         os.makedirs(self.cgroup + "/pods")
@@ -248,11 +250,13 @@ def main():
     p.add_argument("--endpoints", type=int, default=10, help="of each service")
     p.add_argument("--mesh", action="store_true", help="the services are in the mesh (HTTP routing), else only the kernel knows them")
     p.add_argument("--limits", action="store_true", help="fail beyond 5 s, 60 MiB, 0.2 %%")
-    p.add_argument("--port", type=int, default=36700)
+    p.add_argument("--port", type=int, default=36700 + os.getpid() % 500 * 4, help="of the API server; the next two are etcd's")
     args = p.parse_args()
     if not KUBERNETES or not HYPER or os.geteuid() != 0:
         print("skip scale: it needs root and a real API server: KUBERNETES=DIR (with up and down) and HYPER=BINARY")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     world = World(args)
     try:
         world.prepare()

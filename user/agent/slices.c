@@ -64,12 +64,49 @@ static void drop_doubles(struct mesh_endpoints *e)
 	e->count = n;
 }
 
+/* The only piece of a port, as nearly all are: nothing to merge. NULL: there are several. */
+static const struct mesh_endpoints *only_piece(const struct service_slices *s, const char *port_name)
+{
+	const struct mesh_endpoints *only = NULL;
+
+	mesh_vec_each (pieces, &s->list)
+		for (size_t i = 0; i < (*pieces)->count; i++) {
+			if (strcmp((*pieces)->items[i]->port_name, port_name) != 0)
+				continue;
+			if (only)
+				return NULL;
+			only = (*pieces)->items[i];
+		}
+	for (size_t i = 1; only && i < only->count; i++)
+		if (mesh_addr_eq(&only->items[i - 1].addr, &only->items[i].addr))
+			return NULL;
+	return only;
+}
+
+/* With the items of that piece: it is in the list for as long as this is in the snapshot. */
+static struct mesh_endpoints *borrow(const struct mesh_endpoints *piece, const char *ns, const char *service)
+{
+	struct mesh_endpoints *ret = mesh_xcalloc(1, sizeof(*ret));
+
+	*ret = (struct mesh_endpoints){.ns = mesh_xstrdup(ns),
+				       .service = mesh_xstrdup(service),
+				       .port_name = mesh_xstrdup(piece->port_name),
+				       .items = piece->items,
+				       .count = piece->count,
+				       .borrowed = true};
+	return ret;
+}
+
 static struct mesh_endpoints *merge_port(const struct service_slices *s, const char *ns, const char *service,
 					 const char *port_name)
 {
+	const struct mesh_endpoints *only = only_piece(s, port_name);
 	MESH_VEC(struct mesh_endpoint) items = {0};
-	struct mesh_endpoints *ret = mesh_xcalloc(1, sizeof(*ret));
+	struct mesh_endpoints *ret;
 
+	if (only)
+		return borrow(only, ns, service);
+	ret = mesh_xcalloc(1, sizeof(*ret));
 	mesh_vec_each (pieces, &s->list) {
 		for (size_t i = 0; i < (*pieces)->count; i++) {
 			const struct mesh_endpoints *piece = (*pieces)->items[i];

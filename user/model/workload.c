@@ -104,9 +104,10 @@ void mesh_endpoints_free(struct mesh_endpoints *e)
 {
 	if (!e)
 		return;
-	for (size_t i = 0; i < e->count; i++)
+	for (size_t i = 0; !e->borrowed && i < e->count; i++)
 		mesh_endpoint_clear(&e->items[i]);
-	free(e->items);
+	if (!e->borrowed)
+		free(e->items);
 	free(e->ns);
 	free(e->service);
 	free(e->port_name);

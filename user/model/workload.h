@@ -104,6 +104,7 @@ struct mesh_endpoints {
 	char *ns, *service, *port_name; /* port_name "" for the unnamed port */
 	struct mesh_endpoint *items;
 	size_t count;
+	bool borrowed; /* items and what they point to are another's, who outlives this */
 };
 
 void mesh_endpoints_free(struct mesh_endpoints *e);
