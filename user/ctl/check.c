@@ -8,6 +8,7 @@
 #include "ctl/node_check.h"
 #include "ctl/print.h"
 #include "ctl/resource.h"
+#include "ctl/status.h"
 
 #include <stdio.h>
 
@@ -38,6 +39,40 @@ static void check_machine(struct mesh_check *c)
 	if (status)
 		mesh_check_agent(mesh_check_group(c, "this machine"), status);
 	json_decref(status);
+}
+
+/* A lab's nodes are namespaces of this machine. */
+static bool is_lab(struct mesh_ctl *ctl)
+{
+	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
+	const json_t *node, *info;
+	const char *runtime;
+
+	if (mesh_ctl_get(ctl, "/api/v1/nodes?limit=1", &a) < 0)
+		return false;
+	node = json_array_get(json_object_get(a.body, "items"), 0);
+	info = json_object_get(json_object_get(node, "status"), "nodeInfo");
+	runtime = json_string_value(json_object_get(info, "containerRuntimeVersion"));
+	return runtime && strncmp(runtime, "lab://", 6) == 0;
+}
+
+static void check_lab(struct mesh_check *c)
+{
+	json_t *agents = mesh_status_agents(c->ctl, c->ctl->flags->node), *one;
+	const char *node;
+
+	check_machine(c);
+	json_object_foreach(agents, node, one)
+	{
+		mesh_auto_free char *name = mesh_xasprintf("node %s", node);
+
+		if (json_object_get(one, "status"))
+			mesh_check_agent(mesh_check_group(c, name), json_object_get(one, "status"));
+	}
+	if (json_object_size(agents) == 0)
+		mesh_verdict_add(mesh_check_group(c, "agents"), MESH_VERDICT_FAIL, "agents",
+				 "routing of the nodes' pods", "meshctl lab status", "none answers");
+	json_decref(agents);
 }
 
 static void print_groups(const struct mesh_check *c)
@@ -101,6 +136,8 @@ int mesh_ctl_run_check(struct mesh_ctl *ctl, const struct mesh_flags *f)
 	} else if (mesh_ctl_connect(ctl) != 0 || !mesh_resources_get(ctl)) {
 		json_decref(c.groups);
 		return 1;
+	} else if (is_lab(ctl)) {
+		check_lab(&c);
 	} else {
 		mesh_check_cluster(&c, f->pre);
 		if (!f->pre)

@@ -169,7 +169,7 @@ const char *mesh_trouble_remedy(const char *trouble)
 		{"security context constraint", "apply deploy/openshift first"},
 		{"failed calling webhook",
 		 "see that another mesh's or policy engine's webhook lets sockmesh-system be"},
-		{"it runs, but is not ready", "meshctl logs -n sockmesh-system tells what it waits for"},
+		{"it runs, but is not ready", "its log tells what it waits for: meshctl logs"},
 		{"FailedCreatePodSandBox", "the node's CNI plugin or runtime cannot start pods: see the kubelet's log"},
 	};
 

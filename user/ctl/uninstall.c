@@ -490,6 +490,12 @@ static bool is_default(const char *kind, const char *name)
 	       strcmp(kind, "PodMetrics") == 0;
 }
 
+/* In a dry run it is still there. */
+static bool goes_anyway(const json_t *obj)
+{
+	return !mesh_is_foreign(obj) || mesh_label_of(obj, "sockmesh.io/component")[0];
+}
+
 /* The first object in a namespace that is not there by itself, as "kind/name"; NULL: it is empty. Caller frees. */
 static char *left_in(struct removal *r, const char *ns)
 {
@@ -506,7 +512,7 @@ static char *left_in(struct removal *r, const char *ns)
 		items = mesh_list(r->ctl, path, NULL); /* a definition that has just gone answers 404 */
 		json_array_foreach(items, i, obj) if (!found && !is_default(res->kind, mesh_meta(obj, "name")) &&
 						      !mesh_meta(obj, "deletionTimestamp")[0] &&
-						      !(r->dry && !mesh_is_foreign(obj))) found =
+						      !(r->dry && goes_anyway(obj))) found =
 			mesh_object_name(res->group, res->kind, mesh_meta(obj, "name"));
 		json_decref(items);
 		if (found)
