@@ -67,7 +67,7 @@ static const char *kind_of(const json_t *obj)
 	return kind ? kind : "";
 }
 
-static const struct mesh_resource *resource_of(struct mesh_ctl *ctl, const json_t *obj)
+const struct mesh_resource *mesh_install_resource(struct mesh_ctl *ctl, const json_t *obj)
 {
 	const char *version = json_string_value(json_object_get(obj, "apiVersion"));
 	const struct mesh_resources *all = mesh_resources_get(ctl);
@@ -77,7 +77,7 @@ static const struct mesh_resource *resource_of(struct mesh_ctl *ctl, const json_
 
 char *mesh_install_path(struct mesh_ctl *ctl, const json_t *obj)
 {
-	const struct mesh_resource *res = resource_of(ctl, obj);
+	const struct mesh_resource *res = mesh_install_resource(ctl, obj);
 	const char *ns = mesh_meta(obj, "namespace");
 
 	return res ? mesh_resource_path(res, ns[0] ? ns : NULL, mesh_meta(obj, "name")) : NULL;
@@ -143,8 +143,7 @@ static void strip_labels(json_t *obj)
 	}
 }
 
-/* What is to be applied for obj (new reference); NULL: nothing, the object there is another's. */
-static json_t *prepared(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *obj)
+json_t *mesh_install_prepared(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *obj)
 {
 	bool definition = strcmp(kind_of(obj), "CustomResourceDefinition") == 0;
 	mesh_auto(mesh_answer_free) struct mesh_answer live = {0};
@@ -174,13 +173,13 @@ struct tally {
 
 static void apply_one(struct mesh_ctl *ctl, const json_t *obj, struct tally *t)
 {
-	const struct mesh_resource *res = resource_of(ctl, obj);
+	const struct mesh_resource *res = mesh_install_resource(ctl, obj);
 	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
 	enum mesh_applied done = MESH_APPLIED_FAILED;
 	json_t *wanted;
 
 	if (res) {
-		wanted = prepared(ctl, res, obj);
+		wanted = mesh_install_prepared(ctl, res, obj);
 		if (!wanted) {
 			t->foreign++;
 			return;
@@ -219,7 +218,7 @@ static const char *wait_established(struct mesh_ctl *ctl, const json_t *objects,
 
 	json_array_foreach(objects, i, obj)
 	{
-		const struct mesh_resource *res = resource_of(ctl, obj);
+		const struct mesh_resource *res = mesh_install_resource(ctl, obj);
 
 		while (res && strcmp(kind_of(obj), "CustomResourceDefinition") == 0) {
 			mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
@@ -302,102 +301,6 @@ static int apply_all(struct mesh_ctl *ctl, const json_t *objects)
 	return 1;
 }
 
-/* --dry-run: what would change, asked from the server without keeping anything. */
-
-static void drop_noise(json_t *patch)
-{
-	static const char *const noise[] = {"managedFields", "resourceVersion", "generation", "uid",
-					    "creationTimestamp"};
-	json_t *meta = json_object_get(patch, "metadata"), *annotations = json_object_get(meta, "annotations");
-
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(noise); i++)
-		json_object_del(meta, noise[i]);
-	json_object_del(annotations, MESH_LAST_APPLIED);
-	json_object_del(annotations, "deprecated.daemonset.template.generation");
-	if (annotations && json_object_size(annotations) == 0)
-		json_object_del(meta, "annotations");
-	if (meta && json_object_size(meta) == 0)
-		json_object_del(patch, "metadata");
-	json_object_del(patch, "status");
-}
-
-struct plan {
-	size_t create, change, same, foreign, failed;
-};
-
-static void plan_change(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *obj, const json_t *live,
-			struct plan *plan)
-{
-	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
-	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
-	mesh_auto_free char *name = mesh_object_name_of(obj);
-	json_t *patch;
-
-	if (mesh_apply_object(ctl, res, obj, true, &a) == MESH_APPLIED_FAILED) {
-		printf("failed    %s: %s\n", name, a.error);
-		plan->failed++;
-		return;
-	}
-	patch = mesh_merge_diff(live, a.body);
-	drop_noise(patch);
-	if (json_object_size(patch) == 0) {
-		plan->same++;
-	} else {
-		plan->change++;
-		mesh_apply_explain(&text, live, patch, 10);
-		printf("change    %s\n%s", name, text.data ? text.data : "");
-	}
-	json_decref(patch);
-}
-
-static void plan_one(struct mesh_ctl *ctl, const json_t *obj, struct plan *plan)
-{
-	const struct mesh_resource *res = resource_of(ctl, obj);
-	mesh_auto(mesh_answer_free) struct mesh_answer live = {0};
-	mesh_auto_free char *name = mesh_object_name_of(obj);
-	json_t *wanted;
-
-	if (!res) {
-		printf("failed    %s: the server has no such kind\n", name);
-		plan->failed++;
-		return;
-	}
-	if (mesh_apply_read(ctl, res, obj, &live) < 0) {
-		if (live.status == 404) {
-			printf("create    %s\n", name);
-			plan->create++;
-			return;
-		}
-		printf("failed    %s: %s\n", name, live.error);
-		plan->failed++;
-		return;
-	}
-	wanted = prepared(ctl, res, obj);
-	if (!wanted) {
-		printf("keep      %s: it is another's\n", name);
-		plan->foreign++;
-		return;
-	}
-	plan_change(ctl, res, wanted, live.body, plan);
-	json_decref(wanted);
-}
-
-static int plan_all(struct mesh_ctl *ctl, const json_t *objects)
-{
-	struct plan plan = {0};
-	json_t *obj;
-	size_t i;
-
-	for (const struct mesh_install_step *s = mesh_install_steps; s->title; s++)
-		json_array_foreach(objects, i, obj) if (mesh_install_step_of(kind_of(obj)) == s)
-			plan_one(ctl, obj, &plan);
-	printf("%zu to create, %zu to change, %zu unchanged", plan.create, plan.change, plan.same);
-	if (plan.foreign)
-		printf(", %zu of others", plan.foreign);
-	puts(" (dry run)");
-	return plan.failed != 0;
-}
-
 static int check_flags(struct mesh_ctl *ctl, const struct mesh_flags *f, struct mesh_printer *p)
 {
 	const char *verb = "install, upgrade and uninstall";
@@ -443,7 +346,7 @@ static int install(struct mesh_ctl *ctl, struct mesh_printer *p, const char *ima
 	} else if (!mesh_resources_get(ctl)) {
 		r = 1;
 	} else {
-		r = ctl->flags->dry_run ? plan_all(ctl, objects) : apply_all(ctl, objects);
+		r = ctl->flags->dry_run ? mesh_install_plan(ctl, objects) : apply_all(ctl, objects);
 	}
 	json_decref(objects);
 	return r;

@@ -17,6 +17,13 @@ const struct mesh_install_step *mesh_install_step_of(const char *kind);
 /** Pure: whether a live namespace or definition was there before us and is not ours to change or delete. */
 bool mesh_is_foreign(const json_t *live);
 
+/** The server's resource for an object of the manifests; NULL if it has none. Borrowed. */
+const struct mesh_resource *mesh_install_resource(struct mesh_ctl *ctl, const json_t *obj);
+/** What is to be applied for obj (new reference); NULL: nothing, the object there is another's. */
+json_t *mesh_install_prepared(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *obj);
+/** --dry-run: prints what would change, asked from the server without keeping anything. The exit status. */
+int mesh_install_plan(struct mesh_ctl *ctl, const json_t *objects);
+
 /** Where an object of the manifests is; NULL if the server has no such kind. Caller frees. */
 char *mesh_install_path(struct mesh_ctl *ctl, const json_t *obj);
 
