@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # The mesh on a real Kubernetes: KUBERNETES=DIR with cluster/up.sh, HYPER=BINARY.
-.PHONY: test-cluster churn
+.PHONY: test-cluster test-services churn
 test-cluster: all image ## install, tutorial, nodes' troubles, uninstall on a real cluster (KUBERNETES=DIR HYPER=BINARY; root)
 	@TEST_TIMEOUT=1200 tests/run tests/cluster/run.sh
+
+test-services: all ## what pods reach by Services, with kube-proxy in two modes and without (KUBERNETES=DIR HYPER=BINARY; root)
+	@TEST_TIMEOUT=1800 tests/run tests/cluster/services.sh
 
 churn: all image ## MINUTES (20) of random change under load on a real cluster (KUBERNETES=DIR HYPER=BINARY; root)
 	@TEST_TIMEOUT=7200 tests/run tests/cluster/churn.sh
