@@ -10,8 +10,8 @@ if [ -z "${KUBERNETES:-}" ] || [ ! -x "$KUBERNETES/up" ] || [ ! -x "${HYPER:-}" 
 fi
 BUILD=$(realpath "${MESH_BUILD:-build}")
 PATH=$BUILD:$PATH
-export LC_ALL=C HOME=/nonexistent
 T=$(mktemp -d)
+export LC_ALL=C HOME=$T
 failed=0
 stop() {
 	[ ! -f "$T/real/apiserver.pid" ] || "$KUBERNETES/down" "$T/real" > /dev/null 2>&1

@@ -97,7 +97,7 @@ static void write_file(const char *dir, const char *name, const char *text)
 TEST(cni)
 {
 	char dir[] = "/tmp/mesh-cni-XXXXXX";
-	const char *conf[] = {"/nonexistent", dir, NULL}, *bin[] = {"/nonexistent", NULL};
+	const char *conf[] = {"/dev/null/none", dir, NULL}, *bin[] = {"/dev/null/none", NULL};
 	json_t *rows = json_array();
 	mesh_auto_free char *clean = NULL;
 
