@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <malloc.h>
 #include <stdio.h>
 
 enum { ASK_MS = 5000 };
@@ -137,6 +138,8 @@ static void install_cni(struct mesh_agent *a)
 static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
 {
 	a->dirty = a->failing = false;
+	if (!a->published)
+		malloc_trim(0); /* what lists and the first compilation took */
 	a->published = true;
 	mesh_members_write(&a->members, &snap->members, mesh_cni_policy_text(a->opts.cni_policy));
 	mesh_pods_update(a->pods, snap);
