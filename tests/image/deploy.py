@@ -73,7 +73,7 @@ def allows(rules, verb, group, resource, ns=None):
 
 def roles_have_what_is_watched(objects):
     """The lists in the code are those of the roles: nothing missing, and nothing more."""
-    table = re.search(r"feed_kind kinds\[\] = \{(.*?)\n\};", text_of("user/agent/feed.c"), re.S).group(1)
+    table = re.search(r"feed_kind mesh_feed_kinds\[\] = \{(.*?)\n\};", text_of("user/agent/feed_kinds.c"), re.S).group(1)
     agent = rules_of(objects, ("ClusterRole", "Role"), "sockmesh-agent")
     gateway = rules_of(objects, ("ClusterRole",), "sockmesh-gateway")
     watched = set()
@@ -90,7 +90,7 @@ def roles_have_what_is_watched(objects):
         if "FEED_GATEWAY" not in row:
             watched.add(parts[-1])
     if len(watched) < 6:
-        yield "user/agent/feed.c: its table of kinds cannot be read"
+        yield "user/agent/feed_kinds.c: its table of kinds cannot be read"
     for rule, _ in agent:
         for resource in rule["resources"]:
             if "watch" in rule["verbs"] and resource not in watched:
