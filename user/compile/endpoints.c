@@ -69,6 +69,8 @@ static enum near near_of(struct mesh_builder *b, const struct mesh_endpoint **li
 	bool node = false, all_nodes = true, zone = false, all_zones = true;
 
 	for (size_t i = 0; i < count; i++) {
+		if (!list[i]->hints)
+			return NEAR_ANY;
 		all_nodes &= mesh_hint_has(list[i]->hints, "node", "*");
 		all_zones &= mesh_hint_has(list[i]->hints, "zone", "*");
 		node |= is_near(b, list[i], NEAR_NODE);
@@ -84,6 +86,8 @@ static size_t keep_near(struct mesh_builder *b, const struct mesh_endpoint **lis
 	enum near near = near_of(b, list, count);
 	size_t n = 0;
 
+	if (near == NEAR_ANY)
+		return count;
 	for (size_t i = 0; i < count; i++)
 		if (is_near(b, list[i], near))
 			list[n++] = list[i];
