@@ -430,6 +430,58 @@ WORLD(idle_connections_are_bounded)
 		close(servers[i]);
 }
 
+/* ---- an endpoint that is gone without a word ---- */
+
+/* A port that answers no SYN: its backlog is full. */
+static int deaf(uint16_t *at, int *fill, size_t count)
+{
+	int deaf_fd = lab_listen(at);
+	struct sockaddr_in sa = {
+		.sin_family = AF_INET, .sin_port = htons(*at), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	listen(deaf_fd, 0);
+	for (size_t i = 0; i < count; i++) {
+		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		connect(fill[i], (struct sockaddr *)&sa, sizeof(sa));
+		lab_sleep_ms(5);
+	}
+	return deaf_fd;
+}
+
+WORLD(endpoint_that_left_while_it_was_connected_to)
+{
+	struct lab_message in = {0};
+	uint16_t at;
+	int fill[4], deaf_fd = deaf(&at, fill, 4);
+
+	mesh_proxy_publish(px.proxy, lab_config_any(NULL, (uint16_t[]){at, 0}));
+	CHECK(lab_say(fd, "POST /x?y HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nContent-Length: 3\r\n\r\nabc" GET("/next")));
+	lab_sleep_ms(40);
+	CHECK_INT(lab_stats(&px).upstream_connections_active, 1);
+	mesh_proxy_publish(px.proxy, lab_config_any(NULL, (uint16_t[]){port, 0}));
+	CHECK(accepted(&in));
+	CHECK(strncmp(in.text.data, "POST /x?y HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n", 37) == 0);
+	while (in.in.len < 3)
+		CHECK(lab_more(server, &in));
+	CHECK_STR(in.in.data, "abc");
+	CHECK(answer_ok());
+	CHECK(m.head.keep_alive);
+	mesh_buf_clear(&in.in);
+	CHECK(lab_read_head(server, &in, MESH_HTTP1_REQUEST));
+	CHECK(answer_ok());
+	lab_message_free(&in);
+	mesh_proxy_publish(px.proxy, lab_config_any(NULL, (uint16_t[]){at, 0}));
+	CHECK(lab_say(fd, GET("/")));
+	lab_sleep_ms(40);
+	mesh_proxy_publish(px.proxy, lab_config_any(NULL, (uint16_t[]){0}));
+	CHECK(lab_response(fd, &m));
+	CHECK_INT(m.head.status, 503);
+	CHECK_INT(lab_stats(&px).flags_uh, 1);
+	for (size_t i = 0; i < 4; i++)
+		close(fill[i]);
+	close(deaf_fd);
+}
+
 /* ---- out of descriptors ---- */
 
 static struct rlimit before;

@@ -228,6 +228,11 @@ void mesh_request_raw(struct mesh_request *r);
 void mesh_request_pump(struct mesh_request *r);
 /** The upstream connection failed, why says how; connect: it never came up. Tries again if that is safe, or answers. */
 void mesh_request_lost(struct mesh_request *r, const char *why, bool connect);
+/**
+ * The endpoint that it is being connected to is in no cluster any more: nothing was sent yet, so it goes by the
+ * configuration in force now. Does nothing if it has been tried often enough.
+ */
+void mesh_request_reroute(struct mesh_request *r);
 /** The client is gone, or the response cannot be completed: ends both sides. */
 void mesh_request_abort(struct mesh_request *r);
 /** A tunnel that both sides have closed. */
@@ -269,7 +274,7 @@ void mesh_up_update(struct mesh_up *u);
 bool mesh_up_evict(struct mesh_worker *w);
 void mesh_up_connect_timeout(struct mesh_timeout *item);
 void mesh_up_pooled_timeout(struct mesh_timeout *item);
-/** Idle connections to addresses that are not in live (18-byte keys) are closed. */
+/** Idle connections to addresses not in live (18-byte keys) are closed; who waits for one to come up goes elsewhere. */
 void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *live);
 
 /* worker.c */

@@ -176,12 +176,13 @@ static void purge(struct mesh_proxy *proxy, const struct mesh_l7_config *cfg)
 	}
 }
 
-static uint64_t upstreams(const struct mesh_proxy *p)
+/* Whether anything can hold an address; a request does before its connection is counted. */
+static bool in_use(const struct mesh_proxy *p)
 {
 	struct mesh_proxy_stats s;
 
 	mesh_proxy_stats(p, &s);
-	return s.upstream_connections_active;
+	return s.upstream_connections_active || s.requests_active;
 }
 
 void mesh_proxy_publish(struct mesh_proxy *proxy, struct mesh_l7_config *cfg)
@@ -191,7 +192,7 @@ void mesh_proxy_publish(struct mesh_proxy *proxy, struct mesh_l7_config *cfg)
 	*p = (struct mesh_published){cfg, ++proxy->generation};
 	old = atomic_exchange(&proxy->published, p);
 	mesh_workers_grace(proxy);
-	if (upstreams(proxy))
+	if (in_use(proxy))
 		purge(proxy, cfg);
 	if (old)
 		mesh_l7_unref(old->cfg);

@@ -303,6 +303,46 @@ void mesh_request_begin(struct mesh_request *r)
 	send_request(r);
 }
 
+/* The head as it was made for the endpoint, read again: the client's is not kept once it is sent on. */
+static bool read_again(struct mesh_request *r)
+{
+	struct mesh_http1_limits limits = {.head_bytes = r->up_head.len + 1, .line_bytes = r->up_head.len + 1};
+	bool keep_alive = r->head.keep_alive;
+
+	mesh_http1_head_init(&r->head, MESH_HTTP1_REQUEST, r->fields, MESH_REQUEST_FIELDS, &limits);
+	if (mesh_http1_head_parse(&r->head, r->up_head.data, r->up_head.len) != MESH_HTTP1_DONE)
+		return false;
+	r->head.keep_alive = keep_alive;
+	return true;
+}
+
+/* Gives back what it has of the configuration that it was routed by. */
+static void forget_route(struct mesh_request *r)
+{
+	if (r->endpoint && r->endpoint->active)
+		atomic_fetch_sub_explicit(r->endpoint->active, 1, memory_order_relaxed);
+	r->endpoint = NULL;
+	r->cluster = NULL;
+	r->route = NULL;
+	mesh_l7_unref(r->cfg);
+	r->cfg = NULL;
+}
+
+void mesh_request_reroute(struct mesh_request *r)
+{
+	enum outcome o;
+
+	if (r->tunnel || r->tries >= MESH_REQUEST_TRIES || !read_again(r))
+		return;
+	mesh_up_close(r->up);
+	forget_route(r);
+	o = decide(r);
+	if (o == TO_UPSTREAM)
+		send_request(r);
+	else
+		reply_outcome(r, o);
+}
+
 void mesh_request_raw(struct mesh_request *r)
 {
 	struct mesh_down *d = r->down;
@@ -332,6 +372,17 @@ static bool replayable(const struct mesh_request *r)
 	return r->kept && r->answer_bytes == 0 && (r->idempotent || r->up_head_sent == 0);
 }
 
+static bool pick_again(struct mesh_request *r)
+{
+	struct mesh_worker *w = r->down->worker;
+	bool found;
+
+	mesh_worker_read_begin(w); /* who the client is may change */
+	found = pick_endpoint(r) == TO_UPSTREAM;
+	mesh_worker_read_end(w);
+	return found;
+}
+
 void mesh_request_lost(struct mesh_request *r, const char *why, bool connect)
 {
 	struct mesh_worker *w = r->down->worker;
@@ -349,7 +400,7 @@ void mesh_request_lost(struct mesh_request *r, const char *why, bool connect)
 		send_request(r);
 		return;
 	}
-	if (connect && r->cluster && r->tries < MESH_REQUEST_TRIES && pick_endpoint(r) == TO_UPSTREAM) {
+	if (connect && r->cluster && r->tries < MESH_REQUEST_TRIES && pick_again(r)) {
 		send_request(r);
 		return;
 	}

@@ -314,8 +314,23 @@ void mesh_up_pooled_timeout(struct mesh_timeout *item)
 	mesh_up_close(up_of(item));
 }
 
+/* What is tried anew joins the list at its end, a few times at most. */
+static void reroute_waiting(struct mesh_worker *w, const struct mesh_map *live)
+{
+	struct mesh_timeout *next;
+
+	for (struct mesh_timeout *t = w->connect.ends.next; t != &w->connect.ends; t = next) {
+		struct mesh_up *u = up_of(t);
+
+		next = t->next;
+		if (u->request && !u->pool->plain && !mesh_map_get(live, mesh_addr_key(&u->pool->addr)))
+			mesh_request_reroute(u->request);
+	}
+}
+
 void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *live)
 {
+	reroute_waiting(w, live);
 	mesh_map_each (e, &w->spaces) {
 		struct mesh_space *s = e->value;
 
