@@ -66,21 +66,25 @@ import() {
 	done
 }
 node_ip() { echo "$NET.1$1"; }
-# agent_pid N: the process of node N's agent, as this machine counts
+# agent_pid N: the process of node N's agent, as this machine counts; the one that its keeper started
 agent_pid() {
-	local pod
+	local pod p parent
 	pod=$(kubectl -n sockmesh-system get pods -l app.kubernetes.io/component=agent --field-selector "spec.nodeName=n$1" -o json |
 		jq -r '[.items[] | select(.metadata.deletionTimestamp == null)][0].metadata.uid // empty')
 	[ -n "$pod" ] || return 1
 	for f in $(find "$CGROUP2" -path "*/$NAME-n$1/kubepods/*pod$pod/*" -name cgroup.procs 2> /dev/null); do
 		while read -r p; do
-			[ "$(basename "$(readlink "/proc/$p/exe")")" != meshd ] || { echo "$p"; return 0; }
+			parent=$(awk '/^PPid/ { print $2 }' "/proc/$p/status") || continue
+			[ "$(readlink "/proc/$p/exe")" = "$(readlink "/proc/$parent/exe")" ] && { echo "$p"; return 0; }
 		done < "$f"
 	done
 	return 1
 }
+keeper_pid() { awk '/^PPid/ { print $2 }' "/proc/$(agent_pid "$1")/status"; }
 rss_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 cpu_of() { awk '{ print int($1 / 1000) }' "/proc/$1/schedstat"; } # us, of its first thread
+# own_kb PID: what of its memory it shares with nobody, and its part of the rest
+own_kb() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
 # threads_us PID: CPU time of all its threads, in microseconds
 threads_us() {
 	local sum=0 f n
@@ -101,7 +105,7 @@ cluster_state() {
 			bpftool cgroup tree /sys/fs/cgroup/unified 2>&1 | grep -v "^CgroupPath\|^ID" | awk "NF > 1 { print \$2, \$3, \$4 }" | sort
 			find /sys/fs/bpf -mindepth 1 | sort
 			for f in /opt/cni/bin/* /etc/cni/net.d/*; do sha256sum "$f"; done
-			ls -A /run/sockmesh /var/lib/sockmesh 2> /dev/null
+			find /run/sockmesh /var/lib/sockmesh ! -type d 2> /dev/null | sort
 			iptables-save 2> /dev/null | grep -v "^#" | sed "s/\[[0-9:]*\]//" | grep -i sockmesh
 			nft list tables 2> /dev/null | grep -i sockmesh
 			tc filter show 2> /dev/null'

@@ -23,11 +23,18 @@ agents_in_force() { meshctl status > /dev/null 2>&1 && [ "$(kubectl -n sockmesh-
 streams 12
 kill -KILL "$(agent_pid "${client_node#n}")"
 streams_are "agent killed"
+within "agent killed: L7 requests that failed" "$(sed -n 's/^l7 .* answers, \([0-9]*\) failures.*/\1/p' "$T/streams")" 0 1
+eventually 40 agents_in_force || fail "agents are in force again" "$OUT"
+
+streams 12
+kill -KILL "$(keeper_pid "${client_node#n}")"
+streams_are "agent and keeper killed"
 eventually 40 agents_in_force || fail "agents are in force again" "$OUT"
 
 streams 25
 kubectl -n sockmesh-system rollout restart daemonset/sockmesh-agent > /dev/null
 check "the DaemonSet rolls" kubectl -n sockmesh-system rollout status daemonset/sockmesh-agent --timeout=60s
 streams_are "agents rolled"
+within "agents rolled: L7 requests that failed" "$(sed -n 's/^l7 .* answers, \([0-9]*\) failures.*/\1/p' "$T/streams")" 0 2
 eventually 40 agents_in_force || fail "agents are in force again" "$OUT"
 kubectl -n coolapp delete -f tests/cluster/streams.yaml --wait=false > /dev/null

@@ -155,8 +155,7 @@ matches "the deployment is made" 'deployment.apps/catalog-v2 created'
 ready coolapp
 run "kubectl get pods -n coolapp -o wide --show-labels"
 matches "the pods with their labels" 'catalog-v2-[a-z0-9]+-[a-z0-9]+ +1/1 +Running +0 .* 10\.[0-9.]+ +'"$place_node"' .*application=catalog.*version=v2'
-run "kubectl describe service catalog -n coolapp"
-matches "two endpoints" 'Endpoints: +10\.[0-9.]+:8080,10\.[0-9.]+:8080'
+soon 5 "two endpoints" 'Endpoints: +10\.[0-9.]+:8080,10\.[0-9.]+:8080' "kubectl describe service catalog -n coolapp"
 in_force
 order=
 for n in 1 2 3 4 5 6 7 8; do

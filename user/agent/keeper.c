@@ -471,6 +471,8 @@ int mesh_keeper_run(const char *path, char *const argv[], const char *door)
 	mesh_vec_free(&w.held.list);
 	mesh_cleanup_fd(&w.socket);
 	mesh_cleanup_fd(&w.signals);
+	if (w.door >= 0) /* else it is a younger keeper's by now */
+		unlink(at.sun_path);
 	mesh_cleanup_fd(&w.door);
 	return status;
 }
