@@ -6,6 +6,7 @@
 #include "proxy_raw.h"
 
 #include <fcntl.h>
+#include <semaphore.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -52,9 +53,29 @@ static size_t drain(int from, bool *cut)
 	return got;
 }
 
-static void pause_worker(void *arg)
+static sem_t paused, resumed;
+
+static void stand_still(void *arg)
 {
-	lab_sleep_ms(*(unsigned *)arg);
+	(void)arg;
+	sem_post(&paused);
+	sem_wait(&resumed);
+}
+
+/* From here to worker_resume() the worker stands still, however busy the machine is: what comes meanwhile arrives in
+ * one round of its loop, in that order. */
+static void worker_pause(void)
+{
+	sem_init(&paused, 0, 0);
+	sem_init(&resumed, 0, 0);
+	mesh_loop_post(px.proxy->workers[0].loop, stand_still, NULL);
+	sem_wait(&paused);
+}
+
+static void worker_resume(void)
+{
+	lab_sleep_ms(10); /* the kernel delivers what was sent on loopback at once, but for a moment */
+	sem_post(&resumed);
 }
 
 /* ---- endpoints that reset ---- */
@@ -152,17 +173,14 @@ WORLD(tunnel_whose_endpoint_is_gone_when_the_client_writes)
 /* The same, with the reset and the client's bytes in one round of the loop, so that it is the write that fails. */
 WORLD(tunnel_whose_endpoint_resets_as_the_client_writes)
 {
-	static unsigned ms = 60;
-
 	CHECK(begin_tunnel());
 	CHECK(shutdown(server, SHUT_WR) == 0);
 	while (!m.eof)
 		lab_more(fd, &m);
-	mesh_loop_post(px.proxy->workers[0].loop, pause_worker, &ms);
-	lab_sleep_ms(10);
+	worker_pause();
 	CHECK(lab_say(fd, "hello"));
-	lab_sleep_ms(10);
 	reset(&server);
+	worker_resume();
 	wait_requests_over();
 	CHECK_INT(lab_stats(&px).requests_active, 0);
 	CHECK_IDLE();
@@ -341,20 +359,18 @@ WORLD(broken_framing_in_the_middle_is_reset)
 /* The client's next request and the end of the pooled connection arrive in one round of the loop, in that order. */
 static bool closed_under(const char *request, const char *last_words)
 {
-	static unsigned ms = 60;
+	bool said;
 
 	if (!lab_say(fd, GET("/")) || !accepted_any() || !answer_ok())
 		return false;
-	lab_sleep_ms(10);
-	mesh_loop_post(px.proxy->workers[0].loop, pause_worker, &ms);
-	lab_sleep_ms(10);
-	if (!lab_say(fd, request))
-		return false;
-	lab_sleep_ms(10);
+	wait_requests_over();
+	worker_pause();
+	said = lab_say(fd, request);
 	if (last_words)
 		lab_say(server, last_words);
 	mesh_cleanup_fd(&server);
-	return accepted_any() && answer_ok();
+	worker_resume();
+	return said && accepted_any() && answer_ok();
 }
 
 WORLD(request_over_a_pooled_connection_that_was_closed)
