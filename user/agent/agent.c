@@ -365,6 +365,9 @@ static int detach(const struct mesh_agent_opts *o)
 	mesh_members_remove(&members);
 	mesh_members_free(&members);
 	mesh_feed_saved_remove(o->snapshot_dir);
+	mesh_agent_door_remove(o);
+	if (o->socket)
+		unlink(o->socket); /* of one that was killed */
 	mesh_log_errs(&errs);
 	return r < 0 ? 1 : 0;
 }

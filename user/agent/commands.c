@@ -192,6 +192,14 @@ static void begin_to_leave(struct mesh_agent *a, struct mesh_ctlsock_conn *conn)
 	mesh_timer_set(a->loop, &a->leaving, LINGER_NS);
 }
 
+void mesh_agent_door_remove(const struct mesh_agent_opts *o)
+{
+	mesh_auto_free char *door = o->socket ? mesh_xasprintf("%s.keeper", o->socket) : NULL;
+
+	if (door)
+		unlink(door);
+}
+
 void mesh_agent_leave(struct mesh_agent *a)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
@@ -204,6 +212,7 @@ void mesh_agent_leave(struct mesh_agent *a)
 	mesh_dp_detach(o->pin_dir, &errs);
 	mesh_feed_saved_stop(a->feed);
 	mesh_feed_saved_remove(o->snapshot_dir);
+	mesh_agent_door_remove(o);
 	mesh_lease_withdraw(a->lease);
 	mesh_errs_format(&errs, &text);
 	if (text.len)

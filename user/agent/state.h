@@ -72,6 +72,8 @@ void mesh_agent_forget(void *arg, struct mesh_ctlsock_conn *conn);
 void mesh_agent_answer(struct mesh_agent *a);
 /** Lets go of the node: pods, plugin, Lease, programs. Done when the timer leaving was due. */
 void mesh_agent_leave(struct mesh_agent *a);
+/** Removes the path at which a younger keeper finds this one. */
+void mesh_agent_door_remove(const struct mesh_agent_opts *o);
 
 /** "cni-add", "cni-del", "cni-check" and "cni-gc". */
 void mesh_agent_cni_command(struct mesh_agent *a, struct mesh_ctlsock_conn *conn, const char *cmd,
