@@ -197,7 +197,7 @@ int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const
 /* Whether fd listens in that namespace; *port and *v6 say on what. */
 static bool listens_there(int fd, uint64_t netns_cookie, uint16_t *port, bool *v6)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = {0};
 	struct mesh_addr addr;
 	uint64_t cookie = 0;
 	int listening = 0;

@@ -276,7 +276,7 @@ static int try_entry(struct ns_entry *e, const struct mesh_addr *ip, const char 
 
 static struct mesh_dp_addr_cache *cache_of(struct mesh_dp *dp)
 {
-	ino_t own;
+	ino_t own = 0;
 
 	if (!dp->cache && netns_inode(getpid(), &own) == 0) {
 		dp->cache = mesh_xcalloc(1, sizeof(*dp->cache));

@@ -75,7 +75,7 @@ static int open_listener(struct gateway *g, const char *port, struct mesh_proxy_
 /* A port that cannot be had is tried again with each publication; the reason is said once. */
 static void listen_on(struct gateway *g, const char *port)
 {
-	struct mesh_proxy_listener *l;
+	struct mesh_proxy_listener *l = NULL;
 	int r = open_listener(g, port, &l);
 	const char *why = r < 0 ? strerror(-r) : NULL;
 	char *before = mesh_map_get_str(&g->refused, port);

@@ -109,7 +109,8 @@ void mesh_call_warn(struct mesh_call *call, const char *text)
 
 		while (n && ((unsigned char)text[n] & 0xc0) == 0x80) /* not within a character */
 			n--;
-		text = cut = mesh_xasprintf("%.*s...", (int)n, text);
+		cut = mesh_xasprintf("%.*s...", (int)n, text);
+		text = cut;
 	}
 
 	mesh_buf_str(&value, "299 - \"");
