@@ -41,7 +41,9 @@ cluster_up() {
 	trap 'exit 143' INT TERM HUP
 	# Who is killed cannot clean up: a process that outlives us does, when our end of the pipe closes.
 	mkfifo "$T/alive"
-	setsid bash -c 'read -r line < "$1"; [ "$line" = done ] || "$2/down.sh" > /dev/null 2>&1; rm -rf "$3"' _ "$T/alive" "$cluster" "$T" \
+	# What we put into pods is in the nodes' cgroups, and ends with them.
+	setsid bash -c 'read -r line < "$1"; [ "$line" = done ] || { for c in "$4/$NAME"-n*; do echo 1 > "$c/cgroup.kill"; done
+		"$2/down.sh"; } > /dev/null 2>&1; rm -rf "$3"' _ "$T/alive" "$cluster" "$T" "$CGROUP2" \
 		< /dev/null > /dev/null 2>&1 {slot_fd}>&- &
 	exec {alive_fd}> "$T/alive"
 	if ! setsid "$cluster/up.sh" > "$T/up" 2>&1 < /dev/null {alive_fd}>&-; then
@@ -52,6 +54,8 @@ cluster_up() {
 	sed 's/^/   /' "$T/up"
 }
 cluster_end() {
+	local c
+	for c in "$CGROUP2/$NAME"-n*; do [ ! -d "$c" ] || echo 1 > "$c/cgroup.kill"; done
 	"$cluster/down.sh" > "$T/down" 2>&1 || cat "$T/down"
 	[ -z "${alive_fd:-}" ] || echo done >&"$alive_fd"
 }
