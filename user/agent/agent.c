@@ -405,7 +405,7 @@ static int ask(const struct mesh_agent_opts *o)
 static int run_kept(const struct mesh_agent_opts *o, int argc, char **argv)
 {
 	mesh_auto_free char *door = o->socket ? mesh_xasprintf("%s.keeper", o->socket) : NULL;
-	char **all = mesh_xcalloc((size_t)argc + 2, sizeof(*all)); /* for good */
+	mesh_auto_free char **all = mesh_xcalloc((size_t)argc + 2, sizeof(*all));
 
 	all[0] = "meshd";
 	memcpy(all + 1, argv, (size_t)argc * sizeof(*all));
