@@ -144,12 +144,17 @@ static inline const char *vhost_text(const struct mesh_l7_vhost *vhost)
 	return out.data ? out.data : "";
 }
 
+/* What a table has for a domain, which may end in the table's port. */
 static inline const struct mesh_l7_vhost *outbound_vhost(const struct mesh_l7_config *cfg, const char *ns_port,
 							 const char *authority)
 {
-	const struct mesh_l7_table *t = mesh_map_get_str(&cfg->outbound, ns_port);
+	const struct mesh_l7_table *t = mesh_pmap_get_str(&cfg->outbound, ns_port);
+	const char *port = strchr(ns_port, '|') + 1;
+	size_t len = strlen(authority), n = strlen(port);
 
-	return t ? mesh_map_get_str(&t->exact, authority) : NULL;
+	if (len > n && authority[len - n - 1] == ':' && strcmp(authority + len - n, port) == 0)
+		len -= n + 1;
+	return t ? mesh_pmap_get(&t->exact, mesh_slice_of(authority, len)) : NULL;
 }
 
 #endif

@@ -374,13 +374,13 @@ LAB void lab_upstream_stop(struct lab_upstream *up)
 
 LAB void lab_config_destroy(struct mesh_l7_config *cfg)
 {
-	mesh_map_each (e, &cfg->gateway)
-		mesh_map_free(&((struct mesh_l7_table *)e->value)->exact);
-	mesh_map_each (e, &cfg->outbound)
-		mesh_map_free(&((struct mesh_l7_table *)e->value)->exact);
-	mesh_map_free(&cfg->gateway);
-	mesh_map_free(&cfg->outbound);
-	mesh_map_free(&cfg->by_vip);
+	mesh_pmap_each (e, &cfg->gateway)
+		mesh_pmap_free(&((struct mesh_l7_table *)e->value)->exact);
+	mesh_pmap_each (e, &cfg->outbound)
+		mesh_pmap_free(&((struct mesh_l7_table *)e->value)->exact);
+	mesh_pmap_free(&cfg->gateway);
+	mesh_pmap_free(&cfg->outbound);
+	mesh_pmap_free(&cfg->by_vip);
 	mesh_arena_free(&cfg->arena);
 	free(cfg);
 }
@@ -436,17 +436,17 @@ LAB struct mesh_l7_route *lab_host(struct mesh_l7_config *cfg, struct mesh_l7_ta
 	if (strcmp(host, "*") == 0)
 		t->any = v;
 	else
-		mesh_map_put_str(&t->exact, host, v);
+		mesh_pmap_put_str(&t->exact, host, v);
 	return r;
 }
 
-LAB struct mesh_l7_table *lab_table(struct mesh_l7_config *cfg, struct mesh_map *in, const char *key,
+LAB struct mesh_l7_table *lab_table(struct mesh_l7_config *cfg, struct mesh_pmap *in, const char *key,
 				    enum mesh_l7_default fallback)
 {
 	struct mesh_l7_table *t = mesh_arena_new(&cfg->arena, struct mesh_l7_table);
 
 	t->fallback = fallback;
-	mesh_map_put_str(in, key, t);
+	mesh_pmap_put_str(in, key, t);
 	return t;
 }
 

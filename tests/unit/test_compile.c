@@ -131,9 +131,9 @@ TEST(a_service_answers_to_all_its_names)
 	}
 	CHECK(!outbound_vhost(f.cfg, "shop|8080", "catalog:80"));
 	CHECK(!outbound_vhost(f.cfg, "shop|80", "other.else")); /* not in the mesh */
-	CHECK(mesh_map_get_str(&f.cfg->by_vip, "10.0.0.1:8080"));
-	CHECK(mesh_map_get_str(&f.cfg->by_vip, "[fd00::1]:8080"));
-	CHECK(!mesh_map_get_str(&f.cfg->by_vip, "10.0.0.2:5432"));
+	CHECK(mesh_pmap_get_str(&f.cfg->by_vip, "10.0.0.1:8080"));
+	CHECK(mesh_pmap_get_str(&f.cfg->by_vip, "[fd00::1]:8080"));
+	CHECK(!mesh_pmap_get_str(&f.cfg->by_vip, "10.0.0.2:5432"));
 }
 
 TEST(short_names_are_of_the_clients_namespace)
@@ -317,12 +317,11 @@ TEST(hosts_that_only_rules_know_are_served)
 	load(&f, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\nspec: {hosts: "
 		 "[shop.example.com, '*.example.org'], http: [{route: [{destination: {host: catalog, port: {number: "
 		 "8080}}}]}]}\n");
-	t = mesh_map_get_str(&f.cfg->outbound, "shop|80");
+	t = mesh_pmap_get_str(&f.cfg->outbound, "shop|80");
 	CHECK(t);
-	CHECK_STR(vhost_text(mesh_map_get_str(&t->exact, "shop.example.com")),
+	CHECK_STR(vhost_text(mesh_pmap_get_str(&t->exact, "shop.example.com")),
 		  CATALOG("") "=1[10.1.0.1:8080,10.1.0.2:8080]");
-	CHECK(mesh_map_get_str(&t->exact, "shop.example.com:80"));
-	CHECK(mesh_map_get_str(&t->suffix, ".example.org"));
+	CHECK(mesh_pmap_get_str(&t->suffix, ".example.org"));
 	CHECK_INT(t->fallback, MESH_L7_PASSTHROUGH);
 }
 
@@ -331,7 +330,9 @@ TEST(states_outlive_configurations)
 	const struct mesh_l7_cluster *before, *after;
 	FIXTURE;
 
-	compile(&f);
+	/* Requests in flight are counted where balancing asks for them. */
+	load(&f, "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: catalog}\nspec: {host: "
+		 "catalog, trafficPolicy: {loadBalancer: {simple: LEAST_REQUEST}}}\n");
 	before = outbound_vhost(f.cfg, "shop|8080", "catalog")->routes[0].dests[0].cluster;
 	atomic_store(&before->state->turn, 7);
 	atomic_store(before->endpoints[1].active, 3);

@@ -60,7 +60,7 @@ static int load(struct fixture *f, const char *yaml)
 
 static const struct mesh_l7_table *table(struct fixture *f, const char *port)
 {
-	return mesh_map_get_str(&f->cfg->gateway, port);
+	return mesh_pmap_get_str(&f->cfg->gateway, port);
 }
 
 #define GATEWAY(name, hosts)                                                                                           \
@@ -123,14 +123,14 @@ TEST(hosts_meet)
 					"{" TO("web") "}") RULE("b", "'*'", "shop/g", "{" TO("api") "}")),
 		  0);
 	t = table(&f, "8080");
-	CHECK_STR(vhost_text(mesh_map_get_str(&t->exact, "a.example.com")), WEB);
-	CHECK_STR(vhost_text(mesh_map_get_str(&t->exact, "a.example.com:80")), WEB);
-	CHECK_STR(vhost_text(mesh_map_get_str(&t->exact, "a.example.com:8080")), WEB);
-	CHECK(!mesh_map_get_str(&t->exact, "b.other.com"));
-	CHECK(!mesh_map_get_str(&t->exact, "no.org"));
-	CHECK_STR(vhost_text(mesh_map_get_str(&t->exact, "only.org")), WEB "\n" API);
-	CHECK_STR(vhost_text(mesh_map_get_str(&t->exact, "dot.org")), WEB "\n" API);
-	CHECK_STR(vhost_text(mesh_map_get_str(&t->suffix, ".example.com")), API);
+	CHECK_STR(vhost_text(mesh_pmap_get_str(&t->exact, "a.example.com")), WEB);
+	CHECK_STR(vhost_text(mesh_pmap_get_str(&t->exact, "a.example.com:80")), WEB);
+	CHECK_STR(vhost_text(mesh_pmap_get_str(&t->exact, "a.example.com:8080")), WEB);
+	CHECK(!mesh_pmap_get_str(&t->exact, "b.other.com"));
+	CHECK(!mesh_pmap_get_str(&t->exact, "no.org"));
+	CHECK_STR(vhost_text(mesh_pmap_get_str(&t->exact, "only.org")), WEB "\n" API);
+	CHECK_STR(vhost_text(mesh_pmap_get_str(&t->exact, "dot.org")), WEB "\n" API);
+	CHECK_STR(vhost_text(mesh_pmap_get_str(&t->suffix, ".example.com")), API);
 	CHECK(!t->any);
 }
 
@@ -143,7 +143,7 @@ TEST(rules_of_one_host_are_merged_catch_alls_last)
 				   RULE("b", "h.com", "g", "{match: [{uri: {prefix: /api}}], " TO("api") "}")),
 		  0);
 	t = table(&f, "8080");
-	CHECK_STR(vhost_text(mesh_map_get_str(&t->exact, "h.com")), "?1 " API "\n?1 " WEB);
+	CHECK_STR(vhost_text(mesh_pmap_get_str(&t->exact, "h.com")), "?1 " API "\n?1 " WEB);
 }
 
 TEST(a_rule_bound_to_another_gateway_is_left_out)

@@ -117,7 +117,7 @@ static int sidecar_case(const json_t *c)
 	all_are_members(&w);
 	mesh_compile_outbound(&w.snap, namespaces, 1, &w.states, &w.cfg, NULL);
 	snprintf(key, sizeof(key), "%s|%s", namespaces[0], text_of(c, "port"));
-	table = mesh_map_get_str(&w.cfg->outbound, key);
+	table = mesh_pmap_get_str(&w.cfg->outbound, key);
 	if (!json_is_object(json_object_get(c, "expect_virtual_host_clusters")))
 		return table ? 1 : 0;
 	json_object_foreach(json_object_get(c, "expect_virtual_host_clusters"), host, want)
@@ -125,8 +125,8 @@ static int sidecar_case(const json_t *c)
 		const struct mesh_l7_vhost *v = NULL;
 
 		if (table)
-			v = host[0] == '*' ? mesh_map_get_str(&table->suffix, host + 1)
-					   : mesh_map_get_str(&table->exact, host);
+			v = host[0] == '*' ? mesh_pmap_get_str(&table->suffix, host + 1)
+					   : mesh_pmap_get_str(&table->exact, host);
 		if (json_is_null(want) ? v == NULL : vhost_has(v, want))
 			continue;
 		bad++;
@@ -138,10 +138,10 @@ static int sidecar_case(const json_t *c)
 
 static const struct mesh_l7_vhost *find_vhost(const struct mesh_l7_table *t, const char *host)
 {
-	const struct mesh_l7_vhost *v = mesh_map_get_str(&t->exact, host);
+	const struct mesh_l7_vhost *v = mesh_pmap_get_str(&t->exact, host);
 
 	for (const char *dot = strchr(host, '.'); !v && dot; dot = strchr(dot + 1, '.'))
-		v = mesh_map_get_str(&t->suffix, dot);
+		v = mesh_pmap_get_str(&t->suffix, dot);
 	return v ? v : t->any;
 }
 
@@ -173,7 +173,7 @@ static const char *gateway_call(const struct world *w, const json_t *call)
 	char port[16];
 
 	snprintf(port, sizeof(port), "%d", (int)json_integer_value(json_object_get(call, "port")));
-	t = mesh_map_get_str(&w->cfg->gateway, port);
+	t = mesh_pmap_get_str(&w->cfg->gateway, port);
 	if (!t)
 		return "no_listener";
 	v = find_vhost(t, text_of(call, "host_header"));

@@ -353,8 +353,8 @@ TEST(headless_with_a_rule)
 	v = outbound_vhost(cfg, "shop|8080", "web:8080");
 	CHECK(v && v == outbound_vhost(cfg, "shop|80", "web"));
 	CHECK(v->routes[0].dests[0].cluster->prefer_original);
-	t = mesh_map_get_str(&cfg->outbound, "shop|8080");
-	CHECK(mesh_map_get_str(&t->suffix, ".web.shop.svc.cluster.local") == v);
+	t = mesh_pmap_get_str(&cfg->outbound, "shop|8080");
+	CHECK(mesh_pmap_get_str(&t->suffix, ".web.shop.svc.cluster.local") == v);
 	mesh_l7_unref(cfg);
 	mesh_l7_states_free(&states);
 }
@@ -502,7 +502,7 @@ TEST(entry_by_host)
 		  "?1 !outbound|80|two|b.example.com=1\noutbound|80||none.example.com=1[]");
 	/* Without a rule it passes, as it would without the entry. */
 	CHECK(!outbound_vhost(cfg, "shop|80", "plain.example.com"));
-	CHECK(mesh_map_get_str(&((struct mesh_l7_table *)mesh_map_get_str(&cfg->outbound, "shop|80"))->suffix,
+	CHECK(mesh_pmap_get_str(&((struct mesh_l7_table *)mesh_pmap_get_str(&cfg->outbound, "shop|80"))->suffix,
 			       ".wild.example.com"));
 	mesh_l7_unref(cfg);
 	mesh_l7_states_free(&states);

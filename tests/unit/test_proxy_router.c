@@ -40,11 +40,11 @@ TEST(virtual_host_by_authority)
 		{"", NULL},
 	};
 
-	mesh_map_put_str(&t.exact, "catalog", &exact);
-	mesh_map_put_str(&t.exact, "[fd00::1]", &exact);
-	mesh_map_put_str(&t.exact, "partner:8080", &port);
-	mesh_map_put_str(&t.suffix, ".example.com", &suffix);
-	mesh_map_put_str(&t.suffix, ".b.example.com", &deep);
+	mesh_pmap_put_str(&t.exact, "catalog", &exact);
+	mesh_pmap_put_str(&t.exact, "[fd00::1]", &exact);
+	mesh_pmap_put_str(&t.exact, "partner:8080", &port);
+	mesh_pmap_put_str(&t.suffix, ".example.com", &suffix);
+	mesh_pmap_put_str(&t.suffix, ".b.example.com", &deep);
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
 		const struct mesh_l7_vhost *v = mesh_router_vhost(&t, mesh_slice_str(rows[i].authority));
 
@@ -54,8 +54,8 @@ TEST(virtual_host_by_authority)
 	CHECK(mesh_router_vhost(&t, MESH_SLICE("else")) == &any);
 	CHECK(mesh_router_vhost(&t, MESH_SLICE("")) == &any);
 	CHECK(mesh_router_vhost(&t, MESH_SLICE("catalog")) == &exact);
-	mesh_map_free(&t.exact);
-	mesh_map_free(&t.suffix);
+	mesh_pmap_free(&t.exact);
+	mesh_pmap_free(&t.suffix);
 }
 
 TEST(tables_by_client_and_port)
@@ -63,15 +63,15 @@ TEST(tables_by_client_and_port)
 	struct mesh_l7_config cfg = {0};
 	struct mesh_l7_table a = {0}, b = {0};
 
-	mesh_map_put_str(&cfg.outbound, "coolapp|8080", &a);
-	mesh_map_put_str(&cfg.gateway, "80", &b);
+	mesh_pmap_put_str(&cfg.outbound, "coolapp|8080", &a);
+	mesh_pmap_put_str(&cfg.gateway, "80", &b);
 	CHECK(mesh_router_outbound(&cfg, "coolapp", 8080) == &a);
 	CHECK(mesh_router_outbound(&cfg, "coolapp", 80) == NULL);
 	CHECK(mesh_router_outbound(&cfg, NULL, 8080) == NULL);
 	CHECK(mesh_router_gateway(&cfg, 80) == &b);
 	CHECK(mesh_router_gateway(&cfg, 8) == NULL);
-	mesh_map_free(&cfg.outbound);
-	mesh_map_free(&cfg.gateway);
+	mesh_pmap_free(&cfg.outbound);
+	mesh_pmap_free(&cfg.gateway);
 }
 
 static struct mesh_l7_string str(enum mesh_match_type type, const char *value)

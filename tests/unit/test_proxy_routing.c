@@ -176,7 +176,7 @@ WORLD(http2_goes_through_untouched, .workers = 1)
 
 	raw = lab_listen(&port);
 	px.origdst = lab_addr(8080);
-	mesh_map_put_str(&cfg->by_vip, mesh_addr_text(&px.origdst, vip), lab_cluster(cfg, NULL, ports(port, 0)));
+	mesh_pmap_put_str(&cfg->by_vip, mesh_addr_text(&px.origdst, vip), lab_cluster(cfg, NULL, ports(port, 0)));
 	mesh_proxy_publish(px.proxy, cfg);
 	lab_listen_pod(&px, NULL);
 	fd = lab_connect(px.port);

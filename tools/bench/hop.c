@@ -12,7 +12,7 @@
 
 static void destroy(struct mesh_l7_config *cfg)
 {
-	mesh_map_free(&cfg->gateway);
+	mesh_pmap_free(&cfg->gateway);
 	mesh_arena_free(&cfg->arena);
 	free(cfg);
 }
@@ -42,7 +42,7 @@ static struct mesh_l7_config *config_new(char **upstreams, int count)
 	route->state = mesh_arena_new(a, struct mesh_l7_state);
 	*vhost = (struct mesh_l7_vhost){.name = "any", .routes = route, .route_count = 1};
 	table->any = vhost;
-	mesh_map_put_str(&cfg->gateway, "80", table);
+	mesh_pmap_put_str(&cfg->gateway, "80", table);
 	atomic_store(&cfg->refs, 1);
 	cfg->destroy = destroy;
 	return cfg;

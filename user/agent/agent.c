@@ -20,20 +20,9 @@
 
 enum { ASK_MS = 5000 };
 
-/* Once for each distinct text: a rule compiled for many tables says the same each time. */
-static void log_warnings(struct mesh_agent *a, struct mesh_errs *now)
+static struct mesh_slice ip_key(const struct mesh_addr *a)
 {
-	mesh_vec_each (e, &now->list) {
-		bool known = false;
-
-		mesh_vec_each (old, &a->warnings.list)
-			known |= strcmp(old->text, e->text) == 0 && strcmp(old->object, e->object) == 0;
-		if (!known)
-			mesh_warn("%s: %s", e->object, e->text);
-	}
-	mesh_errs_free(&a->warnings);
-	a->warnings = *now;
-	*now = (struct mesh_errs){0};
+	return mesh_slice_of((const char *)&a->ip, sizeof(a->ip));
 }
 
 static void add_client(struct mesh_agent *a, struct mesh_map *seen, const char *ns)
@@ -53,7 +42,7 @@ static size_t client_namespaces(struct mesh_agent *a, const struct mesh_snapshot
 	mesh_map_each (e, &snap->workloads) {
 		const struct mesh_workload *w = e->value;
 
-		if (mesh_pods_wants(a->pods, snap, w) || mesh_pods_awaits(a->pods, snap, w))
+		if (!w->partial && (mesh_pods_wants(a->pods, snap, w) || mesh_pods_awaits(a->pods, snap, w)))
 			add_client(a, seen, w->ns);
 	}
 	mesh_map_each (e, &a->asked)
@@ -65,17 +54,14 @@ static size_t client_namespaces(struct mesh_agent *a, const struct mesh_snapshot
 	return list.count;
 }
 
-static int apply_kernel(struct mesh_agent *a, const struct mesh_snapshot *snap, struct mesh_errs *warnings)
+static int apply_kernel(struct mesh_agent *a, const struct mesh_l4_delta *delta)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	struct mesh_l4_image image = {.version = a->states.version};
-	int r;
+	int r = mesh_dp_change(a->dp, delta, &errs);
 
-	mesh_compile_l4(snap, &image, warnings);
-	r = mesh_dp_apply(a->dp, &image, &errs);
-	mesh_l4_image_free(&image);
 	if (r == 0)
 		return 0;
+	mesh_compiler_all(a->compiler); /* whatever of this is in force: the next brings all of it */
 	a->apply_failures++;
 	mesh_vec_each (e, &errs.list)
 		mesh_error("kernel tables: %s", e->text);
@@ -85,34 +71,53 @@ static int apply_kernel(struct mesh_agent *a, const struct mesh_snapshot *snap, 
 }
 
 /* An address that is another pod's by now has flows of its own. */
-static bool is_reused(struct mesh_agent *a, const struct mesh_agent_gone *gone)
+static void keep_reused(struct mesh_agent *a, struct mesh_map *gone)
 {
-	const struct mesh_addr *ip = &gone->ip;
+	mesh_map_each (e, gone) {
+		const struct mesh_agent_gone *g = e->value;
 
-	if (mesh_pods_captured(a->pods, ip))
-		return true;
+		if (mesh_pods_captured(a->pods, &g->ip))
+			mesh_map_remove(gone, mesh_slice_of(e->key, e->key_len));
+	}
 	mesh_map_each (e, &mesh_feed_snapshot(a->feed)->workloads) {
 		const struct mesh_workload *w = e->value;
 
 		for (size_t i = 0; !w->finished && !w->host_network && i < w->ip_count; i++)
-			if (mesh_addr_ip_eq(&w->ips[i], ip))
-				return true;
+			mesh_map_remove(gone, ip_key(&w->ips[i]));
 	}
+}
+
+/* The same of addresses elsewhere: those that an EndpointSlice has, and not as one that ends. */
+static void keep_listed(struct mesh_agent *a, struct mesh_map *gone)
+{
 	mesh_map_each (e, &mesh_feed_snapshot(a->feed)->endpoints) {
 		const struct mesh_endpoints *list = e->value;
 
-		for (size_t i = 0; gone->elsewhere && i < list->count; i++)
-			if (mesh_addr_ip_eq(&list->items[i].addr, ip))
-				return !list->items[i].terminating;
+		for (size_t i = 0; i < list->count; i++) {
+			const struct mesh_agent_gone *g = mesh_map_get(gone, ip_key(&list->items[i].addr));
+
+			if (g && g->elsewhere && !list->items[i].terminating)
+				mesh_map_remove(gone, ip_key(&g->ip));
+		}
 	}
-	return false;
 }
 
 static void end_gone_flows(struct mesh_agent *a)
 {
-	mesh_vec_each (gone, &a->gone)
-		if (!is_reused(a, gone))
-			mesh_pods_end_flows(a->pods, &gone->ip);
+	mesh_auto(mesh_map_free) struct mesh_map gone = {0};
+	bool elsewhere = false;
+
+	if (!a->gone.count)
+		return;
+	mesh_vec_each (g, &a->gone) {
+		mesh_map_put(&gone, ip_key(&g->ip), g);
+		elsewhere |= g->elsewhere;
+	}
+	keep_reused(a, &gone);
+	if (elsewhere)
+		keep_listed(a, &gone);
+	mesh_map_each (e, &gone)
+		mesh_pods_end_flows(a->pods, &((const struct mesh_agent_gone *)e->value)->ip);
 	a->gone.count = 0;
 }
 
@@ -142,42 +147,56 @@ static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
 		malloc_trim(0); /* what lists and the first compilation took */
 	a->published = true;
 	mesh_members_write(&a->members, &snap->members, mesh_cni_policy_text(a->opts.cni_policy));
-	mesh_pods_update(a->pods, snap);
+	if (a->pods_changed)
+		mesh_pods_update(a->pods, snap);
+	a->pods_changed = false;
 	mesh_lease_report(a->lease, mesh_feed_versions(a->feed), true);
 	end_gone_flows(a);
 	mesh_agent_answer(a);
 	install_cni(a);
 }
 
-bool mesh_agent_publish(struct mesh_agent *a)
+/* The clients that tables are made for can be others only when pods, members or what CNI asked for are. */
+static void choose_clients(struct mesh_agent *a, const struct mesh_snapshot *snap)
 {
-	const struct mesh_snapshot *snap = mesh_feed_snapshot(a->feed);
-	mesh_auto(mesh_errs_free) struct mesh_errs warnings = {0};
 	mesh_auto_free const char **namespaces = NULL;
-	mesh_auto(mesh_map_free) struct mesh_map seen = {0}, old = a->tables;
-	struct mesh_l7_config *cfg;
-	uint64_t start = mesh_now_ns();
+	struct mesh_map seen = {0};
 	size_t count;
 
-	if (a->left) {
-		old = (struct mesh_map){0};
-		return true;
-	}
+	a->pods_changed |= !a->published || a->changes.members || a->changes.pods.count > 0;
+	if (!a->pods_changed && !a->asked_changed)
+		return;
+	a->asked_changed = false;
 	count = client_namespaces(a, snap, &seen, &namespaces);
-	mesh_compile_outbound(snap, namespaces, count, &a->states, &cfg, &warnings);
-	mesh_proxy_publish(a->proxy, cfg);
+	mesh_compiler_clients(a->compiler, namespaces, count);
+	mesh_map_free(&a->tables);
 	a->tables = seen;
-	seen = (struct mesh_map){0};
-	if (apply_kernel(a, snap, &warnings) < 0) {
+}
+
+bool mesh_agent_publish(struct mesh_agent *a)
+{
+	mesh_auto(mesh_compilation_free) struct mesh_compilation done = {0};
+	const struct mesh_snapshot *snap = mesh_feed_snapshot(a->feed);
+	uint64_t start = mesh_now_ns();
+
+	if (a->left)
+		return true;
+	choose_clients(a, snap);
+	mesh_compiler_update(a->compiler, &a->changes, &done);
+	if (done.cfg)
+		mesh_proxy_publish(a->proxy, mesh_steal(done.cfg));
+	if (apply_kernel(a, &done.l4) < 0) {
 		a->failing = true;
 		mesh_timer_set(a->loop, &a->publish, MESH_SEC(1)); /* dirty still: the rest waits for success */
 		return false;
 	}
 	in_force(a, snap);
-	log_warnings(a, &warnings);
+	mesh_vec_each (text, &done.news)
+		mesh_warn("%s", *text);
 	a->publishes++;
 	a->publish_ns = mesh_now_ns() - start;
 	a->publish_ns_max = MESH_MAX(a->publish_ns_max, a->publish_ns);
+	a->publish_units = done.units;
 	return true;
 }
 
@@ -266,6 +285,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir, .listeners_held = a->keeper != NULL};
 	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
 	struct mesh_feed_opts feed = {.node = a->opts.node,
+				      .changes = &a->changes,
 				      .saved_dir = a->opts.snapshot_dir,
 				      .changed = on_changed,
 				      .pod = on_pod,
@@ -296,6 +316,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 	if ((r = mesh_lease_new(&a->lease, a->loop, a->kube, &lease)) < 0 ||
 	    (r = mesh_feed_new(&a->feed, a->kube, &feed)) < 0)
 		return r;
+	a->compiler = mesh_compiler_new(mesh_feed_snapshot(a->feed), &a->states);
 	if (a->opts.socket &&
 	    (r = mesh_ctlsock_new(&a->sock, a->loop, a->opts.socket, mesh_agent_command, mesh_agent_forget, a)) < 0)
 		mesh_errs_add(errs, "socket %s: %s", a->opts.socket, strerror(-r));
@@ -313,7 +334,9 @@ static void agent_stop(struct mesh_agent *a)
 	if (a->lease && !a->left)
 		mesh_lease_withdraw(a->lease);
 	mesh_lease_free(a->lease);
+	mesh_compiler_free(a->compiler);
 	mesh_feed_free(a->feed);
+	mesh_changes_clear(&a->changes);
 	mesh_kube_free(a->kube);
 	mesh_pods_free(a->pods);
 	if (a->proxy)
@@ -323,7 +346,6 @@ static void agent_stop(struct mesh_agent *a)
 	if (a->dp)
 		mesh_dp_free(a->dp);
 	mesh_l7_states_free(&a->states);
-	mesh_errs_free(&a->warnings);
 	mesh_vec_free(&a->waiters);
 	mesh_vec_free(&a->adds);
 	mesh_vec_free(&a->gone);

@@ -175,6 +175,7 @@ static bool has_tables(struct mesh_agent_add *add)
 		return !a->failing;
 	add->waited = "tables of its namespace";
 	mesh_map_put_str(&a->asked, add->ns, a);
+	a->asked_changed = true;
 	a->dirty = true;
 	return mesh_agent_publish(a);
 }

@@ -115,16 +115,17 @@ static json_t *agent_status(struct mesh_agent *a)
 {
 	json_t *warnings = json_array(), *ret;
 
-	mesh_vec_each (e, &a->warnings.list)
-		json_array_append_new(warnings, json_sprintf("%s: %s", e->object, e->text));
-	ret = json_pack("{s:b, s:s, s:s, s:b, s:b, s:b, s:{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}, s:o, s:o, s:o}",
-			"ok", 1, "version", MESH_VERSION, "node", a->opts.node, "synced", mesh_feed_synced(a->feed),
-			"published", a->published, "left", a->left, "config", "version", (json_int_t)a->states.version,
-			"publishes", (json_int_t)a->publishes, "publishUs", (json_int_t)(a->publish_ns / 1000),
-			"publishUsMax", (json_int_t)(a->publish_ns_max / 1000), "applyFailures",
-			(json_int_t)a->apply_failures, "versions", mesh_feed_versions(a->feed), "bad",
-			mesh_feed_bad(a->feed), "warnings", warnings, "pods", mesh_pods_status(a->pods), "proxy",
-			proxy_status(a), "dataplane", mesh_dp_status(a->dp));
+	mesh_map_each (e, mesh_compiler_warnings(a->compiler))
+		json_array_append_new(warnings, json_string(e->key));
+	ret = json_pack(
+		"{s:b, s:s, s:s, s:b, s:b, s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}, s:o, s:o, s:o}", "ok",
+		1, "version", MESH_VERSION, "node", a->opts.node, "synced", mesh_feed_synced(a->feed), "published",
+		a->published, "left", a->left, "config", "version", (json_int_t)a->states.version, "publishes",
+		(json_int_t)a->publishes, "publishUs", (json_int_t)(a->publish_ns / 1000), "publishUsMax",
+		(json_int_t)(a->publish_ns_max / 1000), "publishUnits", (json_int_t)a->publish_units, "applyFailures",
+		(json_int_t)a->apply_failures, "versions", mesh_feed_versions(a->feed), "bad", mesh_feed_bad(a->feed),
+		"warnings", warnings, "pods", mesh_pods_status(a->pods), "proxy", proxy_status(a), "dataplane",
+		mesh_dp_status(a->dp));
 	json_object_set_new(ret, "cni", cni_status(a));
 	json_object_set_new(ret, "api", api_status(a));
 	return ret;

@@ -355,6 +355,7 @@ int mesh_feed_new(struct mesh_feed **ret, struct mesh_kube *kube, const struct m
 	feed->opts = *opts;
 	feed->kube = kube;
 	feed->snap.node = opts->node;
+	feed->snap.changes = opts->changes;
 	feed->slices = mesh_slices_new();
 	feed->timer.fn = on_timer;
 	if (opts->saved_dir)

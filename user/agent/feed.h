@@ -26,6 +26,7 @@ struct mesh_feed_opts {
 	struct mesh_loop *loop;
 	bool gateways;    /* watch Gateway objects too */
 	const char *node; /* pods of this node only (and labels of others where subsets need them); NULL: all pods */
+	struct mesh_changes *changes; /* what events change is noted here, borrowed; NULL: nowhere */
 	const char *saved_dir; /* keep the last good state here and start from it while the API is away; NULL: no */
 	/* Called at each event once all kinds are synced, and when they first are. */
 	void (*changed)(void *arg, enum mesh_feed_change change);

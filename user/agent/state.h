@@ -13,7 +13,7 @@
 #include "agent/members.h"
 #include "agent/options.h"
 #include "agent/pods.h"
-#include "compile/compile.h"
+#include "compile/compiler.h"
 #include "obs/probe.h"
 
 struct mesh_agent_waiter {
@@ -47,16 +47,18 @@ struct mesh_agent {
 	struct mesh_members members;
 	struct mesh_cni_conf *cni;
 	struct mesh_l7_states states;
+	struct mesh_changes changes; /* of the snapshot, since the last publish */
+	struct mesh_compiler *compiler;
 	struct mesh_timer publish, waiting, adding, leaving;
 	MESH_VEC(struct mesh_agent_waiter) waiters;
 	MESH_VEC(struct mesh_agent_add *) adds; /* of CNI, that wait for something */
 	struct mesh_map tables;                 /* namespaces that the configuration in force has tables for */
 	struct mesh_map asked;                  /* namespaces that CNI named: tables are made for them from then on */
 	MESH_VEC(struct mesh_agent_gone) gone;  /* addresses of pods that are no more, since the last publish */
-	struct mesh_errs warnings;              /* of the configuration in force */
 	struct mesh_ctlsock_conn *leaver;       /* who asked to leave and waits */
+	bool asked_changed, pods_changed;       /* since the last publish that was put in force */
 	bool dirty, published, failing, left;
-	uint64_t publishes, publish_ns, publish_ns_max, apply_failures, adds_total, adds_ns, adds_ns_max;
+	uint64_t publishes, publish_ns, publish_ns_max, publish_units, apply_failures, adds_total, adds_ns, adds_ns_max;
 };
 
 /** Compiles the snapshot and puts it in force. Returns whether it is. */

@@ -28,15 +28,15 @@ const struct mesh_service_port *mesh_service_port_at(const struct mesh_service *
 const char *mesh_builder_service_host(struct mesh_builder *b, const struct mesh_service *svc)
 {
 	if (svc->entry)
-		return mesh_arena_strdup(b->arena, svc->name);
-	return mesh_arena_printf(b->arena, "%s.%s.svc." MESH_CLUSTER_DOMAIN, svc->name, svc->ns);
+		return mesh_arena_strdup(&b->scratch, svc->name);
+	return mesh_arena_printf(&b->scratch, "%s.%s.svc." MESH_CLUSTER_DOMAIN, svc->name, svc->ns);
 }
 
 /* Istio: within a namespace the exact host, else the longest wildcard; the oldest rule of that host leads. */
 static struct mesh_host_policy policy_in(struct mesh_builder *b, const char *ns, const char *client_ns,
 					 const char *host)
 {
-	const struct mesh_policies *of_ns = mesh_map_get_str(&b->policies, ns);
+	const struct mesh_policies *of_ns = mesh_map_get_str(&b->index->policies, ns);
 	struct mesh_host_policy best = {0};
 
 	if (!of_ns)
@@ -112,7 +112,7 @@ void mesh_builder_target(struct mesh_builder *b, const char *client_ns, const ch
 		port = ret->svc->ports[0].port;
 	if (ret->svc)
 		ret->port = mesh_service_port_at(ret->svc, port);
-	ret->name = mesh_arena_printf(b->arena, "outbound|%u|%s|%s", port, subset ? subset : "", host);
+	ret->name = mesh_arena_printf(&b->scratch, "outbound|%u|%s|%s", port, subset ? subset : "", host);
 	ret->policy = mesh_builder_policy(b, client_ns, host, ret->svc ? ret->svc->ns : NULL);
 	if (subset) {
 		ret->subset = mesh_host_policy_subset(&ret->policy, subset);
@@ -134,7 +134,6 @@ static atomic_uint_fast32_t *active_of(struct mesh_builder *b, const struct mesh
 
 	if (!active) {
 		active = mesh_l7_states_active(b->states, addr);
-		mesh_vec_push(&b->out->actives, active);
 		mesh_map_put(&b->actives, key, active);
 	}
 	return &active->active;
@@ -154,7 +153,8 @@ const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const
 	if (cluster)
 		return cluster;
 	cluster = mesh_arena_new(b->arena, struct mesh_l7_cluster);
-	cluster->name = t->name;
+	cluster->name = mesh_arena_strdup(b->arena, t->name);
+	cluster->part = &b->out->part;
 	cluster->lb = target_lb(t);
 	cluster->prefer_original = t->svc->headless;
 	cluster->passthrough = t->svc->passthrough;
@@ -166,7 +166,8 @@ const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const
 	for (size_t i = 0; i < cluster->endpoint_count; i++) {
 		endpoints[i].addr = list[i]->addr;
 		endpoints[i].pod = mesh_arena_strdup(b->arena, list[i]->pod);
-		endpoints[i].active = active_of(b, &list[i]->addr);
+		if (cluster->lb == MESH_LB_LEAST_REQUEST && !cluster->by_client)
+			endpoints[i].active = active_of(b, &list[i]->addr);
 	}
 	cluster->endpoints = endpoints;
 	mesh_map_put_str(&b->clusters, key, cluster);

@@ -15,9 +15,9 @@ struct mesh_entry_host {
 	bool subnets;
 };
 
-static void warn(struct mesh_builder *b, const struct mesh_service_entry *se, const char *path, const char *text)
+static void warn(struct mesh_errs *warnings, const struct mesh_service_entry *se, const char *path, const char *text)
 {
-	mesh_builder_warn(b, "ServiceEntry", se->ns, se->name, path, "%s", text);
+	mesh_compile_warn(warnings, "ServiceEntry", se->ns, se->name, path, text);
 }
 
 static int entry_order(const void *pa, const void *pb)
@@ -65,35 +65,36 @@ static size_t listed(const struct mesh_service_entry *se, const struct mesh_entr
 	return n;
 }
 
-static void add_endpoints(struct mesh_builder *b, const struct mesh_service_entry *se,
+static void add_endpoints(struct mesh_index *index, const struct mesh_service_entry *se,
 			  const struct mesh_entry_port *port, struct mesh_endpoints *ret)
 {
-	ret->items = mesh_arena_array(&b->scratch, struct mesh_endpoint, se->endpoint_count + 1);
+	ret->items = mesh_arena_array(&index->arena, struct mesh_endpoint, se->endpoint_count + 1);
 	ret->count = listed(se, port, ret->items);
 	qsort(ret->items, ret->count, sizeof(*ret->items), by_address);
 }
 
-static void add_ports(struct mesh_builder *b, struct mesh_entry_host *h)
+static void add_ports(struct mesh_index *index, struct mesh_entry_host *h)
 {
 	const struct mesh_service_entry *se = h->se;
 
-	h->svc.ports = mesh_arena_array(&b->scratch, struct mesh_service_port, se->port_count + 1);
-	h->endpoints = mesh_arena_array(&b->scratch, struct mesh_endpoints, se->port_count + 1);
+	h->svc.ports = mesh_arena_array(&index->arena, struct mesh_service_port, se->port_count + 1);
+	h->endpoints = mesh_arena_array(&index->arena, struct mesh_endpoints, se->port_count + 1);
 	for (size_t i = 0; i < se->port_count; i++) {
-		h->svc.ports[i] = (struct mesh_service_port){.name = mesh_arena_strdup(&b->scratch, se->ports[i].name),
-							     .port = se->ports[i].port,
-							     .protocol = se->ports[i].protocol,
-							     .is_http2 = se->ports[i].is_http2};
-		add_endpoints(b, se, &se->ports[i], &h->endpoints[i]);
+		h->svc.ports[i] =
+			(struct mesh_service_port){.name = mesh_arena_strdup(&index->arena, se->ports[i].name),
+						   .port = se->ports[i].port,
+						   .protocol = se->ports[i].protocol,
+						   .is_http2 = se->ports[i].is_http2};
+		add_endpoints(index, se, &se->ports[i], &h->endpoints[i]);
 	}
 	h->svc.port_count = se->port_count;
 }
 
-static void add_addresses(struct mesh_builder *b, struct mesh_entry_host *h)
+static void add_addresses(struct mesh_index *index, struct mesh_entry_host *h)
 {
 	const struct mesh_service_entry *se = h->se;
 
-	h->svc.cluster_ips = mesh_arena_array(&b->scratch, struct mesh_addr, se->address_count + 1);
+	h->svc.cluster_ips = mesh_arena_array(&index->arena, struct mesh_addr, se->address_count + 1);
 	for (size_t i = 0; i < se->address_count; i++) {
 		h->subnets |= se->addresses[i].bits < 128;
 		if (se->addresses[i].bits == 128)
@@ -109,25 +110,25 @@ static bool listed_any(const struct mesh_entry_host *h)
 	return false;
 }
 
-static void add_host(struct mesh_builder *b, const struct mesh_service_entry *se, const char *host)
+static void add_host(struct mesh_index *index, const struct mesh_service_entry *se, const char *host)
 {
 	struct mesh_entry_host *h;
 
-	if (mesh_map_get_str(&b->entries, host))
+	if (mesh_map_get_str(&index->entries, host))
 		return;
-	h = mesh_arena_new(&b->scratch, struct mesh_entry_host);
+	h = mesh_arena_new(&index->arena, struct mesh_entry_host);
 	h->se = se;
-	h->svc.ns = mesh_arena_strdup(&b->scratch, se->ns);
-	h->svc.name = mesh_arena_strdup(&b->scratch, host);
+	h->svc.ns = mesh_arena_strdup(&index->arena, se->ns);
+	h->svc.name = mesh_arena_strdup(&index->arena, host);
 	h->svc.entry = true;
-	add_ports(b, h);
-	add_addresses(b, h);
+	add_ports(index, h);
+	add_addresses(index, h);
 	h->svc.passthrough = se->resolution == MESH_ENTRY_NONE || (se->resolution == MESH_ENTRY_DNS && !listed_any(h));
-	mesh_map_put_str(&b->entries, host, h);
+	mesh_map_put_str(&index->entries, host, h);
 }
 
 /* What of an entry does not take effect as it is written. */
-static void warn_of(struct mesh_builder *b, const struct mesh_service_entry *se)
+static void warn_of(struct mesh_errs *warnings, const struct mesh_service_entry *se)
 {
 	size_t names = 0, subnets = 0, not_http = 0;
 
@@ -136,47 +137,44 @@ static void warn_of(struct mesh_builder *b, const struct mesh_service_entry *se)
 	for (size_t i = 0; i < se->port_count; i++)
 		not_http += se->ports[i].protocol != MESH_PROTOCOL_HTTP;
 	if (subnets && not_http && se->resolution != MESH_ENTRY_NONE)
-		warn(b, se, "spec.addresses", "of ports that are not HTTP, subnets are not routed yet: they pass");
+		warn(warnings, se, "spec.addresses",
+		     "of ports that are not HTTP, subnets are not routed yet: they pass");
 	for (size_t i = 0; i < se->endpoint_count; i++) {
 		struct mesh_addr addr;
 
 		names += mesh_addr_parse(mesh_slice_str(se->endpoints[i].address), 0, &addr) < 0;
 	}
 	if (names && se->resolution == MESH_ENTRY_DNS)
-		warn(b, se, "spec.endpoints.address",
+		warn(warnings, se, "spec.endpoints.address",
 		     "names are not looked up yet: these endpoints are left out; without any that is an address, "
 		     "requests go to the address that their client looked up");
 	else if (names)
-		warn(b, se, "spec.endpoints.address", "only addresses are supported yet: these endpoints are left out");
+		warn(warnings, se, "spec.endpoints.address",
+		     "only addresses are supported yet: these endpoints are left out");
 }
 
-void mesh_builder_entries_init(struct mesh_builder *b)
+void mesh_entries_make(struct mesh_index *index, const struct mesh_snapshot *snap, struct mesh_errs *warnings)
 {
 	MESH_VEC(const struct mesh_service_entry *) list = {0};
 
-	mesh_map_each (e, &b->snap->service_entries) {
+	mesh_map_each (e, &snap->service_entries) {
 		const struct mesh_service_entry *se = e->value;
 
-		if (!mesh_snapshot_in_mesh(b->snap, se->ns))
+		if (!mesh_snapshot_in_mesh(snap, se->ns))
 			continue;
 		if (se->workload_selector.count)
-			warn(b, se, "spec.workloadSelector", "not supported yet: the entry has no effect");
+			warn(warnings, se, "spec.workloadSelector", "not supported yet: the entry has no effect");
 		else
 			mesh_vec_push(&list, se);
 	}
 	if (list.count)
 		qsort(list.items, list.count, sizeof(*list.items), entry_order);
 	mesh_vec_each (se, &list) {
-		warn_of(b, *se);
+		warn_of(warnings, *se);
 		for (size_t i = 0; i < (*se)->host_count; i++)
-			add_host(b, *se, (*se)->hosts[i]);
+			add_host(index, *se, (*se)->hosts[i]);
 	}
 	mesh_vec_free(&list);
-}
-
-void mesh_builder_entries_free(struct mesh_builder *b)
-{
-	mesh_map_free(&b->entries);
 }
 
 static const struct mesh_entry_host *host_of(const struct mesh_service *svc)
@@ -186,7 +184,7 @@ static const struct mesh_entry_host *host_of(const struct mesh_service *svc)
 
 const struct mesh_service *mesh_builder_entry(struct mesh_builder *b, const char *host)
 {
-	const struct mesh_entry_host *h = mesh_map_get_str(&b->entries, host);
+	const struct mesh_entry_host *h = mesh_map_get_str(&b->index->entries, host);
 
 	return h ? &h->svc : NULL;
 }
@@ -209,4 +207,9 @@ bool mesh_builder_entry_any(const struct mesh_service *svc, bool http)
 	const struct mesh_entry_host *h = host_of(svc);
 
 	return h->se->address_count == 0 || (http && h->subnets);
+}
+
+const struct mesh_service_entry *mesh_builder_entry_of(const struct mesh_service *svc)
+{
+	return host_of(svc)->se;
 }

@@ -19,6 +19,7 @@ struct gateway_port {
 struct gateway {
 	struct mesh_builder *b;
 	const struct mesh_gateway_pod *pod;
+	struct mesh_l7_config *cfg;
 	struct mesh_map ports; /* container port -> struct gateway_port * */
 };
 
@@ -45,8 +46,8 @@ static struct gateway_port *port_at(struct gateway *g, uint16_t number)
 	port = mesh_map_get_str(&g->ports, key);
 	if (!port) {
 		port = mesh_xcalloc(1, sizeof(*port));
-		port->table = mesh_builder_table(g->b, &g->b->out->cfg.gateway, key);
-		port->table->fallback = MESH_L7_NOT_FOUND;
+		port->table = mesh_table_new(MESH_L7_NOT_FOUND);
+		mesh_pmap_put_str(&g->cfg->gateway, key, port->table);
 		mesh_map_put_str(&g->ports, key, port);
 	}
 	return port;
@@ -100,7 +101,7 @@ static void add_rules(struct gateway *g, struct gateway_port *port, const struct
 	char name[MESH_SNAPSHOT_KEY];
 
 	mesh_snapshot_key(name, sizeof(name), gw->ns, gw->name, NULL);
-	mesh_vec_each (rule, &g->b->rules) {
+	mesh_vec_each (rule, &g->b->index->rules) {
 		const struct mesh_virtual_service *vs = rule->vs;
 
 		if (vs->gateway_count == 0 || !mesh_gateways_have(vs->gateways, vs->gateway_count, vs->ns, name) ||
@@ -171,10 +172,13 @@ static void sort_routes(struct mesh_routes *routes)
 	*routes = sorted;
 }
 
-static void put_domain(struct mesh_map *map, const char *domain, struct mesh_l7_vhost *vhost)
+static void put_domain(struct mesh_l7_table *table, enum mesh_claim_kind kind, const char *domain,
+		       struct mesh_l7_vhost *vhost)
 {
-	if (!mesh_map_get_str(map, domain))
-		mesh_map_put_str(map, domain, vhost);
+	struct mesh_claim claim = {.kind = kind, .name = domain, .value = vhost};
+
+	if (kind == MESH_CLAIM_ANY || !mesh_table_get(table, &claim))
+		mesh_table_set(table, &claim);
 }
 
 static void finish_host(struct gateway *g, struct gateway_port *port, const char *number, struct gateway_host *h)
@@ -187,16 +191,16 @@ static void finish_host(struct gateway *g, struct gateway_port *port, const char
 	if (h->routes.list.count) {
 		vhost = mesh_builder_vhost(g->b, h->host, &h->routes);
 		if (strcmp(h->host, "*") == 0) {
-			table->any = vhost;
+			put_domain(table, MESH_CLAIM_ANY, h->host, vhost);
 		} else if (mesh_host_is_wildcard(h->host)) {
-			put_domain(&table->suffix, h->host + 1, vhost);
+			put_domain(table, MESH_CLAIM_SUFFIX, h->host + 1, vhost);
 		} else {
-			put_domain(&table->exact, h->host, vhost);
+			put_domain(table, MESH_CLAIM_EXACT, h->host, vhost);
 			snprintf(domain, sizeof(domain), "%s:%s", h->host, number);
-			put_domain(&table->exact, domain, vhost);
+			put_domain(table, MESH_CLAIM_EXACT, domain, vhost);
 			mesh_vec_each (p, &h->ports) {
 				snprintf(domain, sizeof(domain), "%s:%u", h->host, *p);
-				put_domain(&table->exact, domain, vhost);
+				put_domain(table, MESH_CLAIM_EXACT, domain, vhost);
 			}
 		}
 	}
@@ -236,9 +240,10 @@ void mesh_compile_gateway(const struct mesh_snapshot *snap, const struct mesh_ga
 {
 	MESH_VEC(const struct mesh_gateway *) list = {0};
 	struct mesh_builder b;
-	struct gateway g = {.b = &b, .pod = pod};
+	struct gateway g = {.b = &b, .pod = pod, .cfg = mesh_config_new(states)};
 
-	mesh_builder_init(&b, snap, states, warnings);
+	mesh_builder_init(&b, snap, NULL, states, warnings);
+	mesh_builder_part_begin(&b, 64);
 	mesh_map_each (e, &snap->gateways) {
 		const struct mesh_gateway *gw = e->value;
 
@@ -252,6 +257,8 @@ void mesh_compile_gateway(const struct mesh_snapshot *snap, const struct mesh_ga
 			add_server(&g, *gw, &(*gw)->servers[i]);
 	mesh_vec_free(&list);
 	finish(&g);
-	*ret = mesh_builder_finish(&b);
+	mesh_l7_part_unref(&mesh_builder_part_end(&b)->part); /* the tables have it */
+	mesh_builder_free(&b);
+	*ret = g.cfg;
 	mesh_l7_states_sweep(states);
 }

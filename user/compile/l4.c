@@ -270,51 +270,55 @@ static void add_entry_port(struct mesh_builder *b, const struct mesh_service *sv
 		add_entry_at(b, svc, port, MESH_KEY_ANY, &all[i], image);
 }
 
-static void add_node_ips(const struct mesh_snapshot *snap, struct mesh_l4_image *image)
+void mesh_builder_l4(struct mesh_builder *b, const struct mesh_service *svc, struct mesh_l4_image *image)
 {
-	bool wanted = false;
+	if (!svc->entry)
+		add_service(b, svc, image);
+	for (size_t i = 0; svc->entry && i < svc->port_count; i++)
+		add_entry_port(b, svc, &svc->ports[i], image);
+}
 
+static bool has_node_ports(const struct mesh_l4_image *image)
+{
 	mesh_vec_each (s, &image->services)
-		wanted |= s->kind == MESH_KEY_NODE;
+		if (s->kind == MESH_KEY_NODE)
+			return true;
+	return false;
+}
+
+void mesh_compile_node_ips(const struct mesh_snapshot *snap, struct mesh_addr **ret, size_t *count)
+{
+	MESH_VEC(struct mesh_addr) ips = {0};
+
 	mesh_map_each (e, &snap->machines) {
 		const struct mesh_machine *m = e->value;
 
-		for (size_t i = 0; wanted && i < m->ip_count; i++)
-			mesh_vec_push(&image->node_ips, m->ips[i]);
+		for (size_t i = 0; i < m->ip_count; i++)
+			mesh_vec_push(&ips, m->ips[i]);
 	}
-}
-
-static int service_order(const void *pa, const void *pb)
-{
-	const struct mesh_l4_service *a = pa, *b = pb;
-	int c = memcmp(&a->vip.ip, &b->vip.ip, sizeof(a->vip.ip));
-
-	if (a->kind != b->kind)
-		return a->kind < b->kind ? -1 : 1;
-	if (c)
-		return c;
-	if (a->vip.port != b->vip.port)
-		return a->vip.port < b->vip.port ? -1 : 1;
-	return (int)a->ip_proto - (int)b->ip_proto;
+	*ret = ips.items;
+	*count = ips.count;
 }
 
 /* Of two that ask for the same, always the same one is first. */
 static int total_order(const void *pa, const void *pb)
 {
-	int c = service_order(pa, pb);
+	int c = mesh_l4_service_order(pa, pb);
 
 	return c ? c : strcmp(((const struct mesh_l4_service *)pa)->name, ((const struct mesh_l4_service *)pb)->name);
 }
 
 /* Two Services may share an external address or an endpoint: one is kept. */
-static void drop_doubles(struct mesh_l4_image *image)
+void mesh_l4_image_settle(struct mesh_l4_image *image)
 {
 	struct mesh_l4_image kept = {.version = image->version}, dropped = {0};
 
+	if (image->services.count > 1)
+		qsort(image->services.items, image->services.count, sizeof(*image->services.items), total_order);
 	for (size_t i = 0; i < image->services.count; i++) {
 		struct mesh_l4_service *s = &image->services.items[i];
 
-		if (kept.services.count && service_order(&kept.services.items[kept.services.count - 1], s) == 0)
+		if (kept.services.count && mesh_l4_service_order(&kept.services.items[kept.services.count - 1], s) == 0)
 			mesh_vec_push(&dropped.services, *s);
 		else
 			mesh_vec_push(&kept.services, *s);
@@ -328,19 +332,15 @@ void mesh_compile_l4(const struct mesh_snapshot *snap, struct mesh_l4_image *ima
 {
 	struct mesh_builder b;
 
-	mesh_builder_init(&b, snap, NULL, warnings);
-	mesh_map_each (e, &snap->services) {
-		add_service(&b, e->value, image);
+	mesh_builder_init(&b, snap, NULL, NULL, warnings);
+	mesh_map_each (e, &snap->services)
+		mesh_builder_l4(&b, e->value, image);
+	mesh_map_each (e, &b.index->entries)
+		mesh_builder_l4(&b, e->value, image);
+	mesh_l4_image_settle(image);
+	if (has_node_ports(image)) {
+		mesh_compile_node_ips(snap, &image->node_ips.items, &image->node_ips.count);
+		image->node_ips.capacity = image->node_ips.count;
 	}
-	mesh_map_each (e, &b.entries) {
-		const struct mesh_service *svc = e->value;
-
-		for (size_t i = 0; i < svc->port_count; i++)
-			add_entry_port(&b, svc, &svc->ports[i], image);
-	}
-	if (image->services.count)
-		qsort(image->services.items, image->services.count, sizeof(*image->services.items), total_order);
-	drop_doubles(image);
-	add_node_ips(snap, image);
-	mesh_builder_finish(&b);
+	mesh_builder_free(&b);
 }

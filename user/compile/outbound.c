@@ -9,56 +9,47 @@ struct outbound {
 	const char *client_ns;
 };
 
-static struct mesh_l7_table *table_at(struct outbound *o, uint16_t port)
+static void claim(struct outbound *o, enum mesh_claim_kind kind, uint16_t port, const char *name,
+		  struct mesh_l7_vhost *vhost)
 {
-	char key[MESH_SNAPSHOT_KEY];
-	struct mesh_l7_table *table;
+	char table[MESH_SNAPSHOT_KEY];
 
-	snprintf(key, sizeof(key), "%s|%u", o->client_ns, port);
-	table = mesh_builder_table(o->b, &o->b->out->cfg.outbound, key);
-	table->fallback = MESH_L7_PASSTHROUGH;
-	return table;
+	snprintf(table, sizeof(table), "%s|%u", o->client_ns, port);
+	mesh_builder_claim(o->b, kind, table, name, vhost);
 }
 
-/* With and without the port; the first virtual host that asks for a name has it. */
-static void add_domain(struct mesh_l7_table *table, const char *domain, uint16_t port, struct mesh_l7_vhost *vhost)
+/* A request's port says nothing about who is meant, so domains are without. */
+static void add_domain(struct outbound *o, uint16_t port, const char *domain, struct mesh_l7_vhost *vhost)
 {
-	char with_port[MESH_SNAPSHOT_KEY];
-
-	snprintf(with_port, sizeof(with_port), "%s:%u", domain, port);
-	if (!mesh_map_get_str(&table->exact, domain))
-		mesh_map_put_str(&table->exact, domain, vhost);
-	if (!mesh_map_get_str(&table->exact, with_port))
-		mesh_map_put_str(&table->exact, with_port, vhost);
+	claim(o, MESH_CLAIM_EXACT, port, domain, vhost);
 }
 
-static void add_suffix(struct mesh_l7_table *table, const char *suffix, struct mesh_l7_vhost *vhost)
+static void add_suffix(struct outbound *o, uint16_t port, const char *suffix, struct mesh_l7_vhost *vhost)
 {
-	if (!mesh_map_get_str(&table->suffix, suffix))
-		mesh_map_put_str(&table->suffix, suffix, vhost);
+	claim(o, MESH_CLAIM_SUFFIX, port, suffix, vhost);
 }
 
-static void add_service_domains(struct outbound *o, struct mesh_l7_table *table, const struct mesh_service *svc,
-				uint16_t port, struct mesh_l7_vhost *vhost)
+static void add_service_domains(struct outbound *o, const struct mesh_service *svc, uint16_t port,
+				struct mesh_l7_vhost *vhost)
 {
 	/* The last is the same name as DNS writes it in full. */
 	static const char *const tails[] = {".svc." MESH_CLUSTER_DOMAIN, ".svc", "", ".svc." MESH_CLUSTER_DOMAIN "."};
 	char domain[MESH_SNAPSHOT_KEY];
 
 	if (svc->entry)
-		add_domain(table, svc->name, port, vhost);
+		add_domain(o, port, svc->name, vhost);
 	for (size_t i = 0; !svc->entry && i < MESH_ARRAY_SIZE(tails); i++) {
 		snprintf(domain, sizeof(domain), "%s.%s%s", svc->name, svc->ns, tails[i]);
-		add_domain(table, domain, port, vhost);
+		add_domain(o, port, domain, vhost);
 	}
 	if (!svc->entry && strcmp(svc->ns, o->client_ns) == 0)
-		add_domain(table, svc->name, port, vhost);
+		add_domain(o, port, svc->name, vhost);
 	for (size_t i = 0; i < svc->cluster_ip_count; i++) {
 		char ip[MESH_ADDR_TEXT];
 
 		mesh_addr_ip_text(&svc->cluster_ips[i], domain);
 		snprintf(ip, sizeof(ip), mesh_addr_is_v4(&svc->cluster_ips[i]) ? "%s" : "[%s]", domain);
-		add_domain(table, ip, port, vhost);
+		add_domain(o, port, ip, vhost);
 	}
 }
 
@@ -75,7 +66,7 @@ bool mesh_builder_headless_routed(struct mesh_builder *b, const struct mesh_serv
 }
 
 /* The pods of a headless Service have names below its own. */
-static void add_pod_domains(struct outbound *o, struct mesh_l7_table *table, const struct mesh_service *svc,
+static void add_pod_domains(struct outbound *o, uint16_t port, const struct mesh_service *svc,
 			    struct mesh_l7_vhost *vhost)
 {
 	static const char *const tails[] = {".svc." MESH_CLUSTER_DOMAIN, ".svc", ""};
@@ -86,7 +77,9 @@ static void add_pod_domains(struct outbound *o, struct mesh_l7_table *table, con
 			snprintf(domain, sizeof(domain), ".%s.%s%s", svc->name, svc->ns, tails[i]);
 		else if (strcmp(svc->ns, o->client_ns) == 0)
 			snprintf(domain, sizeof(domain), ".%s", svc->name);
-		add_suffix(table, domain, vhost);
+		else
+			continue;
+		add_suffix(o, port, domain, vhost);
 	}
 }
 
@@ -99,15 +92,15 @@ static void add_headless(struct outbound *o, const struct mesh_service *svc, con
 
 	if (!mesh_builder_headless_routed(o->b, svc, port))
 		return;
-	add_pod_domains(o, table_at(o, port->port), svc, vhost);
+	add_pod_domains(o, port->port, svc, vhost);
 	for (size_t i = 0; all && i < all->count; i++) {
 		uint16_t at = all->items[i].addr.port;
 
 		if (at == port->port || at == last)
 			continue;
 		last = at;
-		add_service_domains(o, table_at(o, at), svc, at, vhost);
-		add_pod_domains(o, table_at(o, at), svc, vhost);
+		add_service_domains(o, svc, at, vhost);
+		add_pod_domains(o, at, svc, vhost);
 	}
 }
 
@@ -127,97 +120,114 @@ static void add_service(struct outbound *o, const struct mesh_service *svc, cons
 	if (routes.list.count == 0 && (svc->external_name || svc->passthrough))
 		return;
 	if (routes.list.count == 0)
-		mesh_builder_default_route(o->b, svc, port, o->client_ns, &routes);
-	vhost = mesh_builder_vhost(o->b, host, &routes);
+		vhost = mesh_builder_default_vhost(o->b, svc, port, o->client_ns);
+	else
+		vhost = mesh_builder_vhost(o->b, host, &routes);
 	if (mesh_host_is_wildcard(host)) {
-		add_suffix(table_at(o, port), host + 1, vhost);
+		add_suffix(o, port, host + 1, vhost);
 		return;
 	}
-	add_service_domains(o, table_at(o, port), svc, port, vhost);
+	add_service_domains(o, svc, port, vhost);
 	add_headless(o, svc, svc_port, vhost);
 }
 
 static void add_rule_host(struct outbound *o, const struct mesh_rule *rule, const char *host, uint16_t port)
 {
 	struct mesh_route_scope scope = {.client_ns = o->client_ns, .port = port, .gateway = "mesh"};
-	struct mesh_l7_table *table;
 	struct mesh_routes routes = {0};
 	struct mesh_l7_vhost *vhost;
 
 	mesh_builder_routes(o->b, rule->vs, &scope, &routes);
 	if (routes.list.count == 0)
 		return;
-	table = table_at(o, port);
 	vhost = mesh_builder_vhost(o->b, host, &routes);
 	if (strcmp(host, "*") == 0)
-		table->any = table->any ? table->any : vhost;
+		claim(o, MESH_CLAIM_ANY, port, host, vhost);
 	else if (!mesh_host_is_wildcard(host))
-		add_domain(table, host, port, vhost);
+		add_domain(o, port, host, vhost);
 	else
-		add_suffix(table, host + 1, vhost);
+		add_suffix(o, port, host + 1, vhost);
 }
 
-/* Services whose host the rule has, as far as clients can see them. */
-static bool rule_has_service(const struct mesh_rule *rule, const char *host)
+/* What hosts of a rule are services', and on which ports those are. */
+struct rule_services {
+	bool *is_service; /* by host */
+	uint8_t ports[8192];
+	bool any;
+};
+
+static void note_service(struct mesh_builder *b, const struct mesh_rule *rule, const struct mesh_service *svc,
+			 struct rule_services *ret)
+{
+	char host[MESH_SNAPSHOT_KEY];
+	bool has = false;
+
+	if (!mesh_snapshot_in_mesh(b->snap, svc->ns))
+		return;
+	snprintf(host, sizeof(host), "%s.%s.svc." MESH_CLUSTER_DOMAIN, svc->name, svc->ns);
+	for (size_t i = 0; i < rule->vs->host_count; i++) {
+		if (!mesh_host_within(host, rule->hosts[i]))
+			continue;
+		has = ret->is_service[i] = true;
+	}
+	for (size_t i = 0; has && i < svc->port_count; i++) {
+		if (svc->ports[i].protocol != MESH_PROTOCOL_HTTP)
+			continue;
+		ret->ports[svc->ports[i].port / 8] |= (uint8_t)(1 << svc->ports[i].port % 8);
+		ret->any = true;
+	}
+}
+
+/* Istio: hosts of no service are served on the HTTP ports of the rule's services, or on 80 if it has none. */
+static void rule_services(struct mesh_builder *b, const struct mesh_rule *rule, struct rule_services *ret)
+{
+	bool wildcard = false;
+
+	for (size_t i = 0; i < rule->vs->host_count; i++) {
+		const struct mesh_service *svc = NULL;
+		struct mesh_slice name, ns;
+
+		wildcard |= mesh_host_is_wildcard(rule->hosts[i]);
+		if (mesh_host_service(rule->hosts[i], &name, &ns))
+			svc = mesh_snapshot_service(b->snap, ns, name);
+		if (svc)
+			note_service(b, rule, svc, ret);
+	}
+	if (wildcard)
+		mesh_map_each (e, &b->snap->services)
+			note_service(b, rule, e->value, ret);
+	if (!ret->any)
+		ret->ports[80 / 8] |= 1 << 80 % 8;
+}
+
+bool mesh_builder_rule_is_odd(struct mesh_builder *b, const struct mesh_rule *rule)
 {
 	for (size_t i = 0; i < rule->vs->host_count; i++)
-		if (mesh_host_within(host, rule->hosts[i]))
+		if (mesh_host_is_wildcard(rule->hosts[i]) || !mesh_builder_service(b, rule->hosts[i]))
 			return true;
 	return false;
 }
 
-/* Istio: hosts of no service are served on the HTTP ports of the rule's services, or on 80 if it has none. */
-static void rule_ports(struct outbound *o, const struct mesh_rule *rule, bool *host_is_service, uint8_t ports[8192])
+void mesh_builder_outbound_rule(struct mesh_builder *b, const struct mesh_rule *rule,
+				const struct mesh_clients *clients)
 {
-	bool any = false;
+	mesh_auto_free bool *is_service = NULL;
+	struct rule_services of = {0};
 
-	memset(ports, 0, 8192);
-	mesh_map_each (e, &o->b->snap->services) {
-		const struct mesh_service *svc = e->value;
-		char host[MESH_SNAPSHOT_KEY];
-
-		if (!mesh_snapshot_in_mesh(o->b->snap, svc->ns))
-			continue;
-		snprintf(host, sizeof(host), "%s.%s.svc." MESH_CLUSTER_DOMAIN, svc->name, svc->ns);
-		if (!rule_has_service(rule, host))
-			continue;
-		for (size_t i = 0; i < rule->vs->host_count; i++)
-			host_is_service[i] |= mesh_host_within(host, rule->hosts[i]);
-		for (size_t i = 0; i < svc->port_count; i++) {
-			if (svc->ports[i].protocol != MESH_PROTOCOL_HTTP)
-				continue;
-			ports[svc->ports[i].port / 8] |= (uint8_t)(1 << svc->ports[i].port % 8);
-			any = true;
-		}
-	}
-	if (!any)
-		ports[80 / 8] |= 1 << 80 % 8;
-}
-
-/* A name of one service, which rule_ports() need not be asked about. */
-static bool only_services(struct outbound *o, const struct mesh_rule *rule)
-{
-	for (size_t i = 0; i < rule->vs->host_count; i++)
-		if (mesh_host_is_wildcard(rule->hosts[i]) || !mesh_builder_service(o->b, rule->hosts[i]))
-			return false;
-	return true;
-}
-
-static void add_rule(struct outbound *o, const struct mesh_rule *rule)
-{
-	mesh_auto_free bool *host_is_service = NULL;
-	uint8_t ports[8192];
-
-	if (!mesh_builder_rule_visible(rule, o->client_ns) || rule->vs->http_count == 0 || only_services(o, rule))
+	if (!rule->mesh || rule->vs->http_count == 0 || !mesh_builder_rule_is_odd(b, rule))
 		return;
-	host_is_service = mesh_xcalloc(rule->vs->host_count + 1, sizeof(*host_is_service));
-	rule_ports(o, rule, host_is_service, ports);
-	for (unsigned port = 1; port < 65536; port++) {
-		if (!(ports[port / 8] & 1 << port % 8))
-			continue;
-		for (size_t i = 0; i < rule->vs->host_count; i++)
-			if (!host_is_service[i])
-				add_rule_host(o, rule, rule->hosts[i], (uint16_t)port);
+	of.is_service = is_service = mesh_xcalloc(rule->vs->host_count + 1, sizeof(*is_service));
+	rule_services(b, rule, &of);
+	for (size_t n = 0; n < clients->count; n++) {
+		struct outbound o = {.b = b, .client_ns = clients->namespaces[n]};
+
+		for (unsigned port = 1; port < 65536 && mesh_builder_rule_visible(rule, o.client_ns); port++) {
+			if (!(of.ports[port / 8] & 1 << port % 8))
+				continue;
+			for (size_t i = 0; i < rule->vs->host_count; i++)
+				if (!is_service[i])
+					add_rule_host(&o, rule, rule->hosts[i], (uint16_t)port);
+		}
 	}
 }
 
@@ -234,56 +244,105 @@ static void add_vips(struct mesh_builder *b, const struct mesh_service *svc, con
 		char text[MESH_ADDR_TEXT];
 
 		vip.port = port->port;
-		mesh_map_put_str(&b->out->cfg.by_vip, mesh_addr_text(&vip, text), (void *)(uintptr_t)cluster);
+		mesh_builder_claim(b, MESH_CLAIM_VIP, "", mesh_addr_text(&vip, text), (void *)(uintptr_t)cluster);
 	}
 }
 
-static void compile_namespace(struct mesh_builder *b, const char *client_ns)
+void mesh_builder_outbound_service(struct mesh_builder *b, const struct mesh_service *svc,
+				   const struct mesh_clients *clients)
 {
-	struct outbound o = {.b = b, .client_ns = client_ns};
+	if (!svc->entry && !mesh_snapshot_in_mesh(b->snap, svc->ns))
+		return;
+	for (size_t n = 0; n < clients->count; n++) {
+		struct outbound o = {.b = b, .client_ns = clients->namespaces[n]};
 
-	mesh_map_each (e, &b->snap->services) {
-		const struct mesh_service *svc = e->value;
-
-		if (!mesh_snapshot_in_mesh(b->snap, svc->ns))
+		if (svc->entry && !mesh_builder_entry_visible(svc, o.client_ns))
 			continue;
 		for (size_t i = 0; i < svc->port_count; i++)
 			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP)
 				add_service(&o, svc, &svc->ports[i]);
 	}
-	mesh_map_each (e, &b->entries) {
-		const struct mesh_service *svc = e->value;
+	for (size_t i = 0; i < svc->port_count; i++)
+		if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP)
+			add_vips(b, svc, &svc->ports[i]);
+}
 
-		for (size_t i = 0; mesh_builder_entry_visible(svc, client_ns) && i < svc->port_count; i++)
-			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP)
-				add_service(&o, svc, &svc->ports[i]);
+/* All of a configuration at once: of two that claim the same, the first has it. */
+struct whole {
+	struct mesh_builder b;
+	struct mesh_l7_config *cfg;
+};
+
+static void settle(struct whole *w, const struct mesh_claim *c)
+{
+	struct mesh_l7_cluster *cluster = c->value;
+	struct mesh_l7_table *t;
+
+	if (c->kind == MESH_CLAIM_VIP) {
+		if (mesh_pmap_get_str(&w->cfg->by_vip, c->name))
+			return;
+		mesh_l7_part_ref(cluster->part);
+		mesh_pmap_put_str(&w->cfg->by_vip, c->name, cluster);
+		return;
 	}
-	mesh_vec_each (rule, &b->rules)
-		add_rule(&o, rule);
+	t = mesh_pmap_get_str(&w->cfg->outbound, c->table);
+	if (!t) {
+		t = mesh_table_new(MESH_L7_PASSTHROUGH);
+		mesh_pmap_put_str(&w->cfg->outbound, c->table, t);
+	}
+	if (!mesh_table_get(t, c))
+		mesh_table_set(t, c);
+}
+
+static void part_end(struct whole *w)
+{
+	struct mesh_compiled *part = mesh_builder_part_end(&w->b);
+
+	mesh_vec_each (c, &w->b.claims.list)
+		settle(w, c);
+	mesh_l7_part_unref(&part->part);
+}
+
+static int by_key(const void *pa, const void *pb)
+{
+	return strcmp(*(const char *const *)pa, *(const char *const *)pb);
+}
+
+static void all_services(struct whole *w, const struct mesh_clients *clients)
+{
+	MESH_VEC(const char *) keys = {0};
+
+	mesh_map_each (e, &w->b.snap->services)
+		mesh_vec_push(&keys, e->key);
+	if (keys.count)
+		qsort(keys.items, keys.count, sizeof(*keys.items), by_key);
+	mesh_vec_each (key, &keys) {
+		mesh_builder_part_begin(&w->b, 4);
+		mesh_builder_outbound_service(&w->b, mesh_map_get_str(&w->b.snap->services, *key), clients);
+		part_end(w);
+	}
+	mesh_vec_free(&keys);
 }
 
 void mesh_compile_outbound(const struct mesh_snapshot *snap, const char *const *client_namespaces, size_t count,
 			   struct mesh_l7_states *states, struct mesh_l7_config **ret, struct mesh_errs *warnings)
 {
-	struct mesh_builder b;
+	struct mesh_clients clients = {.namespaces = client_namespaces, .count = count};
+	struct whole w = {.cfg = mesh_config_new(states)};
 
-	mesh_builder_init(&b, snap, states, warnings);
-	for (size_t i = 0; i < count; i++)
-		compile_namespace(&b, client_namespaces[i]);
-	mesh_map_each (e, &snap->services) {
-		const struct mesh_service *svc = e->value;
-
-		for (size_t i = 0; i < svc->port_count; i++)
-			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP && mesh_snapshot_in_mesh(snap, svc->ns))
-				add_vips(&b, svc, &svc->ports[i]);
+	mesh_builder_init(&w.b, snap, NULL, states, warnings);
+	all_services(&w, &clients);
+	mesh_map_each (e, &w.b.index->entries) {
+		mesh_builder_part_begin(&w.b, 4);
+		mesh_builder_outbound_service(&w.b, e->value, &clients);
+		part_end(&w);
 	}
-	mesh_map_each (e, &b.entries) {
-		const struct mesh_service *svc = e->value;
-
-		for (size_t i = 0; i < svc->port_count; i++)
-			if (svc->ports[i].protocol == MESH_PROTOCOL_HTTP)
-				add_vips(&b, svc, &svc->ports[i]);
+	mesh_vec_each (rule, &w.b.index->rules) {
+		mesh_builder_part_begin(&w.b, 4);
+		mesh_builder_outbound_rule(&w.b, rule, &clients);
+		part_end(&w);
 	}
-	*ret = mesh_builder_finish(&b);
+	mesh_builder_free(&w.b);
+	*ret = w.cfg;
 	mesh_l7_states_sweep(states);
 }

@@ -7,25 +7,6 @@
 
 #include <ctype.h>
 
-bool mesh_gateways_have(const char *const *gateways, size_t count, const char *ns, const char *gateway)
-{
-	char buf[MESH_SNAPSHOT_KEY];
-
-	if (count == 0)
-		return strcmp(gateway, "mesh") == 0;
-	for (size_t i = 0; i < count; i++) {
-		const char *g = gateways[i];
-
-		if (strcmp(g, "mesh") != 0 && !strchr(g, '/')) {
-			mesh_snapshot_key(buf, sizeof(buf), ns, g, NULL);
-			g = buf;
-		}
-		if (strcmp(g, gateway) == 0)
-			return true;
-	}
-	return false;
-}
-
 bool mesh_builder_rule_visible(const struct mesh_rule *rule, const char *client_ns)
 {
 	return rule->mesh && mesh_exported(rule->vs->export_to, rule->vs->export_to_count, rule->vs->ns, client_ns);
@@ -33,15 +14,15 @@ bool mesh_builder_rule_visible(const struct mesh_rule *rule, const char *client_
 
 const struct mesh_rule *mesh_builder_rule_for(struct mesh_builder *b, const char *host, const char *client_ns)
 {
-	const struct mesh_rule_list *exact = mesh_map_get_str(&b->rules_of, host);
+	const struct mesh_rule_list *exact = mesh_map_get_str(&b->index->rules_of, host);
 	const struct mesh_rule *best = NULL;
 	size_t best_len = 0;
 
 	for (size_t i = 0; exact && i < exact->list.count; i++)
 		if (mesh_builder_rule_visible(exact->list.items[i], client_ns))
 			return exact->list.items[i];
-	for (size_t i = 0; i < b->wildcards.list.count; i++) {
-		const struct mesh_rule *rule = b->wildcards.list.items[i];
+	for (size_t i = 0; i < b->index->wildcards.list.count; i++) {
+		const struct mesh_rule *rule = b->index->wildcards.list.items[i];
 
 		if (!mesh_builder_rule_visible(rule, client_ns))
 			continue;
@@ -73,7 +54,6 @@ static const regex_t *regex_of(struct mesh_builder *b, const struct mesh_virtual
 				  "regular expression \"%s\" cannot be used and matches nothing: %s", pattern, why);
 		return NULL;
 	}
-	mesh_vec_push(&b->out->regexes, regex);
 	mesh_map_put_str(&b->regexes, key, regex);
 	return regex;
 }
@@ -179,7 +159,7 @@ static void dests_of(struct mesh_builder *b, const struct mesh_virtual_service *
 	struct mesh_l7_dest *dests = mesh_arena_array(b->arena, struct mesh_l7_dest, r->dest_count);
 
 	for (size_t i = 0; i < r->dest_count; i++) {
-		const char *host = mesh_host_resolve(b->arena, r->dests[i].host, vs->ns);
+		const char *host = mesh_host_resolve(&b->scratch, r->dests[i].host, vs->ns);
 		struct mesh_target target;
 
 		mesh_builder_target(b, scope->client_ns, host, r->dests[i].port, scope->port, r->dests[i].subset,
@@ -190,7 +170,7 @@ static void dests_of(struct mesh_builder *b, const struct mesh_virtual_service *
 					  "to it get 503; a ServiceEntry for \"%s\" can be routed to",
 					  r->dests[i].host, target.svc->external_name);
 		dests[i].cluster = mesh_builder_cluster(b, &target);
-		dests[i].name = target.name;
+		dests[i].name = dests[i].cluster ? dests[i].cluster->name : mesh_arena_strdup(b->arena, target.name);
 		dests[i].weight = r->dest_count == 1 ? 1 : r->dests[i].weight;
 		ret->total_weight += dests[i].weight;
 	}
@@ -241,8 +221,10 @@ void mesh_builder_routes(struct mesh_builder *b, const struct mesh_virtual_servi
 		if (!matches_of(b, vs, r, scope, &route))
 			continue;
 		route.name = mesh_arena_strdup(b->arena, r->name);
-		route.state = mesh_builder_turn(
-			b, mesh_arena_printf(&b->scratch, "VirtualService %s/%s http[%zu]", vs->ns, vs->name, i));
+		if (r->dest_count > 1)
+			route.state =
+				mesh_builder_turn(b, mesh_arena_printf(&b->scratch, "VirtualService %s/%s http[%zu]",
+								       vs->ns, vs->name, i));
 		dests_of(b, vs, r, scope, &route);
 		mesh_vec_push(&ret->list, route);
 		if (r->match_count == 0)
@@ -250,20 +232,29 @@ void mesh_builder_routes(struct mesh_builder *b, const struct mesh_virtual_servi
 	}
 }
 
-void mesh_builder_default_route(struct mesh_builder *b, const struct mesh_service *svc, uint16_t port,
-				const char *client_ns, struct mesh_routes *ret)
+struct mesh_l7_vhost *mesh_builder_default_vhost(struct mesh_builder *b, const struct mesh_service *svc, uint16_t port,
+						 const char *client_ns)
 {
-	struct mesh_l7_dest *dest = mesh_arena_new(b->arena, struct mesh_l7_dest);
-	struct mesh_l7_route route = {
-		.name = "default", .dests = dest, .dest_count = 1, .total_weight = 1, .simple = true};
+	struct mesh_l7_route route = {.name = "default", .dest_count = 1, .total_weight = 1, .simple = true};
+	const char *host = mesh_builder_service_host(b, svc);
+	const struct mesh_l7_cluster *cluster;
+	struct mesh_routes routes = {0};
 	struct mesh_target target;
+	struct mesh_l7_dest *dest;
 
-	mesh_builder_target(b, client_ns, mesh_builder_service_host(b, svc), port, port, NULL, &target);
-	dest->cluster = mesh_builder_cluster(b, &target);
-	dest->name = target.name;
+	mesh_builder_target(b, client_ns, host, port, port, NULL, &target);
+	cluster = mesh_builder_cluster(b, &target);
+	mesh_vec_each (v, &b->defaults)
+		if (cluster && (*v)->routes[0].dests[0].cluster == cluster)
+			return *v;
+	dest = mesh_arena_new(b->arena, struct mesh_l7_dest);
+	dest->cluster = cluster;
+	dest->name = cluster ? cluster->name : mesh_arena_strdup(b->arena, target.name);
 	dest->weight = 1;
-	route.state = mesh_builder_turn(b, mesh_arena_printf(&b->scratch, "default %s", target.name));
-	mesh_vec_push(&ret->list, route);
+	route.dests = dest;
+	mesh_vec_push(&routes.list, route);
+	mesh_vec_push(&b->defaults, mesh_builder_vhost(b, host, &routes));
+	return b->defaults.items[b->defaults.count - 1];
 }
 
 struct mesh_l7_vhost *mesh_builder_vhost(struct mesh_builder *b, const char *name, struct mesh_routes *routes)
@@ -276,6 +267,7 @@ struct mesh_l7_vhost *mesh_builder_vhost(struct mesh_builder *b, const char *nam
 	vhost->name = mesh_arena_strdup(b->arena, name);
 	vhost->routes = list;
 	vhost->route_count = routes->list.count;
+	vhost->part = &b->out->part;
 	mesh_vec_free(&routes->list);
 	return vhost;
 }

@@ -11,6 +11,25 @@
 #include "model/route.h"
 #include "model/workload.h"
 
+/**
+ * What was put in and taken out since this was last cleared, as far as a compilation must know. Values of the maps say
+ * nothing.
+ */
+struct mesh_changes {
+	struct mesh_map services;  /* "NS/NAME" of Services */
+	struct mesh_map endpoints; /* "NS/NAME" of Services whose endpoints are others */
+	struct mesh_map pods;      /* "NS/NAME" */
+	struct mesh_map rules;     /* "NS/NAME" of VirtualServices */
+	struct mesh_map hosts; /* resolved hosts of VirtualServices of "mesh" and DestinationRules, before and now */
+	bool index;            /* VirtualServices, DestinationRules, ServiceEntries or members are others */
+	bool machines;         /* Nodes are others */
+	bool all;              /* anything may be other: members, ServiceEntries, wildcard hosts, our own Node */
+	bool members;
+};
+
+/** Nothing is changed. */
+void mesh_changes_clear(struct mesh_changes *changes);
+
 struct mesh_snapshot {
 	struct mesh_map workloads;         /* "NS/NAME" -> struct mesh_workload * */
 	struct mesh_map services;          /* "NS/NAME" -> struct mesh_service * */
@@ -22,6 +41,7 @@ struct mesh_snapshot {
 	struct mesh_map service_entries;   /* "NS/NAME" -> struct mesh_service_entry * */
 	struct mesh_map members;           /* namespaces in the mesh; the value says nothing */
 	const char *node;                  /* where this is compiled for, borrowed; NULL: no node, nothing is local */
+	struct mesh_changes *changes;      /* noted here, borrowed; NULL: nowhere */
 };
 
 void mesh_snapshot_free(struct mesh_snapshot *snap);
@@ -39,6 +59,12 @@ const struct mesh_endpoints *mesh_snapshot_endpoints(const struct mesh_snapshot 
 const struct mesh_machine *mesh_snapshot_here(const struct mesh_snapshot *snap);
 /** A member, or the mesh's own namespace. */
 bool mesh_snapshot_in_mesh(const struct mesh_snapshot *snap, const char *ns);
+
+/**
+ * Whether a VirtualService of ns names the gateway, which is "mesh" or "NS/NAME"; "NAME" is relative to ns. count 0:
+ * mesh alone.
+ */
+bool mesh_gateways_have(const char *const *gateways, size_t count, const char *ns, const char *gateway);
 
 /* Put an object in (taking it over) or, with NULL, take out what has that name. They free what was there before. */
 void mesh_snapshot_set_workload(struct mesh_snapshot *snap, const char *ns, const char *name, struct mesh_workload *w);

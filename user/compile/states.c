@@ -35,8 +35,32 @@ static void state_free(struct mesh_l7_state *state)
 	free(state);
 }
 
+/* Not one access to what it was after the count: a sweep may have freed it. */
+static void unref(struct mesh_l7_states *s, atomic_uint_fast32_t *refs)
+{
+	if (atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1)
+		atomic_fetch_add_explicit(&s->dead, 1, memory_order_relaxed);
+}
+
+void mesh_l7_states_turn_unref(struct mesh_l7_states *s, struct mesh_l7_state *state)
+{
+	unref(s, &state->refs);
+}
+
+void mesh_l7_states_active_unref(struct mesh_l7_states *s, struct mesh_l7_active *active)
+{
+	unref(s, &active->refs);
+}
+
+void mesh_l7_states_sweep_some(struct mesh_l7_states *s)
+{
+	if (atomic_load_explicit(&s->dead, memory_order_relaxed) > 64 + (s->by_name.count + s->by_addr.count) / 8)
+		mesh_l7_states_sweep(s);
+}
+
 void mesh_l7_states_sweep(struct mesh_l7_states *s)
 {
+	atomic_store_explicit(&s->dead, 0, memory_order_relaxed);
 	mesh_map_each (e, &s->by_name) {
 		struct mesh_l7_state *state = e->value;
 

@@ -45,7 +45,7 @@ void *mesh_arena_alloc(struct mesh_arena *a, size_t size)
 	void *p;
 
 	if (!b || b->capacity - b->used < need) {
-		size_t cap = MESH_MAX((size_t)ARENA_BLOCK, need);
+		size_t cap = MESH_MAX(a->block ? a->block : (size_t)ARENA_BLOCK, need);
 
 		b = mesh_xmalloc(sizeof(*b) + cap);
 		b->next = a->blocks;

@@ -14,6 +14,7 @@ struct mesh_arena_block;
 struct mesh_arena {
 	struct mesh_arena_block *blocks; /* newest first */
 	size_t used;                     /* bytes handed out, for limits and tests */
+	size_t block;                    /* bytes of a block, where many small arenas are kept; 0: 4 KiB */
 };
 
 /** Frees everything. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From an image to the maps: check all, write every new set beside the old ones, then switch
+ * From an image, or from what changed, to the maps: check all, write every new set beside the old ones, then switch
  * service by service, then let the old sets be swept. Until the first switch a failure undoes itself.
  */
 #include "dataplane/dp.h"
@@ -16,7 +16,7 @@ struct change {
 
 struct plan {
 	MESH_VEC(struct change) changes;
-	size_t count[2]; /* services of the image, IPv4 and IPv6 */
+	size_t count[2], fresh[2]; /* services of the list, IPv4 and IPv6, and those that are new */
 };
 
 static int bad(struct mesh_errs *errs, const struct mesh_l4_service *s, const char *text)
@@ -75,35 +75,56 @@ static int check_size(size_t count, uint32_t size, const char *what, struct mesh
 	return -E2BIG;
 }
 
-/* Finds what differs from what is in force, and marks what is still wanted. */
-static int make_plan(struct mesh_dp *dp, const struct mesh_l4_image *image, struct plan *plan, struct mesh_errs *errs)
+static int check_sizes(struct mesh_dp *dp, const size_t count[2], struct mesh_errs *errs)
 {
-	mesh_auto(mesh_buf_free) struct mesh_buf scratch = {0};
-	int r = 0, one;
+	int r = check_size(count[0], dp->sizes[MESH_DP_MAP_SVC4], "IPv4 services", errs);
+	int one = check_size(count[1], dp->sizes[MESH_DP_MAP_SVC6], "IPv6 services", errs);
 
-	mesh_vec_each (s, &image->services) {
-		one = check_service(s, errs);
+	return r < 0 ? r : one;
+}
+
+static int check_services(const struct mesh_l4_service *list, size_t count, struct mesh_errs *errs)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		int one = check_service(&list[i], errs);
+
 		r = r < 0 ? r : one;
 	}
-	if (r < 0)
-		return r;
-	mesh_vec_each (s, &image->services) {
-		struct change c = {.s = s, .hash = mesh_dp_service_hash(s, &scratch)};
+	return r;
+}
+
+static struct mesh_dp_service *in_force(struct mesh_dp *dp, const struct mesh_l4_service *s, struct mesh_dp_key *key)
+{
+	mesh_dp_key_of(s, key);
+	return mesh_map_get(&dp->services, mesh_dp_key_bytes(key));
+}
+
+/* Finds what differs from what is in force, and marks what is still wanted. */
+static int make_plan(struct mesh_dp *dp, const struct mesh_l4_service *list, size_t count, struct plan *plan,
+		     struct mesh_errs *errs)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf scratch = {0};
+	int r = check_services(list, count, errs);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		const struct mesh_l4_service *s = &list[i];
+		struct change c = {.s = s};
 		struct mesh_dp_key key;
 
 		if (s->tier == MESH_TIER_OFF)
 			continue;
-		mesh_dp_key_of(s, &key);
-		c.old = mesh_map_get(&dp->services, mesh_dp_key_bytes(&key));
+		c.hash = mesh_dp_service_hash(s, &scratch);
+		c.old = in_force(dp, s, &key);
 		plan->count[key.v6]++;
+		plan->fresh[key.v6] += !c.old;
 		if (c.old)
 			c.old->seen = dp->applies;
 		if (!c.old || c.old->hash != c.hash)
 			mesh_vec_push(&plan->changes, c);
 	}
-	r = check_size(plan->count[0], dp->sizes[MESH_DP_MAP_SVC4], "IPv4 services", errs);
-	one = check_size(plan->count[1], dp->sizes[MESH_DP_MAP_SVC6], "IPv6 services", errs);
-	return r < 0 ? r : one;
+	return r;
 }
 
 static uint32_t dests_of(const struct mesh_l4_service *s)
@@ -183,6 +204,7 @@ static int switch_service(struct mesh_dp *dp, struct change *c)
 		s = mesh_xcalloc(1, sizeof(*s));
 		mesh_dp_key_of(c->s, &s->key);
 		mesh_map_put(&dp->services, mesh_dp_key_bytes(&s->key), s);
+		dp->service_count[s->key.v6]++;
 	}
 	s->set = c->set;
 	s->hash = c->hash;
@@ -192,41 +214,38 @@ static int switch_service(struct mesh_dp *dp, struct change *c)
 	return 0;
 }
 
+static int remove_service(struct mesh_dp *dp, struct mesh_dp_service *s)
+{
+	struct mesh_dp_garbage garbage = set_in_force(s);
+	int r = mesh_dp_service_delete(dp, &s->key);
+
+	if (r < 0)
+		return r;
+	mesh_dp_sweep_add(dp, &garbage);
+	mesh_map_remove(&dp->services, mesh_dp_key_bytes(&s->key));
+	dp->service_count[s->key.v6]--;
+	free(s);
+	return 0;
+}
+
 static int remove_unseen(struct mesh_dp *dp)
 {
-	struct mesh_dp_garbage garbage;
 	int r = 0;
 
 	mesh_map_each (e, &dp->services) {
 		struct mesh_dp_service *s = e->value;
 
-		if (s->seen == dp->applies)
-			continue;
-		r = mesh_dp_service_delete(dp, &s->key);
-		if (r < 0)
-			break;
-		garbage = set_in_force(s);
-		mesh_dp_sweep_add(dp, &garbage);
-		mesh_map_remove(&dp->services, mesh_slice_of(e->key, e->key_len));
-		free(s);
+		if (r == 0 && s->seen != dp->applies)
+			r = remove_service(dp, s);
 	}
 	return r;
 }
 
-int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs)
+static int switch_all(struct mesh_dp *dp, struct plan *plan, struct mesh_errs *errs)
 {
-	struct plan plan = {0};
-	int r;
+	int r = 0;
 
-	dp->applies++;
-	r = make_plan(dp, image, &plan, errs);
-	if (r == 0)
-		r = write_sets(dp, &plan, errs);
-	if (r < 0)
-		goto out;
-	/* Room first: what is removed may make way for what is new. */
-	r = remove_unseen(dp);
-	mesh_vec_each (c, &plan.changes) {
+	mesh_vec_each (c, &plan->changes) {
 		int one = switch_service(dp, c);
 
 		if (one < 0) {
@@ -234,10 +253,120 @@ int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct 
 			r = one;
 		}
 	}
-	if (r == 0 && (r = mesh_dp_elsewhere_apply(dp, image)) < 0)
+	return r;
+}
+
+static int apply_elsewhere(struct mesh_dp *dp, const struct mesh_dp_ips *ips, struct mesh_errs *errs)
+{
+	int r = mesh_dp_elsewhere_apply(dp, ips);
+
+	if (r < 0)
 		mesh_errs_add(errs, "the nodes' addresses: %s", strerror(-r));
+	return r;
+}
+
+int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs)
+{
+	struct mesh_dp_ips ips = {image->node_ips.items, image->node_ips.count};
+	struct plan plan = {0};
+	int r, one;
+
+	dp->applies++;
+	r = make_plan(dp, image->services.items, image->services.count, &plan, errs);
+	if (r == 0)
+		r = check_sizes(dp, plan.count, errs);
+	if (r == 0)
+		r = write_sets(dp, &plan, errs);
+	if (r < 0)
+		goto out;
+	/* Room first: what is removed may make way for what is new. */
+	r = remove_unseen(dp);
+	one = switch_all(dp, &plan, errs);
+	r = one < 0 ? one : r;
+	if (r == 0)
+		r = apply_elsewhere(dp, &ips, errs);
 	if (r == 0)
 		dp->version = image->version;
+out:
+	mesh_vec_free(&plan.changes);
+	return r;
+}
+
+static int apply_whole(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct mesh_errs *errs)
+{
+	struct mesh_l4_image image = {.version = delta->version};
+
+	image.services.items = delta->set.items;
+	image.services.count = delta->set.count;
+	image.node_ips.items = delta->node_ips.items;
+	image.node_ips.count = delta->node_ips.count;
+	return mesh_dp_apply(dp, &image, errs);
+}
+
+/* Those of the list that are in force go. */
+static int remove_gone(struct mesh_dp *dp, const struct mesh_l4_delta *delta)
+{
+	int r = 0;
+
+	mesh_vec_each (s, &delta->gone) {
+		struct mesh_dp_key key;
+		struct mesh_dp_service *old = in_force(dp, s, &key);
+
+		if (r == 0 && old)
+			r = remove_service(dp, old);
+	}
+	return r;
+}
+
+static bool is_elsewhere(const struct mesh_l4_delta *delta)
+{
+	mesh_vec_each (s, &delta->set)
+		if (s->kind != MESH_KEY_VIP)
+			return true;
+	mesh_vec_each (s, &delta->gone)
+		if (s->kind != MESH_KEY_VIP)
+			return true;
+	return delta->nodes;
+}
+
+/* How many there will be: to be compared with the maps' sizes. */
+static int check_room(struct mesh_dp *dp, const struct plan *plan, const struct mesh_l4_delta *delta,
+		      struct mesh_errs *errs)
+{
+	size_t count[2] = {dp->service_count[0] + plan->fresh[0], dp->service_count[1] + plan->fresh[1]};
+
+	mesh_vec_each (s, &delta->gone) {
+		struct mesh_dp_key key;
+
+		if (in_force(dp, s, &key))
+			count[key.v6]--;
+	}
+	return check_sizes(dp, count, errs);
+}
+
+int mesh_dp_change(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct mesh_errs *errs)
+{
+	struct mesh_dp_ips ips = {delta->node_ips.items, delta->node_ips.count};
+	struct plan plan = {0};
+	int r, one;
+
+	if (delta->whole)
+		return apply_whole(dp, delta, errs);
+	dp->applies++;
+	r = make_plan(dp, delta->set.items, delta->set.count, &plan, errs);
+	if (r == 0)
+		r = check_room(dp, &plan, delta, errs);
+	if (r == 0)
+		r = write_sets(dp, &plan, errs);
+	if (r < 0)
+		goto out;
+	r = remove_gone(dp, delta);
+	one = switch_all(dp, &plan, errs);
+	r = one < 0 ? one : r;
+	if (r == 0 && is_elsewhere(delta))
+		r = apply_elsewhere(dp, delta->nodes ? &ips : NULL, errs);
+	if (r == 0)
+		dp->version = delta->version;
 out:
 	mesh_vec_free(&plan.changes);
 	return r;

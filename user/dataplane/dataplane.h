@@ -36,6 +36,12 @@ int mesh_dp_set_off(struct mesh_dp *dp, bool off);
 /** Puts image in force: each service switches atomically from its old version to the new. image is read, not kept. */
 int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs);
 
+/**
+ * The same by what changed since the last image or delta that was put in force (a whole delta: by all). If this fails,
+ * part of it may be in force: the next has to be a whole one, or an image.
+ */
+int mesh_dp_change(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct mesh_errs *errs);
+
 /** What finds a running pod: one of its addresses, among the processes below cgroup_root. */
 struct mesh_dp_found {
 	int netns_fd;

@@ -52,6 +52,11 @@ struct mesh_dp_key {
 	};
 };
 
+static inline enum mesh_key_kind mesh_dp_key_kind(const struct mesh_dp_key *key)
+{
+	return (enum mesh_key_kind)(key->v6 ? key->k6.kind : key->k4.kind);
+}
+
 /* A service as the maps have it. */
 struct mesh_dp_service {
 	struct mesh_dp_key key;
@@ -85,6 +90,7 @@ struct mesh_dp {
 
 	struct mesh_map services; /* key bytes -> struct mesh_dp_service */
 	struct mesh_map node_ips; /* keys of map nodeip; the value says nothing */
+	size_t service_count[2];  /* of them, IPv4 and IPv6 */
 	uint64_t next_set, version, applies;
 
 	pthread_t sweeper;
@@ -99,6 +105,12 @@ struct mesh_dp {
 };
 
 const char *mesh_dp_map_name(enum mesh_dp_map map);
+
+/** Addresses, borrowed. */
+struct mesh_dp_ips {
+	const struct mesh_addr *items;
+	size_t count;
+};
 
 /** An address of a namespace. */
 struct mesh_dp_ifaddr {
@@ -137,8 +149,9 @@ int mesh_dp_service_delete(struct mesh_dp *dp, const struct mesh_dp_key *key);
 int mesh_dp_table_adopt(struct mesh_dp *dp);
 
 /* elsewhere.c: what is no VIP */
-/** Brings the nodes' addresses and map node up to date with an image whose services are in force. 0 or -errno. */
-int mesh_dp_elsewhere_apply(struct mesh_dp *dp, const struct mesh_l4_image *image);
+/** Brings map node up to date with the services in force and, if there are any, the nodes' addresses with these. 0 or
+ * -errno. */
+int mesh_dp_elsewhere_apply(struct mesh_dp *dp, const struct mesh_dp_ips *ips);
 int mesh_dp_elsewhere_adopt(struct mesh_dp *dp);
 
 /* sweep.c: deletes sets when no program can still be reading them */

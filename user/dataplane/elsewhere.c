@@ -12,11 +12,13 @@ static struct mesh_slice ip_bytes(const struct mesh_addr *a)
 	return mesh_slice_of((const char *)&a->ip, sizeof(a->ip));
 }
 
-static int add_ips(struct mesh_dp *dp, const struct mesh_l4_image *image)
+static int add_ips(struct mesh_dp *dp, const struct mesh_dp_ips *ips)
 {
 	uint32_t one = 1;
 
-	mesh_vec_each (ip, &image->node_ips) {
+	for (size_t i = 0; i < ips->count; i++) {
+		const struct mesh_addr *ip = &ips->items[i];
+
 		if (mesh_map_get(&dp->node_ips, ip_bytes(ip)))
 			continue;
 		if (bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODEIP], &ip->ip, &one, BPF_ANY) < 0)
@@ -26,12 +28,12 @@ static int add_ips(struct mesh_dp *dp, const struct mesh_l4_image *image)
 	return 0;
 }
 
-static void remove_ips(struct mesh_dp *dp, const struct mesh_l4_image *image)
+static void remove_ips(struct mesh_dp *dp, const struct mesh_dp_ips *ips)
 {
 	struct mesh_map wanted = {0};
 
-	mesh_vec_each (ip, &image->node_ips)
-		mesh_map_put(&wanted, ip_bytes(ip), dp);
+	for (size_t i = 0; i < ips->count; i++)
+		mesh_map_put(&wanted, ip_bytes(&ips->items[i]), dp);
 	mesh_map_each (e, &dp->node_ips) {
 		struct mesh_slice key = mesh_slice_of(e->key, e->key_len);
 
@@ -43,32 +45,35 @@ static void remove_ips(struct mesh_dp *dp, const struct mesh_l4_image *image)
 	mesh_map_free(&wanted);
 }
 
-static uint64_t word_of(const struct mesh_l4_image *image)
+static uint64_t word_of(const struct mesh_dp *dp)
 {
 	uint16_t low = UINT16_MAX, high = 0;
 	bool any = false;
 
-	mesh_vec_each (s, &image->services) {
-		any |= s->kind == MESH_KEY_ANY;
-		if (s->kind != MESH_KEY_NODE)
+	mesh_map_each (e, &dp->services) {
+		const struct mesh_dp_key *k = &((const struct mesh_dp_service *)e->value)->key;
+		uint16_t port = k->v6 ? k->k6.port : k->k4.port;
+
+		any |= mesh_dp_key_kind(k) == MESH_KEY_ANY;
+		if (mesh_dp_key_kind(k) != MESH_KEY_NODE)
 			continue;
-		low = MESH_MIN(low, s->vip.port);
-		high = MESH_MAX(high, s->vip.port);
+		low = MESH_MIN(low, port);
+		high = MESH_MAX(high, port);
 	}
 	return high || any ? mesh_elsewhere(low, high, any) : 0;
 }
 
-int mesh_dp_elsewhere_apply(struct mesh_dp *dp, const struct mesh_l4_image *image)
+int mesh_dp_elsewhere_apply(struct mesh_dp *dp, const struct mesh_dp_ips *ips)
 {
-	uint64_t word = word_of(image);
-	int r = add_ips(dp, image);
+	uint64_t word = word_of(dp);
+	int r = ips ? add_ips(dp, ips) : 0;
 
 	if (r == 0 && word != dp->elsewhere) {
 		dp->elsewhere = word;
 		r = mesh_dp_node_write(dp);
 	}
-	if (r == 0)
-		remove_ips(dp, image);
+	if (r == 0 && ips)
+		remove_ips(dp, ips);
 	return r;
 }
 

@@ -221,6 +221,7 @@ static int adopt_services(struct mesh_dp *dp, bool v6, struct mesh_map *sets)
 			v.tier == MESH_TIER_L4 && (v.affinity || (v6 ? key.k6.proto : key.k4.proto) == IPPROTO_UDP);
 		s->hash = hash_in_force(dp, &v, v6, &scratch);
 		mesh_map_put(&dp->services, mesh_dp_key_bytes(&key), s);
+		dp->service_count[v6]++;
 		mesh_map_put(sets, mesh_slice_of((const char *)&v.set, sizeof(v.set)), s);
 		if (v.set >= dp->next_set)
 			dp->next_set = v.set + 1;

@@ -92,12 +92,12 @@ static void listen_on(struct gateway *g, const char *port)
 }
 
 /* Ports that nothing is served on any more close after the configuration without them is in force. */
-static void close_unused(struct gateway *g, const struct mesh_map *tables)
+static void close_unused(struct gateway *g, const struct mesh_pmap *tables)
 {
 	mesh_map_each (e, &g->listeners) {
 		struct mesh_slice port = mesh_slice_of(e->key, e->key_len);
 
-		if (mesh_map_get(tables, port))
+		if (mesh_pmap_get(tables, port))
 			continue;
 		mesh_info("port %s is closed", e->key);
 		mesh_proxy_listener_free(mesh_map_remove(&g->listeners, port), false);
@@ -118,7 +118,7 @@ static void gateway_publish(struct gateway *g)
 	mesh_compile_gateway(snap, &pod, &g->states, &cfg, &warnings);
 	mesh_l7_ref(cfg);
 	mesh_proxy_publish(g->proxy, cfg);
-	mesh_map_each (e, &cfg->gateway)
+	mesh_pmap_each (e, &cfg->gateway)
 		if (!mesh_map_get_str(&g->listeners, e->key))
 			listen_on(g, e->key);
 	close_unused(g, &cfg->gateway);

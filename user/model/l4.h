@@ -12,6 +12,8 @@
 #include "core/vec.h"
 #include "mesh/tier.h"
 
+#include <stdbool.h>
+
 /** One weighted group of endpoints (a subset). A group with weight but no endpoint refuses what is drawn for it. */
 struct mesh_l4_dest {
 	uint32_t weight;             /* 0 gets nothing */
@@ -38,5 +40,19 @@ struct mesh_l4_image {
 };
 
 void mesh_l4_image_free(struct mesh_l4_image *image);
+
+/** From one image to the next. Of what is in neither list nothing changed. */
+struct mesh_l4_delta {
+	uint64_t version;
+	bool whole; /* set is the whole image: what is not in it goes */
+	MESH_VEC(struct mesh_l4_service) set;
+	MESH_VEC(struct mesh_l4_service) gone; /* kind, vip and ip_proto say which */
+	bool nodes;                            /* node_ips are as in an image; else they stay */
+	MESH_VEC(struct mesh_addr) node_ips;
+};
+
+void mesh_l4_delta_free(struct mesh_l4_delta *delta);
+/** By kind, vip, port and protocol: by what no two of an image are alike. Of struct mesh_l4_service, as for qsort(). */
+int mesh_l4_service_order(const void *a, const void *b);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * The compiled HTTP configuration: what the proxy routes by. Built by compile/ from the
  * model, immutable once published, shared by all worker threads by reference count:
- * a request holds the configuration it began with until it is finished. All memory but
- * the balancer states is in the configuration's own arena.
+ * a request holds the configuration it began with until it is finished. What is compiled of one
+ * host is a part, with its memory; versions share the parts that are alike, and the maps that lead to them.
  *
  * Walk of one request: listener (outbound of a pod, or a gateway port) -> table
  * (client namespace and port) -> virtual host (authority) -> route (first match wins)
@@ -15,6 +15,7 @@
 #include "core/addr.h"
 #include "core/arena.h"
 #include "core/map.h"
+#include "core/pmap.h"
 #include "model/workload.h"
 
 #include <regex.h>
@@ -40,8 +41,27 @@ struct mesh_l7_state {
 struct mesh_l7_endpoint {
 	struct mesh_addr addr;
 	const char *pod;              /* name, for logs and metrics; may be NULL */
-	atomic_uint_fast32_t *active; /* requests in flight; shared across configurations */
+	atomic_uint_fast32_t *active; /* requests in flight; shared across configurations. NULL: nobody asks */
 };
+
+/** What holds the memory of virtual hosts and clusters that belong together; lives while a configuration has one. */
+struct mesh_l7_part {
+	atomic_uint_fast32_t refs;
+	void (*destroy)(struct mesh_l7_part *part);
+};
+
+static inline struct mesh_l7_part *mesh_l7_part_ref(struct mesh_l7_part *part)
+{
+	atomic_fetch_add_explicit(&part->refs, 1, memory_order_relaxed);
+	return part;
+}
+
+/** NULL is allowed. */
+static inline void mesh_l7_part_unref(struct mesh_l7_part *part)
+{
+	if (part && atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel) == 1)
+		part->destroy(part);
+}
 
 /** Ready endpoints of one service port and subset. Name as Istio's: "outbound|8080|v1|catalog.ns.svc.cluster.local". */
 struct mesh_l7_cluster {
@@ -57,6 +77,7 @@ struct mesh_l7_cluster {
 	const struct mesh_l7_endpoint *endpoints; /* none: 503 "no healthy upstream", flag UH */
 	size_t endpoint_count;
 	struct mesh_l7_state *state;
+	struct mesh_l7_part *part; /* it is in; NULL: in the configuration's arena */
 };
 
 /** A route's destination. cluster NULL: the subset is in no DestinationRule: 503 with an empty body, flag NC. */
@@ -105,7 +126,7 @@ struct mesh_l7_route {
 	const struct mesh_l7_dest *dests;
 	size_t dest_count;
 	uint32_t total_weight;       /* sum; > 0 unless dest_count is 0 */
-	struct mesh_l7_state *state; /* the weighted draw's turn */
+	struct mesh_l7_state *state; /* the weighted draw's turn; NULL where there is one destination */
 	uint64_t timeout_ns;         /* 0: none */
 	/* Only weights and exact/prefix path or method: a kernel program could decide it. */
 	bool simple;
@@ -116,6 +137,7 @@ struct mesh_l7_vhost {
 	const char *name;
 	const struct mesh_l7_route *routes; /* in order */
 	size_t route_count;
+	struct mesh_l7_part *part; /* it is in; NULL: in the configuration's arena */
 };
 
 enum mesh_l7_default {
@@ -126,22 +148,28 @@ enum mesh_l7_default {
 
 /** What a client of one namespace gets on one port (outbound), or what a gateway port serves. */
 struct mesh_l7_table {
-	struct mesh_map exact;           /* lower-case authority, with and without ":port" -> struct mesh_l7_vhost */
-	struct mesh_map suffix;          /* ".example.com" -> vhost, for "*.example.com" */
+	atomic_uint_fast32_t refs; /* of those made by compile */
+	/* Lower-case authority without port -> struct mesh_l7_vhost; a gateway's also with ":port". */
+	struct mesh_pmap exact;
+	struct mesh_pmap suffix;         /* ".example.com" -> vhost, for "*.example.com" */
 	const struct mesh_l7_vhost *any; /* "*", or NULL */
 	enum mesh_l7_default fallback;
 };
 
 struct mesh_l7_config {
 	atomic_uint_fast32_t refs;
-	uint64_t version; /* rises with each publish in a process */
-	struct mesh_arena arena;
-	struct mesh_map outbound; /* "NAMESPACE|PORT" -> struct mesh_l7_table */
-	struct mesh_map gateway;  /* "PORT" -> struct mesh_l7_table; keys are the ports to listen on */
+	uint64_t version;          /* rises with each publish in a process */
+	struct mesh_arena arena;   /* of those that are not made of parts */
+	struct mesh_pmap outbound; /* "NAMESPACE|PORT" -> struct mesh_l7_table */
+	struct mesh_pmap gateway;  /* "PORT" -> struct mesh_l7_table; keys are the ports to listen on */
 	/* For plaintext that is not HTTP/1 on an HTTP port, by original destination "IP:PORT" -> struct mesh_l7_cluster
 	 */
-	struct mesh_map by_vip;
-	void (*destroy)(struct mesh_l7_config *cfg); /* set by compile; frees regexes, maps, states, arena */
+	struct mesh_pmap by_vip;
+	/* With follows, this is the version before but for some parts, and departed (IP and port, 18 bytes; the value
+	 * says nothing) are the endpoints that those parts lost. Without, departed says nothing. */
+	bool follows;
+	struct mesh_map departed;
+	void (*destroy)(struct mesh_l7_config *cfg); /* set by compile; lets go of parts and maps */
 };
 
 static inline struct mesh_l7_config *mesh_l7_ref(struct mesh_l7_config *cfg)

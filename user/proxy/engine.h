@@ -274,8 +274,11 @@ void mesh_up_update(struct mesh_up *u);
 bool mesh_up_evict(struct mesh_worker *w);
 void mesh_up_connect_timeout(struct mesh_timeout *item);
 void mesh_up_pooled_timeout(struct mesh_timeout *item);
-/** Idle connections to addresses not in live (18-byte keys) are closed; who waits for one to come up goes elsewhere. */
-void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *live);
+/**
+ * Idle connections to addresses (18-byte keys) that left, or with left false to others than those, are closed; who
+ * waits for one to come up goes elsewhere.
+ */
+void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *addrs, bool left);
 
 /* worker.c */
 int mesh_worker_start(struct mesh_worker *w, struct mesh_proxy *proxy, unsigned index);

@@ -102,9 +102,10 @@ void mesh_proxy_free(struct mesh_proxy *p, uint64_t drain_ns)
 	free(p);
 }
 
-/* Addresses in force, on their way to every worker. */
+/* Addresses in force or, of a version that follows the one before, those that left; on their way to every worker. */
 struct live {
 	atomic_uint refs;
+	bool left;
 	struct mesh_map addrs, clusters;
 };
 
@@ -137,15 +138,14 @@ static void add_vhost(struct live *live, const struct mesh_l7_vhost *v)
 			add_cluster(live, v->routes[i].dests[k].cluster);
 }
 
-static void add_tables(struct live *live, const struct mesh_map *tables)
+static void add_tables(struct live *live, const struct mesh_pmap *tables)
 {
-	mesh_map_each (e, tables) {
+	mesh_pmap_each(e, tables)
+	{
 		const struct mesh_l7_table *t = e->value;
 
-		mesh_map_each (v, &t->exact)
-			add_vhost(live, v->value);
-		mesh_map_each (v, &t->suffix)
-			add_vhost(live, v->value);
+		mesh_pmap_each(v, &t->exact) add_vhost(live, v->value);
+		mesh_pmap_each(v, &t->suffix) add_vhost(live, v->value);
 		add_vhost(live, t->any);
 	}
 }
@@ -154,7 +154,7 @@ static void run_purge(void *arg)
 {
 	struct purge *p = arg;
 
-	mesh_up_purge(p->worker, &p->live->addrs);
+	mesh_up_purge(p->worker, &p->live->addrs, p->live->left);
 	live_unref(p->live);
 	free(p);
 }
@@ -163,10 +163,15 @@ static void purge(struct mesh_proxy *proxy, const struct mesh_l7_config *cfg)
 {
 	struct live *live = mesh_xcalloc(1, sizeof(*live));
 
-	add_tables(live, &cfg->outbound);
-	add_tables(live, &cfg->gateway);
-	mesh_map_each (e, &cfg->by_vip)
-		add_cluster(live, e->value);
+	live->left = cfg->follows;
+	if (cfg->follows) {
+		mesh_map_each (e, &cfg->departed)
+			mesh_map_put(&live->addrs, mesh_slice_of(e->key, e->key_len), live);
+	} else {
+		add_tables(live, &cfg->outbound);
+		add_tables(live, &cfg->gateway);
+		mesh_pmap_each(e, &cfg->by_vip) add_cluster(live, e->value);
+	}
 	atomic_store(&live->refs, proxy->worker_count);
 	for (unsigned i = 0; i < proxy->worker_count; i++) {
 		struct purge *p = mesh_xcalloc(1, sizeof(*p));
@@ -192,7 +197,7 @@ void mesh_proxy_publish(struct mesh_proxy *proxy, struct mesh_l7_config *cfg)
 	*p = (struct mesh_published){cfg, ++proxy->generation};
 	old = atomic_exchange(&proxy->published, p);
 	mesh_workers_grace(proxy);
-	if (in_use(proxy))
+	if ((!cfg->follows || cfg->departed.count) && in_use(proxy))
 		purge(proxy, cfg);
 	if (old)
 		mesh_l7_unref(old->cfg);

@@ -139,7 +139,7 @@ static enum outcome to_original(struct mesh_request *r)
 	char text[MESH_ADDR_TEXT];
 
 	r->to = r->down->origdst;
-	r->cluster = r->cfg ? mesh_map_get_str(&r->cfg->by_vip, mesh_addr_text(&r->to, text)) : NULL;
+	r->cluster = r->cfg ? mesh_pmap_get_str(&r->cfg->by_vip, mesh_addr_text(&r->to, text)) : NULL;
 	return r->cluster ? pick_endpoint(r) : TO_UPSTREAM;
 }
 

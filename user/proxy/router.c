@@ -34,7 +34,7 @@ const struct mesh_l7_table *mesh_router_outbound(const struct mesh_l7_config *cf
 	char key[AUTHORITY_MAX];
 
 	snprintf(key, sizeof(key), "%s|%u", ns ? ns : "", port);
-	return mesh_map_get_str(&cfg->outbound, key);
+	return mesh_pmap_get_str(&cfg->outbound, key);
 }
 
 const struct mesh_l7_table *mesh_router_gateway(const struct mesh_l7_config *cfg, uint16_t port)
@@ -42,7 +42,7 @@ const struct mesh_l7_table *mesh_router_gateway(const struct mesh_l7_config *cfg
 	char key[8];
 
 	snprintf(key, sizeof(key), "%u", port);
-	return mesh_map_get_str(&cfg->gateway, key);
+	return mesh_pmap_get_str(&cfg->gateway, key);
 }
 
 /* Without ":port"; an IPv6 literal keeps its brackets. */
@@ -67,12 +67,12 @@ const struct mesh_l7_vhost *mesh_router_vhost(const struct mesh_l7_table *table,
 		lower[i] = (char)tolower((unsigned char)authority.ptr[i]);
 	full = mesh_slice_of(lower, authority.len);
 	host = host_only(full);
-	v = mesh_map_get(&table->exact, full);
+	v = mesh_pmap_get(&table->exact, full);
 	if (!v && host.len != full.len)
-		v = mesh_map_get(&table->exact, host);
+		v = mesh_pmap_get(&table->exact, host);
 	for (size_t i = 1; !v && table->suffix.count && i < host.len; i++)
 		if (host.ptr[i] == '.')
-			v = mesh_map_get(&table->suffix, mesh_slice_of(host.ptr + i, host.len - i));
+			v = mesh_pmap_get(&table->suffix, mesh_slice_of(host.ptr + i, host.len - i));
 	return v ? v : table->any;
 }
 

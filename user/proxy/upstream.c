@@ -314,8 +314,13 @@ void mesh_up_pooled_timeout(struct mesh_timeout *item)
 	mesh_up_close(up_of(item));
 }
 
+static bool is_live(const struct mesh_pool *p, const struct mesh_map *addrs, bool left)
+{
+	return p->plain || (mesh_map_get(addrs, mesh_addr_key(&p->addr)) == NULL) == left;
+}
+
 /* What is tried anew joins the list at its end, a few times at most. */
-static void reroute_waiting(struct mesh_worker *w, const struct mesh_map *live)
+static void reroute_waiting(struct mesh_worker *w, const struct mesh_map *addrs, bool left)
 {
 	struct mesh_timeout *next;
 
@@ -323,21 +328,21 @@ static void reroute_waiting(struct mesh_worker *w, const struct mesh_map *live)
 		struct mesh_up *u = up_of(t);
 
 		next = t->next;
-		if (u->request && !u->pool->plain && !mesh_map_get(live, mesh_addr_key(&u->pool->addr)))
+		if (u->request && !is_live(u->pool, addrs, left))
 			mesh_request_reroute(u->request);
 	}
 }
 
-void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *live)
+void mesh_up_purge(struct mesh_worker *w, const struct mesh_map *addrs, bool left)
 {
-	reroute_waiting(w, live);
+	reroute_waiting(w, addrs, left);
 	mesh_map_each (e, &w->spaces) {
 		struct mesh_space *s = e->value;
 
 		mesh_map_each (f, &s->pools) {
 			struct mesh_pool *p = f->value;
 
-			if (p->plain || mesh_map_get(live, mesh_addr_key(&p->addr)))
+			if (is_live(p, addrs, left))
 				continue;
 			p->gone = true;
 			close_idle(w, p);
