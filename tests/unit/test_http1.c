@@ -118,6 +118,9 @@ TEST(request_targets)
 	CHECK_STR(text_of(h.path), "/x?y");
 	CHECK_INT(request(&h, "GET http://web HTTP/1.1\r\nHost: other\r\n\r\n"), MESH_HTTP1_DONE);
 	CHECK_STR(text_of(h.path), "/");
+	CHECK_INT(request(&h, "GET http://web:81?x=/y HTTP/1.1\r\nHost: other\r\n\r\n"), MESH_HTTP1_DONE);
+	CHECK_STR(text_of(h.authority), "web:81");
+	CHECK_STR(text_of(h.path), "?x=/y");
 	CHECK_INT(request(&h, "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n"), MESH_HTTP1_DONE);
 	CHECK_STR(text_of(h.authority), "db:5432");
 	CHECK_STR(text_of(h.path), "");
@@ -161,7 +164,7 @@ static const struct {
 	{"GET * HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_TARGET, 400},
 	{"GET http://u@h/ HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_TARGET, 400},
 	{"GET http:/// HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_TARGET, 400},
-	{"GET http://h?q HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_TARGET, 400},
+	{"GET http://?q HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_TARGET, 400},
 	{"GET ftp://h/ HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_TARGET, 400},
 	{"CONNECT db HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_TARGET, 400},
 	{"CONNECT /x:1 HTTP/1.1\r\n\r\n", MESH_HTTP1_ERROR_TARGET, 400},

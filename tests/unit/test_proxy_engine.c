@@ -374,6 +374,14 @@ WORLD(absolute_target_wins_over_host)
 			  "x-forwarded-proto: http\r\n\r\n");
 }
 
+WORLD(absolute_target_without_a_path)
+{
+	CHECK(lab_say(fd, "OPTIONS http://real?x=/y HTTP/1.1\r\nHost: other\r\n\r\n"));
+	CHECK(lab_response(fd, &m));
+	CHECK_INT(m.head.status, 200);
+	CHECK(strncmp(body(), "OPTIONS /?x=/y HTTP/1.1\r\nhost: real\r\n", 37) == 0);
+}
+
 WORLD(options_of_a_whole_server)
 {
 	static const char *const targets[][2] = {{"http://real", "*"},

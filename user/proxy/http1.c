@@ -103,7 +103,7 @@ static bool host_valid(struct mesh_slice host)
 	return true;
 }
 
-/* http://authority[/path], as a client sends it to a proxy. RFC 9112 section 3.2.2. */
+/* http://authority[/path][?query], as a client sends it to a proxy. RFC 9112 section 3.2.2. */
 static bool absolute_target(struct mesh_http1_head *h)
 {
 	struct mesh_slice t = h->target, rest;
@@ -126,7 +126,7 @@ static bool absolute_target(struct mesh_http1_head *h)
 		break;
 	}
 	h->absolute = true;
-	return h->authority.len > 0 && h->path.ptr[0] == '/' && host_valid(h->authority);
+	return h->authority.len > 0 && host_valid(h->authority);
 }
 
 static enum mesh_http1_error parse_target(struct mesh_http1_head *h)

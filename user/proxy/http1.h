@@ -123,8 +123,9 @@ struct mesh_http1_head {
 	/* Results, complete after DONE; all slices point into the bytes given. */
 	struct mesh_slice method, target; /* of a request */
 	struct mesh_slice authority;      /* host[:port] the request is for: target's or else Host's; may be empty */
-	struct mesh_slice path;           /* target's path and query; "/" if it has none, "*" or empty (CONNECT) */
-	int status;                       /* of a response */
+	struct mesh_slice path; /* target's path and query; "/" if it has none, "*" or empty (CONNECT). One that
+				   begins with '?' has the path "/": http://host?query */
+	int status;             /* of a response */
 	struct mesh_slice reason;
 	struct mesh_http1_field *fields; /* in order */
 	size_t field_count;

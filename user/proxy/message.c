@@ -239,6 +239,8 @@ void mesh_message_request(struct mesh_request *r)
 	mesh_buf_room(out, h->size + 256);
 	mesh_buf_slice(out, h->method);
 	mesh_buf_char(out, ' ');
+	if (h->absolute && h->path.ptr[0] == '?')
+		mesh_buf_char(out, '/');
 	mesh_buf_slice(out, target_of(h));
 	mesh_buf_add(out, " HTTP/1.1\r\n", 11);
 	if (h->absolute || (h->minor == 0 && !seen(h, MESH_HTTP1_HOST)))

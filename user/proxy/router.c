@@ -168,6 +168,8 @@ static void split_path(struct mesh_slice target, struct mesh_slice *path, struct
 	if (at < 0)
 		return;
 	path->len = (size_t)at;
+	if (at == 0)
+		*path = MESH_SLICE("/"); /* http://host?query: RFC 9110 section 4.2.3 */
 	*query = mesh_slice_of(target.ptr + at + 1, target.len - (size_t)at - 1);
 }
 
