@@ -2,13 +2,22 @@
 /*
  * Outbound, at the socket: attached once at the cgroup above all pods. connect and sendmsg pass
  * what is not the mesh's, rewrite what the image routes and refuse, with a reason counted, what it
- * refuses or cannot place. The name hooks only ever change the answer, never the flow.
+ * refuses or cannot place. The name hooks only ever change the answer, never the flow; sock_release
+ * forgets what a socket asked for.
  */
 #include "lib/route.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 enum { PASS = 1 };
+
+/* First, so that nothing is remembered before there is something that forgets it. */
+SEC("cgroup/sock_release")
+int sock_release(struct bpf_sock *ctx)
+{
+	sock_forget(bpf_get_socket_cookie(ctx));
+	return PASS;
+}
 
 SEC("cgroup/connect4")
 int connect4(struct bpf_sock_addr *ctx)

@@ -5,7 +5,7 @@
  * their end. Never touches a listener or a connection of the agent. Loads only where the kernel has
  * bpf_sock_destroy (6.5).
  */
-#include "lib/flow.bpf.h"
+#include "lib/sock.bpf.h"
 
 #include <bpf/bpf_core_read.h>
 
@@ -66,12 +66,10 @@ int end_udp(struct bpf_iter__udp *ctx)
 {
 	struct udp_sock *usk = ctx->udp_sk;
 	struct sock_common *skc = (struct sock_common *)usk;
-	struct mesh_sock *s;
 
 	if (!usk || !is_live(&usk->inet.sk.__sk_common) || !is_to_endpoint(&usk->inet.sk.__sk_common))
 		return 0;
-	s = bpf_sk_storage_get(&sock, skc, NULL, 0);
-	if (s && bpf_sock_destroy(skc) == 0)
+	if (sock_find(bpf_get_socket_cookie(skc)) && bpf_sock_destroy(skc) == 0)
 		ended++;
 	return 0;
 }

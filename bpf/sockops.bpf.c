@@ -5,6 +5,7 @@
  * cannot be written is counted, and the agent refuses the connection.
  */
 #include "lib/reason.bpf.h"
+#include "lib/sock.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -37,30 +38,20 @@ static __always_inline void tuple_of(struct bpf_sock_ops *ctx, struct mesh_tuple
 	t->dport = bpf_ntohl(ctx->remote_port);
 }
 
-static __always_inline struct mesh_sock *sock_of(struct bpf_sock_ops *ctx)
-{
-	struct bpf_sock *sk = ctx->sk;
-	struct mesh_sock *s;
-
-	if (!sk)
-		return NULL;
-	s = bpf_sk_storage_get(&sock, sk, NULL, 0);
-	return s && s->tier == MESH_TIER_L7 ? s : NULL;
-}
-
 static __always_inline void write_origdst(struct bpf_sock_ops *ctx)
 {
-	struct mesh_sock *s = sock_of(ctx);
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct mesh_sock *s = sock_find(cookie);
 	struct mesh_tuple key = {};
 	struct mesh_origdst value = {};
 	struct addr asked;
 
-	if (!s)
+	if (!s || s->tier != MESH_TIER_L7)
 		return;
 	tuple_of(ctx, &key);
 	__builtin_memcpy(value.ip, s->from, sizeof(value.ip));
 	value.port = s->from_port;
-	value.sock = bpf_get_socket_cookie(ctx);
+	value.sock = cookie;
 	if (bpf_map_update_elem(&origdst, &key, &value, BPF_ANY)) {
 		__builtin_memcpy(asked.ip, s->from, sizeof(asked.ip));
 		asked.port = s->from_port;
@@ -78,7 +69,7 @@ static __always_inline void drop_origdst(struct bpf_sock_ops *ctx)
 	struct mesh_origdst *o;
 
 	if (ctx->args[1] != BPF_TCP_CLOSE || before == BPF_TCP_FIN_WAIT1 || before == BPF_TCP_FIN_WAIT2 ||
-	    before == BPF_TCP_CLOSING || !sock_of(ctx))
+	    before == BPF_TCP_CLOSING)
 		return;
 	tuple_of(ctx, &key);
 	o = bpf_map_lookup_elem(&origdst, &key);

@@ -106,14 +106,23 @@ struct {
 	__type(value, __u32);
 } nodeip SEC(".maps");
 
-/* Socket -> what it asked for. Written by connect; read by sockops, getpeername, getsockname, recvmsg; goes with the
- * socket. */
+/* Place (a socket cookie's low bits) -> the socket that has it and what it asked for. Written by connect; read by
+ * sockops, getpeername, getsockname, recvmsg; freed by sock_release. */
 struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MESH_SOCK_PLACES);
+	__type(key, __u32);
 	__type(value, struct mesh_sock);
 } sock SEC(".maps");
+
+/* Socket cookie -> as sock, for sockets whose place another one has. Life as there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, __u64);
+	__type(value, struct mesh_sock);
+} sockmore SEC(".maps");
 
 /* Connection to the agent's listener -> original destination. Written by sockops before the SYN; taken by the agent on
  * accept, else deleted by sockops when the socket closes. */

@@ -5,6 +5,7 @@
 
 #include "lib/balance.bpf.h"
 #include "lib/reason.bpf.h"
+#include "lib/sock.bpf.h"
 
 enum { IFINDEX_LOOPBACK = 1 };
 
@@ -45,20 +46,6 @@ static __always_inline __u32 to_listener(const struct mesh_pod *pod, __u32 bound
 	}
 	to->port = port;
 	return MESH_REASON_NONE;
-}
-
-static __always_inline void remember(struct bpf_sock_addr *ctx, const struct addr *from, const struct addr *to,
-				     __u8 tier)
-{
-	struct mesh_sock *s = bpf_sk_storage_get(&sock, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-
-	if (!s)
-		return;
-	__builtin_memcpy(s->from, from->ip, sizeof(s->from));
-	__builtin_memcpy(s->to, to->ip, sizeof(s->to));
-	s->from_port = from->port;
-	s->to_port = to->port;
-	s->tier = tier;
 }
 
 /* Decides for a captured pod; on VERDICT_REWRITE *to is where to go instead. cookie: of an unconnected socket, else 0.
@@ -110,17 +97,21 @@ static __always_inline enum verdict route_connect(struct bpf_sock_addr *ctx, str
 	if (!pod || by_agent())
 		return VERDICT_OFF;
 	v = decide(ctx, pod, netns, 0, to, &tier);
-	if (v == VERDICT_REWRITE)
-		remember(ctx, &asked, to, tier);
-	else if (bpf_sk_storage_get(&sock, ctx->sk, NULL, 0))
-		bpf_sk_storage_delete(&sock, ctx->sk);
-	return v;
+	if (v != VERDICT_REWRITE) {
+		sock_forget(bpf_get_socket_cookie(ctx));
+		return v;
+	}
+	if (sock_keep(bpf_get_socket_cookie(ctx), &asked, to, tier) == 0)
+		return v;
+	/* Without it the agent would not know where to; another flow only has the endpoint's name for its peer's. */
+	count_reason(netns, &asked, ctx->protocol, MESH_REASON_MAP_FULL);
+	return tier == MESH_TIER_L7 ? VERDICT_REFUSE : v;
 }
 
 /* A datagram with an address on a connected socket: to what it is connected to, it goes where connect() went. */
 static __always_inline int as_connected(struct bpf_sock_addr *ctx, struct addr *to)
 {
-	struct mesh_sock *s = bpf_sk_storage_get(&sock, ctx->sk, NULL, 0);
+	struct mesh_sock *s = sock_find(bpf_get_socket_cookie(ctx));
 
 	if (!s || !same(to, s->from, s->from_port))
 		return 0;
@@ -133,7 +124,7 @@ static __always_inline int as_connected(struct bpf_sock_addr *ctx, struct addr *
 static __always_inline enum verdict route_sendmsg(struct bpf_sock_addr *ctx, struct addr *to)
 {
 	struct mesh_udp_key key = {};
-	struct mesh_udp_src *known, src = {};
+	struct mesh_udp_src *last, src = {};
 	struct addr asked = *to;
 	struct mesh_pod *pod;
 	__u64 netns, cookie;
@@ -152,8 +143,8 @@ static __always_inline enum verdict route_sendmsg(struct bpf_sock_addr *ctx, str
 	key.sock = cookie;
 	key.port = to->port;
 	__builtin_memcpy(key.ip, to->ip, sizeof(key.ip));
-	known = bpf_map_lookup_elem(&udpsrc, &key);
-	if (known && same(&asked, known->ip, known->port))
+	last = bpf_map_lookup_elem(&udpsrc, &key);
+	if (last && same(&asked, last->ip, last->port))
 		return v;
 	src.port = asked.port;
 	__builtin_memcpy(src.ip, asked.ip, sizeof(src.ip));
@@ -171,7 +162,7 @@ static __always_inline int name_source(struct bpf_sock_addr *ctx, struct addr *f
 
 	if (!pod_of(ctx, &netns))
 		return 0;
-	s = bpf_sk_storage_get(&sock, ctx->sk, NULL, 0);
+	s = sock_find(bpf_get_socket_cookie(ctx));
 	if (s && same(from, s->to, s->to_port)) {
 		__builtin_memcpy(from->ip, s->from, sizeof(from->ip));
 		from->port = s->from_port;
@@ -190,7 +181,7 @@ static __always_inline int name_source(struct bpf_sock_addr *ctx, struct addr *f
 /* getpeername(): *peer becomes what connect() was given. */
 static __always_inline int name_peer(struct bpf_sock_addr *ctx, struct addr *peer)
 {
-	struct mesh_sock *s = bpf_sk_storage_get(&sock, ctx->sk, NULL, 0);
+	struct mesh_sock *s = sock_find(bpf_get_socket_cookie(ctx));
 
 	if (!s || !same(peer, s->to, s->to_port))
 		return 0;
@@ -202,7 +193,7 @@ static __always_inline int name_peer(struct bpf_sock_addr *ctx, struct addr *pee
 /* getsockname(): a connection that was sent to loopback has the pod's address, as it would have had. */
 static __always_inline int name_self(struct bpf_sock_addr *ctx, struct addr *self)
 {
-	struct mesh_sock *s = bpf_sk_storage_get(&sock, ctx->sk, NULL, 0);
+	struct mesh_sock *s = sock_find(bpf_get_socket_cookie(ctx));
 	struct mesh_pod *pod;
 	__u64 netns;
 

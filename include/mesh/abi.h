@@ -16,12 +16,13 @@
 #include "mesh/tier.h"
 
 enum {
-	MESH_ABI_VERSION = 2,
+	MESH_ABI_VERSION = 3,
 	MESH_LISTEN_PORT = 15001, /* the agent's listeners in a pod; the next free one if it is taken there */
 	MESH_NAME_LEN = 48,       /* names for people, with the NUL; cut if longer */
 	MESH_DEST_MAX = 256,      /* weighted groups of a service: what the draw can search in */
 	MESH_DRAW_STEPS = 9,      /* halvings that reach one of MESH_DEST_MAX */
 	MESH_READ_TRIES = 3,      /* reads of a service entry that is being replaced */
+	MESH_SOCK_PLACES = 32768, /* sockets that map sock has room for: a power of 2 */
 	MESH_UDP_IDLE_S = 120,    /* datagrams further apart are of two flows; as connection tracking has it */
 };
 
@@ -143,15 +144,17 @@ struct mesh_node_ip {
 	__u8 ip[16];
 } __attribute__((aligned(4)));
 
-/* Map sock (by socket): what its connect() named and what it was given instead. IPv4 as ::ffff:a.b.c.d. */
+/* Maps sock and sockmore: what a socket's connect() named and what it was given instead. IPv4 as ::ffff:a.b.c.d. */
 struct mesh_sock {
+	__u64 cookie; /* of the socket; 0: the place is free */
 	__u8 from[16];
 	__u8 to[16];
 	__u16 from_port;
 	__u16 to_port;
-	__u8 tier;
-	__u8 zero[3];
-} __attribute__((aligned(8)));
+	enum mesh_tier tier;
+	__u32 crowded; /* sockets of this place that are in sockmore */
+	__u32 zero;
+};
 
 /* Map origdst: a connection on its way to the agent's listener, as its client sees it. IPv4 as ::ffff:a.b.c.d. */
 struct mesh_tuple {
@@ -208,7 +211,7 @@ _Static_assert(sizeof(struct mesh_member) == 32, "map key");
 _Static_assert(sizeof(struct mesh_stick_key) == 32, "map key");
 _Static_assert(sizeof(struct mesh_stick) == 32, "map value");
 _Static_assert(sizeof(struct mesh_node_ip) == 16, "map key");
-_Static_assert(sizeof(struct mesh_sock) == 40, "map value");
+_Static_assert(sizeof(struct mesh_sock) == 56, "map value");
 _Static_assert(sizeof(struct mesh_tuple) == 48, "map key");
 _Static_assert(sizeof(struct mesh_origdst) == 32, "map value");
 _Static_assert(sizeof(struct mesh_udp_key) == 32, "map key");

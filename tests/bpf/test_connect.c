@@ -2,6 +2,10 @@
 /* The tiers and the names that sockets see, each with real pods and real connections. */
 #include "traffic.h"
 
+#include "mesh/abi.h"
+
+#include <bpf/bpf.h>
+
 static struct world w;
 static struct pod *client, *one, *two, *outsider;
 
@@ -416,6 +420,66 @@ TEST(udp)
 		if (test_failed)
 			printf("  case %zu\n", i);
 	}
+}
+
+/* Gives every free place of map sock to a socket that is none (take), or frees those again. */
+static void take_places(int take)
+{
+	struct mesh_sock s;
+	char pin[96];
+	int map;
+
+	snprintf(pin, sizeof(pin), "%s/sock", w.pin);
+	map = bpf_obj_get(pin);
+	CHECK(map >= 0);
+	for (uint32_t i = 0; i < MESH_SOCK_PLACES; i++) {
+		uint64_t nobody = (1ULL << 40) + i;
+
+		if (bpf_map_lookup_elem(map, &i, &s) < 0 || s.cookie != (take ? 0 : nobody))
+			continue;
+		s.cookie = take ? nobody : 0;
+		if (bpf_map_update_elem(map, &i, &s, BPF_ANY) < 0)
+			CHECK(0);
+		if (!take)
+			CHECK_INT(s.crowded, 0);
+	}
+	close(map);
+}
+
+TEST(a_closed_socket_is_forgotten)
+{
+	struct dial l4 = {.to = at("10.99.0.1:80")}, udp = {.to = at("10.99.0.10:53"), .udp = 1};
+	long before = map_entries(w.dp, "sock");
+	struct conn a = pod_dial(client, &l4), b = pod_dial(client, &udp);
+
+	CHECK_INT(map_entries(w.dp, "sock"), before + 2);
+	pod_close(client, a.fd);
+	pod_close(client, b.fd);
+	CHECK_INT(map_entries(w.dp, "sock"), before);
+	CHECK_INT(pod_burst(client, "10.99.0.1:80", 100).failed, 0);
+	CHECK_INT(map_entries(w.dp, "sock"), before);
+	CHECK_INT(map_entries(w.dp, "sockmore"), 0);
+}
+
+/* Long-lived sockets have the places of those that come: nothing differs for these. */
+TEST(sockets_without_a_place)
+{
+	struct dial l4 = {.to = at("10.99.0.1:80")}, l4_v6 = {.to = at("[fd99::1]:80")};
+	struct conn a, b;
+
+	take_places(1);
+	a = pod_dial(client, &l4);
+	b = pod_dial(client, &l4_v6);
+	CHECK_INT(map_entries(w.dp, "sockmore"), 2);
+	CHECK(mesh_addr_eq(&a.peer, &l4.to));
+	CHECK(mesh_addr_eq(&b.peer, &l4_v6.to));
+	check_l7("10.99.0.2:80", 0, "");
+	check_l7("[fd99::2]:80", 0, "");
+	CHECK_INT(pod_burst(client, "10.99.0.1:80", 100).failed, 0);
+	pod_close(client, a.fd);
+	pod_close(client, b.fd);
+	CHECK_INT(map_entries(w.dp, "sockmore"), 0);
+	take_places(0);
 }
 
 TEST(udp_to_no_service)

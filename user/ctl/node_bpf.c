@@ -127,6 +127,7 @@ static void check_hooks(json_t *rows)
 		{"getpeername4", BPF_CGROUP_INET4_GETPEERNAME},
 		{"getpeername6", BPF_CGROUP_INET6_GETPEERNAME},
 		{"sock_ops", BPF_CGROUP_SOCK_OPS},
+		{"sock_release", BPF_CGROUP_INET_SOCK_RELEASE},
 	};
 	static const char why[] = "connections are routed in these places; who is there before or after sees other "
 				  "addresses than it expects";

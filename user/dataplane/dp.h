@@ -30,6 +30,7 @@
 	X(UDPFLOW, udpflow)                                                                                            \
 	X(NODEIP, nodeip)                                                                                              \
 	X(SOCK, sock)                                                                                                  \
+	X(SOCKMORE, sockmore)                                                                                          \
 	X(ORIGDST, origdst)                                                                                            \
 	X(UDPSRC, udpsrc)                                                                                              \
 	X(REFUSED, refused)                                                                                            \

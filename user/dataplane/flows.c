@@ -111,7 +111,7 @@ static int destroy(int fd, const struct inet_diag_req_v2 *victim)
 	return answer.e.error == -ENOENT ? 0 : answer.e.error < 0 ? answer.e.error : 1;
 }
 
-/* It shares one map; the others are not to be made once more. */
+/* It shares two maps; the others are not to be made once more. */
 static struct flows_bpf *open_flows(struct mesh_dp *dp)
 {
 	struct flows_bpf *flows = flows_bpf__open();
@@ -120,7 +120,7 @@ static struct flows_bpf *open_flows(struct mesh_dp *dp)
 	for (int i = 0; r == 0 && i < MESH_DP_MAP_COUNT; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(flows->obj, mesh_dp_map_name(i));
 
-		if (map && i == MESH_DP_MAP_SOCK)
+		if (map && (i == MESH_DP_MAP_SOCK || i == MESH_DP_MAP_SOCKMORE))
 			r = bpf_map__reuse_fd(map, dp->maps[i]);
 		else if (map)
 			r = bpf_map__set_autocreate(map, false);

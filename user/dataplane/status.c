@@ -46,20 +46,33 @@ static uint64_t each_batch(int fd, size_t key_size, size_t value_size,
 	return n;
 }
 
+/* Of the places of map sock, those that a socket has. */
+static void see_place(void *arg, const void *key, const void *value)
+{
+	const struct mesh_sock *s = value;
+
+	(void)key;
+	*(uint64_t *)arg += s->cookie != 0;
+}
+
 static json_t *map_status(struct mesh_dp *dp, enum mesh_dp_map map)
 {
 	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
+	uint64_t n = 0;
 	json_t *o;
 
 	if (bpf_obj_get_info_by_fd(dp->maps[map], &info, &len) < 0)
 		return json_null();
 	o = json_pack("{s:s, s:I, s:I}", "name", mesh_dp_map_name(map), "id", (json_int_t)info.id, "maxEntries",
 		      (json_int_t)info.max_entries);
-	if (info.type == BPF_MAP_TYPE_HASH || info.type == BPF_MAP_TYPE_LRU_HASH)
-		json_object_set_new(o, "entries",
-				    json_integer((json_int_t)each_batch(dp->maps[map], info.key_size, info.value_size,
-									NULL, NULL)));
+	if (map == MESH_DP_MAP_SOCK)
+		each_batch(dp->maps[map], info.key_size, info.value_size, see_place, &n);
+	else if (info.type == BPF_MAP_TYPE_HASH || info.type == BPF_MAP_TYPE_LRU_HASH)
+		n = each_batch(dp->maps[map], info.key_size, info.value_size, NULL, NULL);
+	else
+		return o;
+	json_object_set_new(o, "entries", json_integer((json_int_t)n));
 	return o;
 }
 
