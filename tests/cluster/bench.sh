@@ -33,5 +33,5 @@ cat > "$T/run" << SCRIPT
 exec "$PWD/tests/cluster/bench.sh" --run-in-pod "\$@"
 SCRIPT
 chmod +x "$T/run"
-tools/bench/cluster --run "$T/run" --rounds "${ROUNDS:-20}" --secs "${SECS:-1}" ${JSON:+--json "$JSON"} || failed=1
+tools/bench/cluster --run "$T/run" --rounds "${ROUNDS:-60}" --slice "${SLICE:-50}" --client "${MESH_BUILD:-$PWD/build}/bench/client" ${JSON:+--json "$JSON"} || failed=1
 finish

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benches share: the server, whole-machine CPU per request of a wrk run, bootstrap bounds over rounds."""
-import os
+"""What the benches share: the server, whole-machine CPU per request of clients that take short turns, bootstrap bounds over rounds."""
 import random
-import re
 import statistics
-import time
+import subprocess
 
 BODY = "hello from upstream, one hundred bytes or so of body text to make it a bit realistic for a request.."
 NGINX = """
@@ -16,22 +14,43 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 3600;
 """
 
 
-def busy_us():
-    """CPU time that was not idle, from the idle columns: they are exact where the tick is stopped, samples are not."""
-    f = list(map(int, open("/proc/stat").readline().split()[1:]))
-    return time.monotonic() * 1e6 * os.cpu_count() - (f[3] + f[4] + (f[7] if len(f) > 7 else 0)) * 1e4
+class Client:
+    """A client of tools/bench/client.c that runs in a pod: argv starts it there."""
+
+    def __init__(self, argv):
+        self.argv = argv
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def slice(self, ms):
+        """Requests, failed requests, CPU us of the whole machine, us that passed: of one slice."""
+        self.process.stdin.write(f"{ms}\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(self.argv)}: ended with {self.process.wait()}")
+        return list(map(float, line.split()))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
 
 
-def wrk(inside, url, load, secs):
-    """A run of wrk by inside(*argv): CPU us per request of the whole machine, requests a second."""
-    begin, busy = time.monotonic(), busy_us()
-    out = inside("wrk", "-t1", f"-d{secs}", "--latency", *load, url)
-    busy, took = busy_us() - busy, time.monotonic() - begin
-    n = int(re.search(r"(\d+) requests in", out).group(1))
-    bad = re.search(r"Non-2xx.*|Socket errors.*", out)
-    if bad and "Non-2xx" in bad.group():
-        raise RuntimeError(f"{url}: {bad.group()}")
-    return {"us": busy / max(n, 1), "rps": n / took, "requests": n, "errors": bad.group() if bad else ""}
+def take_turns(clients, repeats, slice_ms, counter=lambda: 0):
+    """A round: every client has its slices (repeats, 3 unless told), in an order that is drawn anew. row -> figures."""
+    order = [n for n in clients for _ in range(repeats.get(n, 3))]
+    sums = {n: [0.0] * 5 for n in clients}
+    random.shuffle(order)
+    for n in order:
+        before = counter()
+        got = clients[n].slice(slice_ms)
+        sums[n] = [a + b for a, b in zip(sums[n], got + [counter() - before])]
+    result = {}
+    for n, (requests, failed, busy, wall, count) in sums.items():
+        if not requests:
+            raise RuntimeError(f"row {n}: no request was answered, {failed:.0f} failed")
+        result[n] = {"us": busy / requests, "rps": requests * 1e6 / wall, "requests": requests, "failed": failed, "counter": count / requests}
+    return result
 
 
 def bootstrap(rounds, value, samples=4000):

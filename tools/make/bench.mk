@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Programs that measure. They use libc alone.
-BENCH_SRC  := $(wildcard tools/bench/load.c tools/bench/forwarder.c)
+BENCH_SRC  := $(addprefix tools/bench/,client.c forwarder.c load.c)
 BENCH_PROG := $(BENCH_SRC:tools/bench/%.c=$(B)/bench/%)
 TEST_DEPS  += $(BENCH_PROG)
 

@@ -43,7 +43,7 @@ demo: ## set up (root), build, then the tutorial on a lab, every command checked
 	@$(SUBMAKE) all
 	@tools/demo
 
-bench: ## set up (root), build, then CPU per request beside HAProxy and no mesh (about 16 minutes)
+bench: ## set up (root), build, then CPU per request beside HAProxy and no mesh (about 8 minutes)
 	@if [ "$$(id -u)" -eq 0 ]; then tools/setup; else echo "the bench makes network namespaces: run sudo make bench" >&2; exit 1; fi
 	@$(SUBMAKE) all bench-programs
 	@tools/bench/run
