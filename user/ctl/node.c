@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/node.h"
 
+#include "core/ask.h"
 #include "core/mem.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 enum { STATUS_MS = 2000, LEAVE_MS = 20000, ANSWER_MAX = 8 << 20 };
 
@@ -18,44 +16,25 @@ static json_t *fail(char **why, const char *path, const char *what)
 	return NULL;
 }
 
-static int dial(const char *path)
-{
-	mesh_auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-	if (fd < 0)
-		return -errno;
-	if (strlen(path) >= sizeof(a.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(a.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return -errno;
-	return mesh_steal_fd(&fd);
-}
-
 json_t *mesh_node_ask(const char *path, const json_t *request, int timeout_ms, char **why)
 {
-	mesh_auto_fd int fd = dial(path);
 	mesh_auto(mesh_buf_free) struct mesh_buf in = {0};
-	mesh_auto_free char *text = json_dumps(request, JSON_COMPACT), *line = mesh_xasprintf("%s\n", text);
+	mesh_auto_free char *line = json_dumps(request, JSON_COMPACT);
+	struct mesh_ask ask = {.path = path,
+			       .line = mesh_slice_str(line),
+			       .fd = -1,
+			       .time_ms = (unsigned)timeout_ms,
+			       .answer_max = ANSWER_MAX};
 	json_t *answer;
+	int r = mesh_ask(&ask, &in);
 
-	if (fd < 0)
-		return fail(why, path, strerror(-fd));
-	if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
-		return fail(why, path, strerror(errno));
-	while (!(in.len && memchr(in.data, '\n', in.len))) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		ssize_t n;
-
-		if (poll(&p, 1, timeout_ms) <= 0)
-			return fail(why, path, "the agent does not answer");
-		n = read(fd, mesh_buf_room(&in, 65536), 65536);
-		if (n <= 0 || in.len > ANSWER_MAX)
-			return fail(why, path, "the agent hung up");
-		in.len += (size_t)n;
-	}
-	answer = json_loadb(in.data, in.len, JSON_DISABLE_EOF_CHECK, NULL);
+	if (r == -ETIMEDOUT)
+		return fail(why, path, "the agent does not answer");
+	if (r == -ECONNRESET || r == -EFBIG)
+		return fail(why, path, "the agent hung up");
+	if (r < 0)
+		return fail(why, path, strerror(-r));
+	answer = json_loadb(in.data, in.len, 0, NULL);
 	return answer ? answer : fail(why, path, "the agent's answer is no JSON");
 }
 
