@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "config/condition.h"
 #include "control/reconcile.h"
 #include "mesh_api.h"
 
@@ -150,16 +151,16 @@ TEST(a_control_plane_gets_its_gateways)
 		    "{\"roleRef\": {\"name\": \"sockmesh-gateway\"}}"));
 	CHECK(comes(&w, MAISTRA "servicemeshcontrolplanes/m",
 		    "{\"status\": {\"observedGeneration\": 1, \"annotations\": {\"readyComponentCount\": \"0/2\"}}}"));
-	CHECK(strstr(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "Reconciled"), "message")),
+	CHECK(strstr(json_string_value(json_object_get(mesh_condition_find(w.seen, "Reconciled"), "message")),
 		     "without effect in this mesh: spec.istio.kiali"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "Ready"), "status")), "False");
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "status")), "False");
 	api_do(&w.api, "PATCH", DEPLOY "istio-ingressgateway/status",
 	       "{\"status\": {\"observedGeneration\": 1, \"replicas\": 1, \"readyReplicas\": 1}}");
 	api_do(&w.api, "PATCH", DEPLOY "istio-egressgateway/status",
 	       "{\"status\": {\"observedGeneration\": 1, \"replicas\": 1, \"readyReplicas\": 1}}");
 	CHECK(comes(&w, MAISTRA "servicemeshcontrolplanes/m",
 		    "{\"status\": {\"annotations\": {\"readyComponentCount\": \"2/2\"}}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "Ready"), "status")), "True");
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "status")), "True");
 	CHECK(settles(&w));
 }
 
@@ -190,7 +191,7 @@ TEST(a_second_control_plane_is_refused)
 			 "{\"name\": \"z\"}, \"spec\": {\"istio\": {}}}"),
 		  201);
 	CHECK(comes(&w, MAISTRA "servicemeshcontrolplanes/z", "{\"status\": {\"observedGeneration\": 1}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "Reconciled"), "reason")),
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Reconciled"), "reason")),
 		  "MultipleControlPlanes");
 	CHECK(settles(&w));
 	CHECK(comes(&w, DEPLOY "istio-egressgateway", "{\"metadata\": {\"ownerReferences\": [{\"name\": \"m\"}]}}"));
@@ -233,11 +234,11 @@ TEST(a_member_is_pending_until_its_namespace_exists)
 	CHECK(comes(&w, ROLL,
 		    "{\"status\": {\"observedGeneration\": 1, \"meshGeneration\": 1, \"configuredMembers\": [], "
 		    "\"pendingMembers\": [\"coolapp\"], \"annotations\": {\"configuredMemberCount\": \"0/1\"}}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "Ready"), "reason")),
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "reason")),
 		  "NamespaceMissing");
 	CHECK_INT(make_namespace(&w, "coolapp"), 201);
 	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"coolapp\"], \"pendingMembers\": []}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "Ready"), "reason")),
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "reason")),
 		  "Configured");
 	CHECK(comes(&w, "/api/v1/namespaces/coolapp",
 		    "{\"metadata\": {\"labels\": {\"maistra.io/member-of\": \"istio-system\"}}}"));
@@ -255,7 +256,7 @@ TEST(without_a_control_plane_nobody_is_configured)
 	CHECK(world_new(&w) && started(&w));
 	CHECK_INT(make_roll(&w, "\"default\""), 201);
 	CHECK(comes(&w, ROLL, "{\"status\": {\"observedGeneration\": 1, \"pendingMembers\": [\"default\"]}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "Ready"), "reason")),
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "reason")),
 		  "SMCPMissing");
 }
 
@@ -326,7 +327,7 @@ TEST(a_rule_is_in_force_when_every_agent_has_come_so_far)
 	CHECK(comes(&w, RULES "/r", "{\"status\": null}"));
 	CHECK_INT(report(&w, "PATCH", "sockmesh-agent-1", "999999"), 200);
 	CHECK(comes(&w, RULES "/r", "{\"status\": {\"observedGeneration\": 1}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "status")), "True");
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "InForce"), "status")), "True");
 	CHECK(settles(&w));
 }
 
@@ -346,7 +347,7 @@ TEST(a_roll_is_in_force_when_agents_have_its_members)
 	CHECK_INT(report_roll(&w, "POST", "1"), 201);
 	CHECK_INT(make_roll(&w, "\"shop\""), 201);
 	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"shop\"]}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "reason")),
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "InForce"), "reason")),
 		  "Pending");
 	version = mesh_xstrdup(
 		json_string_value(json_object_get(json_object_get(w.seen, "metadata"), "resourceVersion")));
@@ -354,14 +355,14 @@ TEST(a_roll_is_in_force_when_agents_have_its_members)
 	CHECK_INT(report_roll(&w, "PATCH", version), 200);
 	CHECK(settles(&w));
 	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"shop\"]}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "status")), "True");
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "InForce"), "status")), "True");
 	/* Another member: not again before agents have it. */
 	CHECK_INT(make_namespace(&w, "more"), 201);
 	CHECK_INT(api_do(&w.api, "PATCH", ROLL, "{\"spec\": {\"members\": [\"shop\", \"more\"]}}"), 200);
 	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"more\", \"shop\"]}}"));
 	CHECK(settles(&w));
 	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"more\", \"shop\"]}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_control_condition_get(w.seen, "InForce"), "status")), "False");
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "InForce"), "status")), "False");
 }
 
 /* The same, and that agent cannot use rule r. */
@@ -389,7 +390,7 @@ TEST(a_rule_that_an_agent_cannot_use_is_not_in_force)
 				  "\\\"virtualservices.networking.istio.io default/r\\\", \\\"pods default/r\\\""),
 		  200);
 	CHECK(comes(&w, RULES "/r", "{\"status\": {\"observedGeneration\": 1}}"));
-	c = mesh_control_condition_get(w.seen, "InForce");
+	c = mesh_condition_find(w.seen, "InForce");
 	CHECK_STR(json_string_value(json_object_get(c, "status")), "False");
 	CHECK_STR(json_string_value(json_object_get(c, "reason")), "Unusable");
 	CHECK_STR(json_string_value(json_object_get(c, "message")),
@@ -410,7 +411,7 @@ TEST(what_has_no_effect_is_said_in_status)
 	CHECK_INT(report(&w, "POST", "sockmesh-agent-1", "999999"), 201);
 	CHECK_INT(make_rule(&w), 201);
 	CHECK(comes(&w, RULES "/r", "{\"status\": {\"observedGeneration\": 1}}"));
-	c = mesh_control_condition_get(w.seen, "Reconciled");
+	c = mesh_condition_find(w.seen, "Reconciled");
 	CHECK_STR(json_string_value(json_object_get(c, "reason")), "PartlySupported");
 	CHECK(strstr(json_string_value(json_object_get(c, "message")), "spec.http[0].retries"));
 	CHECK_INT(json_array_size(json_object_get(json_object_get(w.seen, "status"), "validationMessages")), 1);

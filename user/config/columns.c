@@ -2,6 +2,7 @@
 #include "config/columns.h"
 
 #include "config/cells.h"
+#include "config/condition.h"
 #include "config/decode.h"
 #include "core/mem.h"
 
@@ -237,7 +238,7 @@ static const json_t *find_by(const json_t *list, const char *key, const char *va
 
 static json_t *cell_node_status(const json_t *obj)
 {
-	const json_t *ready = find_by(mesh_json_at(obj, "status", "conditions", NULL), "type", "Ready");
+	const json_t *ready = mesh_condition_find(obj, "Ready");
 	const char *status = mesh_json_text(ready, "status");
 	struct mesh_buf b = {0};
 

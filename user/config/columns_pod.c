@@ -3,6 +3,8 @@
  * The columns of a Pod: what state it is in, in one word.
  */
 #include "config/columns.h"
+
+#include "config/condition.h"
 #include "config/decode.h"
 
 #include <time.h>
@@ -17,21 +19,6 @@ struct pod_row {
 static const char *text_at(const json_t *obj, const char *a, const char *b)
 {
 	return json_string_value(mesh_json_at(obj, a, b, NULL));
-}
-
-static bool is_true(const json_t *list, const char *type)
-{
-	size_t i;
-	json_t *c;
-
-	json_array_foreach(list, i, c)
-	{
-		const char *t = mesh_json_text(c, "type"), *s = mesh_json_text(c, "status");
-
-		if (t && strcmp(t, type) == 0)
-			return s && strcmp(s, "True") == 0;
-	}
-	return false;
 }
 
 static void newest_restart(struct pod_row *row, const json_t *status)
@@ -133,15 +120,13 @@ static void containers(struct pod_row *row, const json_t *pod)
 	}
 	if (running && row->reason.data && strcmp(row->reason.data, "Completed") == 0) {
 		mesh_buf_clear(&row->reason);
-		mesh_buf_str(&row->reason, is_true(mesh_json_at(pod, "status", "conditions", NULL), "Ready")
-						   ? "Running"
-						   : "NotReady");
+		mesh_buf_str(&row->reason, mesh_condition_true(pod, "Ready") ? "Running" : "NotReady");
 	}
 }
 
 static bool is_initialized(const json_t *pod)
 {
-	return is_true(mesh_json_at(pod, "status", "conditions", NULL), "Initialized");
+	return mesh_condition_true(pod, "Initialized");
 }
 
 static void gates(struct pod_row *row, const json_t *pod)
@@ -258,7 +243,7 @@ static json_t *cell_gates(const json_t *obj)
 	{
 		const char *type = mesh_json_text(g, "conditionType");
 
-		met += type && is_true(mesh_json_at(obj, "status", "conditions", NULL), type);
+		met += type && mesh_condition_true(obj, type);
 	}
 	return json_sprintf("%zu/%zu", met, json_array_size(wanted));
 }

@@ -5,6 +5,7 @@
 #include "config/decode.h"
 
 #include "config/columns.h"
+#include "config/condition.h"
 #include "config/decode_json.h"
 #include "core/mem.h"
 
@@ -184,21 +185,6 @@ struct mesh_labels mesh_json_labels(struct mesh_arena *arena, const json_t *map)
 	return l;
 }
 
-static bool condition_true(const json_t *list, const char *type)
-{
-	size_t i;
-	json_t *c;
-
-	json_array_foreach(list, i, c)
-	{
-		const char *t = mesh_json_text(c, "type"), *s = mesh_json_text(c, "status");
-
-		if (t && s && strcmp(t, type) == 0)
-			return strcmp(s, "True") == 0;
-	}
-	return false;
-}
-
 /* status.podIPs, else podIP. */
 static void pod_addresses(struct mesh_workload *w, const json_t *status)
 {
@@ -239,7 +225,7 @@ int mesh_decode_pod(const json_t *obj, struct mesh_workload **ret)
 	w->annotations = mesh_json_labels(NULL, json_object_get(metadata, "annotations"));
 	pod_addresses(w, status);
 	w->host_network = json_is_true(json_object_get(spec, "hostNetwork"));
-	w->ready = condition_true(json_object_get(status, "conditions"), "Ready");
+	w->ready = mesh_condition_true(obj, "Ready");
 	w->terminating = json_is_string(json_object_get(metadata, "deletionTimestamp"));
 	w->finished = phase && (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0);
 	*ret = w;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/reconcile.h"
 
+#include "config/condition.h"
 #include "config/decode.h"
 #include "config/document.h"
 #include "core/mem.h"
@@ -185,7 +186,7 @@ static json_t *messages_of(const struct force_row *row, const json_t *obj, struc
 static bool is_done(const json_t *obj)
 {
 	json_t *observed = json_object_get(json_object_get(obj, "status"), "observedGeneration");
-	const char *status = json_string_value(json_object_get(mesh_control_condition_get(obj, "InForce"), "status"));
+	const char *status = json_string_value(json_object_get(mesh_condition_find(obj, "InForce"), "status"));
 
 	return json_integer_value(observed) == mesh_control_generation(obj) && status && strcmp(status, "True") == 0;
 }
@@ -247,7 +248,7 @@ static void refused(struct mesh_cache *cache, const struct force_row *row, const
 {
 	mesh_auto_free char *message =
 		mesh_xasprintf("%s cannot read this object: what was in force before it stays", by);
-	const json_t *now = mesh_control_condition_get(obj, "InForce");
+	const json_t *now = mesh_condition_find(obj, "InForce");
 	const char *said = json_string_value(json_object_get(now, "message"));
 
 	if (!said || strcmp(said, message) != 0 ||
@@ -301,7 +302,7 @@ json_t *mesh_control_roll_in_force(struct mesh_control_force *force, struct mesh
 
 	if (written) {
 		const struct force_entry *e = entry_of(force, "Roll", roll, mesh_hash(text, strlen(text)));
-		json_t *is = json_object_get(mesh_control_condition_get(roll, "InForce"), "status");
+		json_t *is = json_object_get(mesh_condition_find(roll, "InForce"), "status");
 
 		/* Once it was so for these members it stays so: an agent that comes later begins with them. */
 		in_force = (low != UINT64_MAX && low >= e->version) ||

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/reconcile.h"
 
+#include "config/condition.h"
 #include "core/mem.h"
 #include "core/vec.h"
 
@@ -144,7 +145,7 @@ static void member_object_status(struct mesh_cache *cache, const json_t *smm, co
 	const char *name = text_at(smm, "spec", "controlPlaneRef", "name");
 	static const char no_plane[] = "The control plane that it names does not exist";
 	bool ready = plane && is_configured(roll, mesh_control_ns(smm));
-	json_t *force = json_object_get(mesh_control_condition_get(roll, "InForce"), "status");
+	json_t *force = json_object_get(mesh_condition_find(roll, "InForce"), "status");
 	bool in_force = ready && force && strcmp(json_string_value(force), "True") == 0;
 
 	mesh_cache_status(

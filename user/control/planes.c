@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/gateways.h"
 
+#include "config/condition.h"
 #include "core/buf.h"
 #include "core/mem.h"
 #include "core/vec.h"
@@ -8,24 +9,9 @@
 
 #include <string.h>
 
-const json_t *mesh_control_condition_get(const json_t *obj, const char *type)
-{
-	json_t *list = json_object_get(json_object_get(obj, "status"), "conditions"), *c;
-	size_t i;
-
-	json_array_foreach(list, i, c)
-	{
-		const char *t = json_string_value(json_object_get(c, "type"));
-
-		if (t && strcmp(t, type) == 0)
-			return c;
-	}
-	return NULL;
-}
-
 json_t *mesh_control_condition(const json_t *obj, const char *type, bool ok, const char *reason, const char *message)
 {
-	const json_t *before = mesh_control_condition_get(obj, type);
+	const json_t *before = mesh_condition_find(obj, type);
 	const char *status = json_string_value(json_object_get(before, "status"));
 	json_t *time = json_object_get(before, "lastTransitionTime");
 

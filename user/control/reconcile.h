@@ -43,7 +43,5 @@ void mesh_control_leases(struct mesh_cache *cache);
  * when its status word is the same, else now. New reference.
  */
 json_t *mesh_control_condition(const json_t *obj, const char *type, bool ok, const char *reason, const char *message);
-/** The condition of that type, or NULL. Borrowed. */
-const json_t *mesh_control_condition_get(const json_t *obj, const char *type);
 
 #endif

@@ -2,6 +2,7 @@
 /* install and upgrade: the manifests of deploy/ over the API, a line with a verdict for each step. */
 #include "ctl/install.h"
 
+#include "config/condition.h"
 #include "core/mem.h"
 #include "ctl/apply.h"
 #include "ctl/manifest.h"
@@ -193,22 +194,6 @@ static void apply_one(struct mesh_ctl *ctl, const json_t *obj, struct tally *t)
 				a.error ? a.error : "the server has no such kind");
 }
 
-static bool established(const json_t *crd)
-{
-	const json_t *c;
-	size_t i;
-
-	json_array_foreach(json_object_get(json_object_get(crd, "status"), "conditions"), i, c)
-	{
-		const char *type = json_string_value(json_object_get(c, "type"));
-		const char *status = json_string_value(json_object_get(c, "status"));
-
-		if (type && status && strcmp(type, "Established") == 0)
-			return strcmp(status, "True") == 0;
-	}
-	return false;
-}
-
 /* Returns the name of a definition that is not served in time, or NULL. */
 static const char *wait_established(struct mesh_ctl *ctl, const json_t *objects, double seconds)
 {
@@ -223,7 +208,7 @@ static const char *wait_established(struct mesh_ctl *ctl, const json_t *objects,
 		while (res && strcmp(kind_of(obj), "CustomResourceDefinition") == 0) {
 			mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
 
-			if (mesh_apply_read(ctl, res, obj, &a) == 0 && established(a.body))
+			if (mesh_apply_read(ctl, res, obj, &a) == 0 && mesh_condition_true(a.body, "Established"))
 				break;
 			if (mesh_now_ns() >= end)
 				return mesh_meta(obj, "name");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/pods.h"
 
+#include "config/condition.h"
 #include "core/mem.h"
 
 #include <stdio.h>
@@ -12,18 +13,7 @@ static const json_t *at(const json_t *obj, const char *a, const char *b)
 
 bool mesh_ctl_pod_ready(const json_t *pod)
 {
-	const json_t *c;
-	size_t i;
-
-	json_array_foreach(at(pod, "status", "conditions"), i, c)
-	{
-		const char *type = json_string_value(json_object_get(c, "type"));
-		const char *status = json_string_value(json_object_get(c, "status"));
-
-		if (type && status && strcmp(type, "Ready") == 0)
-			return strcmp(status, "True") == 0;
-	}
-	return false;
+	return mesh_condition_true(pod, "Ready");
 }
 
 char *mesh_selector_text(const json_t *labels)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/rollout.h"
 
+#include "config/condition.h"
 #include "core/mem.h"
 #include "ctl/inforce.h"
 #include "ctl/manifest.h"
@@ -56,15 +57,8 @@ bool mesh_node_schedulable(const json_t *node, const char **why)
 
 bool mesh_node_ready(const json_t *node, const char **why)
 {
-	const json_t *c;
-	size_t i;
-
-	*why = NULL;
-	json_array_foreach(at(node, "status", "conditions"), i,
-			   c) if (strcmp(text(c, "type"), "Ready") == 0 &&
-				  strcmp(text(c, "status"), "True") == 0) return true;
-	*why = "the node is not Ready";
-	return false;
+	*why = mesh_condition_true(node, "Ready") ? NULL : "the node is not Ready";
+	return !*why;
 }
 
 /* The first container status that is not well, as "REASON: message". */
@@ -94,16 +88,11 @@ static char *status_trouble(const json_t *statuses)
 
 static char *condition_trouble(const json_t *pod)
 {
-	const json_t *c;
-	size_t i;
+	const json_t *c = mesh_condition_find(pod, "PodScheduled");
 
-	json_array_foreach(at(pod, "status", "conditions"), i, c)
-	{
-		if (strcmp(text(c, "status"), "False") != 0 || strcmp(text(c, "type"), "PodScheduled") != 0)
-			continue;
-		return mesh_xasprintf("%s: %.*s", text(c, "reason"), SHOWN_MAX, text(c, "message"));
-	}
-	return NULL;
+	if (strcmp(text(c, "status"), "False") != 0)
+		return NULL;
+	return mesh_xasprintf("%s: %.*s", text(c, "reason"), SHOWN_MAX, text(c, "message"));
 }
 
 char *mesh_pod_trouble(const json_t *pod)
