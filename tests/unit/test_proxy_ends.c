@@ -651,3 +651,76 @@ WORLD(client_that_leaves_before_the_first_answer)
 }
 
 TEST_MAIN()
+
+/* ---- an endpoint whose pod is no more ---- */
+
+static void pod_is_gone(void)
+{
+	struct mesh_addr ip;
+
+	mesh_addr_parse(MESH_SLICE("127.0.0.1"), 0, &ip);
+	mesh_proxy_gone(px.proxy, &ip);
+}
+
+WORLD(request_whose_pod_is_gone_goes_elsewhere)
+{
+	uint16_t other;
+	int first = listener, silent;
+
+	CHECK(lab_say(fd, GET("/")));
+	CHECK(accepted_any());
+	silent = server;
+	server = -1;
+	listener = lab_listen(&other);
+	mesh_proxy_publish(px.proxy, lab_config_any(NULL, (uint16_t[]){other, 0}));
+	pod_is_gone();
+	CHECK(accepted_any());
+	CHECK(answer_ok());
+	close(silent);
+	close(first);
+}
+
+WORLD(request_that_must_not_be_sent_twice_ends_with_its_pod)
+{
+	uint64_t begin = mesh_now_ns();
+
+	CHECK(lab_say(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"));
+	CHECK(accepted_any());
+	pod_is_gone();
+	CHECK(lab_response(fd, &m));
+	CHECK_INT(m.head.status, 503);
+	CHECK(strstr(m.body.data, "the endpoint is gone") != NULL);
+	CHECK(mesh_now_ns() - begin < MESH_SEC(5));
+	CHECK_INT(lab_stats(&px).upstream_connections_active, 0);
+}
+
+/* What the pod had sent is delivered, however long the client takes to read. */
+WORLD(answer_of_a_pod_that_is_gone_is_whole)
+{
+	size_t sent;
+	bool cut;
+
+	CHECK(lab_say(fd, GET("/")));
+	CHECK(accepted_any());
+	CHECK(lab_say(server, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"));
+	sent = send_until_stuck(server);
+	mesh_cleanup_fd(&server);
+	server = -1;
+	pod_is_gone();
+	lab_sleep_ms(2500);
+	CHECK(drain(fd, &cut) > sent);
+	CHECK(!cut);
+}
+
+WORLD(connection_that_is_pooled_goes_with_its_pod)
+{
+	CHECK(lab_say(fd, GET("/")));
+	CHECK(accepted_any());
+	CHECK(answer_ok());
+	wait_requests_over();
+	CHECK_INT(lab_stats(&px).upstream_connections_active, 1);
+	pod_is_gone();
+	for (int i = 0; i < 600 && lab_stats(&px).upstream_connections_active; i++)
+		lab_sleep_ms(5);
+	CHECK_INT(lab_stats(&px).upstream_connections_active, 0);
+}

@@ -102,7 +102,7 @@ static void keep_listed(struct mesh_agent *a, struct mesh_map *gone)
 	}
 }
 
-static void end_gone_flows(struct mesh_agent *a)
+void mesh_agent_end_gone(struct mesh_agent *a)
 {
 	mesh_auto(mesh_map_free) struct mesh_map gone = {0};
 	bool elsewhere = false;
@@ -116,8 +116,12 @@ static void end_gone_flows(struct mesh_agent *a)
 	keep_reused(a, &gone);
 	if (elsewhere)
 		keep_listed(a, &gone);
-	mesh_map_each (e, &gone)
-		mesh_pods_end_flows(a->pods, &((const struct mesh_agent_gone *)e->value)->ip);
+	mesh_map_each (e, &gone) {
+		const struct mesh_agent_gone *g = e->value;
+
+		mesh_pods_end_flows(a->pods, &g->ip);
+		mesh_proxy_gone(a->proxy, &g->ip);
+	}
 	a->gone.count = 0;
 }
 
@@ -151,7 +155,7 @@ static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
 		mesh_pods_update(a->pods, snap);
 	a->pods_changed = false;
 	mesh_lease_report(a->lease, mesh_feed_versions(a->feed), true);
-	end_gone_flows(a);
+	mesh_agent_end_gone(a);
 	mesh_agent_answer(a);
 	install_cni(a);
 }
@@ -290,6 +294,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 				      .changed = on_changed,
 				      .pod = on_pod,
 				      .gone = on_gone,
+				      .left = mesh_agent_left,
 				      .arg = a};
 	mesh_auto_free char *lease_name = mesh_xasprintf("sockmesh-agent-%s", a->opts.node);
 	struct mesh_lease_opts lease = {.name = lease_name, .component = "agent", .holder = a->opts.node};
@@ -335,6 +340,7 @@ static void agent_stop(struct mesh_agent *a)
 		mesh_lease_withdraw(a->lease);
 	mesh_lease_free(a->lease);
 	mesh_compiler_free(a->compiler);
+	mesh_agent_left_free(a);
 	mesh_feed_free(a->feed);
 	mesh_changes_clear(&a->changes);
 	mesh_kube_free(a->kube);

@@ -34,6 +34,8 @@ struct mesh_feed_opts {
 	void (*pod)(void *arg, const struct mesh_workload *before, const struct mesh_workload *after);
 	/* The endpoint of a pod elsewhere is gone for good. May be NULL. */
 	void (*gone)(void *arg, const struct mesh_addr *ip);
+	/* One left its service otherwise: its pod may be gone too, or not. May be NULL. */
+	void (*left)(void *arg, const char *ns, const char *pod, const struct mesh_addr *ip);
 	void *arg;
 };
 

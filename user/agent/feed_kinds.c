@@ -96,7 +96,7 @@ static bool has_endpoint(const struct mesh_endpoint_pieces *pieces, const struct
 }
 
 /* An endpoint that was ending, or whose pod is known to be, and is not there any more, is gone; others may only have
- * left the service. */
+ * left the service: who can find out is told. */
 static void tell_gone(struct mesh_feed *feed, const struct mesh_endpoint_pieces *old,
 		      const struct mesh_endpoint_pieces *now)
 {
@@ -106,8 +106,13 @@ static void tell_gone(struct mesh_feed *feed, const struct mesh_endpoint_pieces 
 			const struct mesh_workload *w =
 				e->pod ? mesh_snapshot_workload(&feed->snap, old->ns, e->pod) : NULL;
 
-			if ((e->terminating || (w && w->terminating)) && !has_endpoint(now, &e->addr))
+			if (has_endpoint(now, &e->addr))
+				continue;
+			/* Who watches all pods knows that one is no more. */
+			if (e->terminating || (w && w->terminating) || (!w && e->pod && !feed->opts.node))
 				feed->opts.gone(feed->opts.arg, &e->addr);
+			else if (feed->opts.left && e->pod && (!w || w->partial))
+				feed->opts.left(feed->opts.arg, old->ns, e->pod, &e->addr);
 		}
 }
 

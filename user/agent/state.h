@@ -29,6 +29,7 @@ struct mesh_agent_gone {
 };
 
 struct mesh_agent_add;
+struct mesh_agent_look;
 
 struct mesh_agent {
 	struct mesh_agent_opts opts;
@@ -51,18 +52,25 @@ struct mesh_agent {
 	struct mesh_compiler *compiler;
 	struct mesh_timer publish, waiting, adding, leaving;
 	MESH_VEC(struct mesh_agent_waiter) waiters;
-	MESH_VEC(struct mesh_agent_add *) adds; /* of CNI, that wait for something */
-	struct mesh_map tables;                 /* namespaces that the configuration in force has tables for */
-	struct mesh_map asked;                  /* namespaces that CNI named: tables are made for them from then on */
-	MESH_VEC(struct mesh_agent_gone) gone;  /* addresses of pods that are no more, since the last publish */
-	struct mesh_ctlsock_conn *leaver;       /* who asked to leave and waits */
-	bool asked_changed, pods_changed;       /* since the last publish that was put in force */
+	MESH_VEC(struct mesh_agent_add *) adds;   /* of CNI, that wait for something */
+	struct mesh_map tables;                   /* namespaces that the configuration in force has tables for */
+	struct mesh_map asked;                    /* namespaces that CNI named: tables are made for them from then on */
+	MESH_VEC(struct mesh_agent_gone) gone;    /* addresses of pods that are no more, since the last publish */
+	MESH_VEC(struct mesh_agent_look *) looks; /* questions whether a pod elsewhere is gone; see left.c */
+	struct mesh_ctlsock_conn *leaver;         /* who asked to leave and waits */
+	bool asked_changed, pods_changed;         /* since the last publish that was put in force */
 	bool dirty, published, failing, left;
 	uint64_t publishes, publish_ns, publish_ns_max, publish_units, apply_failures, adds_total, adds_ns, adds_ns_max;
 };
 
 /** Compiles the snapshot and puts it in force. Returns whether it is. */
 bool mesh_agent_publish(struct mesh_agent *a);
+
+/** Ends flows and requests to what is gone; what is in force must know it no more. */
+void mesh_agent_end_gone(struct mesh_agent *a);
+/** An endpoint of a pod elsewhere left its service; for mesh_feed_opts.left. */
+void mesh_agent_left(void *arg, const char *ns, const char *pod, const struct mesh_addr *ip);
+void mesh_agent_left_free(struct mesh_agent *a);
 
 /** A request at the socket. */
 void mesh_agent_command(void *arg, struct mesh_ctlsock_conn *conn, const json_t *request);

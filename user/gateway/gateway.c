@@ -39,6 +39,7 @@ struct gateway {
 	struct mesh_map listeners; /* port as text -> struct mesh_proxy_listener * */
 	struct mesh_map refused;   /* port as text -> why it cannot be listened on, as said last */
 	struct mesh_errs warnings;
+	MESH_VEC(struct mesh_addr) gone; /* addresses of pods that are no more, since the last publish */
 	bool dirty, published;
 };
 
@@ -104,6 +105,38 @@ static void close_unused(struct gateway *g, const struct mesh_pmap *tables)
 	}
 }
 
+static void on_gone(void *arg, const struct mesh_addr *ip)
+{
+	mesh_vec_push(&((struct gateway *)arg)->gone, *ip);
+}
+
+static void on_pod(void *arg, const struct mesh_workload *before, const struct mesh_workload *after)
+{
+	for (size_t i = 0; before && !after && !before->host_network && i < before->ip_count; i++)
+		on_gone(arg, &before->ips[i]);
+}
+
+/* An address that is another pod's by now has requests of its own. */
+static bool is_reused(const struct gateway *g, const struct mesh_addr *ip)
+{
+	mesh_map_each (e, &mesh_feed_snapshot(g->feed)->endpoints) {
+		const struct mesh_endpoints *list = e->value;
+
+		for (size_t i = 0; i < list->count; i++)
+			if (mesh_addr_ip_eq(&list->items[i].addr, ip))
+				return true;
+	}
+	return false;
+}
+
+static void end_gone(struct gateway *g)
+{
+	mesh_vec_each (ip, &g->gone)
+		if (!is_reused(g, ip))
+			mesh_proxy_gone(g->proxy, ip);
+	g->gone.count = 0;
+}
+
 static void gateway_publish(struct gateway *g)
 {
 	const struct mesh_snapshot *snap = mesh_feed_snapshot(g->feed);
@@ -126,6 +159,7 @@ static void gateway_publish(struct gateway *g)
 	g->dirty = false;
 	g->published = true;
 	mesh_lease_report(g->lease, mesh_feed_versions(g->feed), true);
+	end_gone(g);
 	log_warnings(g, &warnings);
 }
 
@@ -253,7 +287,8 @@ static int gateway_start(struct gateway *g, struct mesh_errs *errs)
 	struct mesh_kube_opts kube = {
 		.kubeconfig = g->opts.kubeconfig, .user_agent = "meshd-gateway/" MESH_VERSION, .netns_fd = -1};
 	struct mesh_proxy_opts proxy = {.workers = g->opts.workers};
-	struct mesh_feed_opts feed = {.gateways = true, .changed = on_changed, .arg = g};
+	struct mesh_feed_opts feed = {
+		.gateways = true, .changed = on_changed, .pod = on_pod, .gone = on_gone, .arg = g};
 	mesh_auto_free char *lease_name = mesh_xasprintf("sockmesh-gateway-%s", g->opts.pod);
 	struct mesh_lease_opts lease = {.name = lease_name, .component = "gateway", .holder = g->opts.pod};
 	struct mesh_addr ready = {.port = g->opts.ready_port};
@@ -291,6 +326,7 @@ static void gateway_stop(struct gateway *g)
 	mesh_probe_free(g->probe);
 	mesh_l7_states_free(&g->states);
 	mesh_errs_free(&g->warnings);
+	mesh_vec_free(&g->gone);
 	mesh_map_each (e, &g->refused)
 		free(e->value);
 	mesh_map_free(&g->refused);

@@ -143,7 +143,7 @@ struct mesh_worker {
 	unsigned free_request_count;
 	struct mesh_down *downs, *dead_downs, *later;
 	struct mesh_up *dead_ups;
-	struct mesh_timeouts idle, head, stream, linger, connect, pooled, unwatched;
+	struct mesh_timeouts idle, head, stream, linger, connect, pooled, unwatched, gone;
 	unsigned idle_ups, idle_ups_max; /* pooled upstream connections; what is above max is closed, oldest first */
 	struct mesh_map spaces;          /* cookie -> struct mesh_space */
 	uint64_t seed;
@@ -230,9 +230,11 @@ void mesh_request_pump(struct mesh_request *r);
 void mesh_request_lost(struct mesh_request *r, const char *why, bool connect);
 /**
  * The endpoint that it is being connected to is in no cluster any more: nothing was sent yet, so it goes by the
- * configuration in force now. Does nothing if it has been tried often enough.
+ * configuration in force now. Does nothing, and returns false, if it has been tried often enough.
  */
-void mesh_request_reroute(struct mesh_request *r);
+bool mesh_request_reroute(struct mesh_request *r);
+/** Its endpoint is no more, and nothing came from there: goes elsewhere if that is safe, else ends. */
+void mesh_request_deserted(struct mesh_request *r);
 /** The client is gone, or the response cannot be completed: ends both sides. */
 void mesh_request_abort(struct mesh_request *r);
 /** A tunnel that both sides have closed. */
@@ -274,6 +276,9 @@ void mesh_up_update(struct mesh_up *u);
 bool mesh_up_evict(struct mesh_worker *w);
 void mesh_up_connect_timeout(struct mesh_timeout *item);
 void mesh_up_pooled_timeout(struct mesh_timeout *item);
+/** Connections to that IP, whose pod is no more: idle ones are closed, others end by mesh_up_gone_timeout(). */
+void mesh_up_gone(struct mesh_worker *w, const struct mesh_addr *ip);
+void mesh_up_gone_timeout(struct mesh_timeout *item);
 /**
  * Idle connections to addresses (18-byte keys) that left, or with left false to others than those, are closed; who
  * waits for one to come up goes elsewhere.

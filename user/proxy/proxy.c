@@ -204,6 +204,29 @@ void mesh_proxy_publish(struct mesh_proxy *proxy, struct mesh_l7_config *cfg)
 	free(old);
 }
 
+struct farewell {
+	struct mesh_worker *worker;
+	struct mesh_addr ip;
+};
+
+static void run_gone(void *arg)
+{
+	struct farewell *f = arg;
+
+	mesh_up_gone(f->worker, &f->ip);
+	free(f);
+}
+
+void mesh_proxy_gone(struct mesh_proxy *proxy, const struct mesh_addr *ip)
+{
+	for (unsigned i = 0; in_use(proxy) && i < proxy->worker_count; i++) {
+		struct farewell *f = mesh_xcalloc(1, sizeof(*f));
+
+		*f = (struct farewell){&proxy->workers[i], *ip};
+		mesh_loop_post(proxy->workers[i].loop, run_gone, f);
+	}
+}
+
 static uint64_t get(const atomic_uint_fast64_t *c)
 {
 	return atomic_load_explicit(c, memory_order_relaxed);

@@ -61,6 +61,13 @@ void mesh_proxy_drain(struct mesh_proxy *proxy);
  */
 void mesh_proxy_publish(struct mesh_proxy *proxy, struct mesh_l7_config *cfg);
 
+/**
+ * The pod that had this address (its port does not count) is no more: requests that wait for it without hearing
+ * anything for another second are sent elsewhere where that is safe, else answered 503 or cut off. After
+ * mesh_proxy_publish() of what no longer names it. Its connections must not be another pod's by now.
+ */
+void mesh_proxy_gone(struct mesh_proxy *proxy, const struct mesh_addr *ip);
+
 struct mesh_proxy_listen {
 	int fd;                /* listening socket; taken over unless it fails */
 	int upstream_netns_fd; /* upstream sockets are made in this namespace; -1: this one. Duplicated. */

@@ -328,12 +328,12 @@ static void forget_route(struct mesh_request *r)
 	r->cfg = NULL;
 }
 
-void mesh_request_reroute(struct mesh_request *r)
+bool mesh_request_reroute(struct mesh_request *r)
 {
 	enum outcome o;
 
 	if (r->tunnel || r->tries >= MESH_REQUEST_TRIES || !read_again(r))
-		return;
+		return false;
 	mesh_up_close(r->up);
 	forget_route(r);
 	o = decide(r);
@@ -341,6 +341,7 @@ void mesh_request_reroute(struct mesh_request *r)
 		send_request(r);
 	else
 		reply_outcome(r, o);
+	return true;
 }
 
 void mesh_request_raw(struct mesh_request *r)
@@ -408,6 +409,20 @@ void mesh_request_lost(struct mesh_request *r, const char *why, bool connect)
 	snprintf(text, sizeof(text), "upstream connect error or disconnect/reset before headers: %s (%s)", why,
 		 mesh_addr_text(&r->to, addr));
 	mesh_response_reply(r, 503, text);
+}
+
+void mesh_request_deserted(struct mesh_request *r)
+{
+	static const char why[] = "the endpoint is gone";
+
+	if (r->answer_phase == MESH_PHASE_DONE) {
+		mesh_up_close(r->up);
+		return;
+	}
+	if (r->answer_phase == MESH_PHASE_HEAD && replayable(r) && mesh_request_reroute(r))
+		return;
+	r->up->reused = false; /* not there again */
+	mesh_request_lost(r, why, false);
 }
 
 /*

@@ -314,6 +314,40 @@ void mesh_up_pooled_timeout(struct mesh_timeout *item)
 	mesh_up_close(up_of(item));
 }
 
+/* What it sent before its end may still be on its way, or be read: it has the time of the list. */
+void mesh_up_gone(struct mesh_worker *w, const struct mesh_addr *ip)
+{
+	mesh_map_each (e, &w->spaces) {
+		struct mesh_space *s = e->value;
+
+		mesh_map_each (f, &s->pools) {
+			struct mesh_pool *p = f->value;
+
+			if (!mesh_addr_ip_eq(&p->addr, ip))
+				continue;
+			p->gone = true;
+			close_idle(w, p);
+		}
+	}
+	for (struct mesh_down *d = w->downs; d; d = d->next) {
+		struct mesh_up *u = d->request ? d->request->up : NULL;
+
+		if (u && mesh_addr_ip_eq(&u->pool->addr, ip))
+			mesh_timeout_set(&w->gone, &u->timeout);
+	}
+}
+
+void mesh_up_gone_timeout(struct mesh_timeout *item)
+{
+	struct mesh_up *u = up_of(item);
+	char c;
+
+	if (!u->connecting && recv(u->io.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+		mesh_timeout_set(&u->worker->gone, &u->timeout); /* the client is slow, or it is being read */
+	else
+		mesh_request_deserted(u->request); /* pooled, it would be in another list */
+}
+
 static bool is_live(const struct mesh_pool *p, const struct mesh_map *addrs, bool left)
 {
 	return p->plain || (mesh_map_get(addrs, mesh_addr_key(&p->addr)) == NULL) == left;

@@ -108,6 +108,7 @@ int mesh_worker_start(struct mesh_worker *w, struct mesh_proxy *proxy, unsigned 
 	mesh_timeouts_init(&w->linger, w->loop, MESH_SEC(2), mesh_down_idle_timeout);
 	mesh_timeouts_init(&w->connect, w->loop, o->connect_timeout_ns, mesh_up_connect_timeout);
 	mesh_timeouts_init(&w->pooled, w->loop, o->upstream_idle_ns, mesh_up_pooled_timeout);
+	mesh_timeouts_init(&w->gone, w->loop, MESH_SEC(1), mesh_up_gone_timeout);
 	mesh_timeouts_init(&w->unwatched, w->loop, MESH_MS(10), mesh_down_unwatched_timeout);
 	return start_thread(w);
 }
