@@ -4,6 +4,9 @@
 #include "dataplane/dp.h"
 
 #include <bpf/bpf.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include "mesh/abi.h"
 
 static int apply_weights(struct world *w, struct mesh_dp *dp, uint32_t a, uint32_t b)
@@ -81,6 +84,77 @@ TEST(find_never_the_agents_namespace)
 	}
 	CHECK_INT(waitpid(pid, &status, 0), pid);
 	CHECK_INT(WEXITSTATUS(status), 0);
+	world_free(&w);
+}
+
+static int drop_ptrace(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return -errno;
+	data[CAP_SYS_PTRACE / 32].effective &= ~(1U << CAP_SYS_PTRACE % 32);
+	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
+}
+
+/* A process of another user, in a cgroup and a namespace of its own. */
+static pid_t stranger_start(const char *cgroup)
+{
+	char procs[512], c = 0;
+	int pipes[2];
+	pid_t pid;
+
+	mkdir(cgroup, 0755);
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup);
+	if (pipe(pipes) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		FILE *file = fopen(procs, "w");
+
+		if (!file || fprintf(file, "%d", getpid()) < 0 || fclose(file) != 0 || unshare(CLONE_NEWNET) < 0 ||
+		    setgid(65534) < 0 || setuid(65534) < 0 || write(pipes[1], &c, 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	close(pipes[1]);
+	if (read(pipes[0], &c, 1) != 1)
+		pid = -1;
+	close(pipes[0]);
+	return pid;
+}
+
+/* Who may not look into other users' processes says so, of the pod that is looked for and no other. */
+TEST(find_without_ptrace)
+{
+	static const char uid[] = "1b4e28ba-2fa1-41d2-883f-0016d3cca427",
+			  other[] = "1b4e28ba-2fa1-41d2-883f-0016d3cca428";
+	struct mesh_addr nobody = at("10.77.0.99:0");
+	struct mesh_dp_found found = {0};
+	char cgroup[400];
+	struct world w;
+	pid_t stranger, pid;
+	int status;
+
+	CHECK_INT(world_new(&w), 0);
+	snprintf(cgroup, sizeof(cgroup), "%s/pod%s", w.pods_cgroup, uid);
+	stranger = stranger_start(cgroup);
+	CHECK(stranger > 0);
+	CHECK_INT(mesh_dp_find(w.dp, &nobody, uid, &found), -ENOENT);
+	pid = fork();
+	if (pid == 0) {
+		if (drop_ptrace() < 0)
+			_exit(2);
+		if (mesh_dp_find(w.dp, &nobody, uid, &found) != -EACCES)
+			_exit(3);
+		_exit(mesh_dp_find(w.dp, &nobody, other, &found) == -ENOENT ? 0 : 4);
+	}
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK_INT(WEXITSTATUS(status), 0);
+	kill(stranger, SIGKILL);
+	waitpid(stranger, NULL, 0);
 	world_free(&w);
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #define RETRY_NS MESH_MS(20)
+#define LOST_NS  MESH_SEC(10) /* after that it is said that no process has the pod's address */
 
 static int on_origdst(void *arg, int fd, const struct mesh_addr *local, const struct mesh_addr *peer,
 		      struct mesh_addr *ret)
@@ -205,6 +206,23 @@ int mesh_agent_pod_capture(struct mesh_pods *pods, struct mesh_agent_pod *pod, s
 	return 0;
 }
 
+static void say_not_found(struct mesh_agent_pod *pod, int r, uint64_t waited)
+{
+	mesh_auto_free char *text = NULL;
+	char ip[MESH_ADDR_TEXT];
+
+	if (r == -EACCES) {
+		set_trouble(pod,
+			    "it ran before this agent, and the network namespace of its processes cannot be read: the "
+			    "agent lacks CAP_SYS_PTRACE (or AppArmor forbids it); it is not in the mesh until it is "
+			    "made anew");
+	} else if (r == -ENOENT && waited > LOST_NS) {
+		text = mesh_xasprintf("no process below the cgroup root has its address %s",
+				      mesh_addr_ip_text(&pod->ips[0], ip));
+		set_trouble(pod, text);
+	}
+}
+
 void mesh_agent_pod_try(struct mesh_pods *pods, struct mesh_agent_pod *pod)
 {
 	uint64_t now = mesh_now_ns(), waited = now - pod->since_ns;
@@ -216,6 +234,8 @@ void mesh_agent_pod_try(struct mesh_pods *pods, struct mesh_agent_pod *pod)
 	if (r == 0) {
 		r = mesh_agent_pod_capture(pods, pod, &found);
 		mesh_dp_found_free(&found);
+	} else {
+		say_not_found(pod, r, waited);
 	}
 	if (r < 0)
 		pod->next_try_ns = now + (waited < MESH_SEC(2)    ? RETRY_NS

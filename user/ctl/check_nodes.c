@@ -61,6 +61,8 @@ void mesh_check_agent(json_t *rows, const json_t *status)
 	static const char why[] = "routing of the node's pods";
 	const json_t *config = json_object_get(status, "config"), *bad = json_object_get(config, "bad");
 	long long failures = json_integer_value(json_object_get(config, "applyFailures"));
+	json_t *pod;
+	size_t i;
 
 	if (!json_is_true(json_object_get(status, "published")))
 		mesh_verdict_add(rows, MESH_VERDICT_FAIL, "agent", why,
@@ -77,6 +79,15 @@ void mesh_check_agent(json_t *rows, const json_t *status)
 	if ((json_is_array(bad) && json_array_size(bad)) || (json_is_object(bad) && json_object_size(bad)))
 		mesh_verdict_add(rows, MESH_VERDICT_WARN, "objects", "every rule in force", "meshctl status names them",
 				 "some could not be read; what was in force before stays");
+	json_array_foreach(json_object_get(status, "pods"), i, pod)
+	{
+		mesh_auto_free char *name = mesh_xasprintf("%s/%s", text(pod, "namespace"), text(pod, "name"));
+
+		if (text(pod, "trouble")[0])
+			mesh_verdict_add(rows, MESH_VERDICT_WARN, name, "routing of what this pod sends",
+					 "remedy the cause, or make the pod anew: the CNI plugin hands it over then",
+					 "not captured: %s", text(pod, "trouble"));
+	}
 }
 
 /* What a pod on the node has found out. */

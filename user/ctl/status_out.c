@@ -116,6 +116,16 @@ static void node_row(struct mesh_buf *out, const char *node, const json_t *statu
 	mesh_buf_char(out, '\n');
 }
 
+static void pods_in_trouble(struct mesh_buf *out, const char *node, const json_t *pods)
+{
+	const json_t *pod;
+	size_t i;
+
+	json_array_foreach(pods, i, pod) if (text(pod, "trouble")[0])
+		mesh_buf_printf(out, "%s: pod %s/%s is not captured: %s\n", node, text(pod, "namespace"),
+				text(pod, "name"), text(pod, "trouble"));
+}
+
 void mesh_status_nodes(struct mesh_buf *out, const json_t *nodes)
 {
 	struct mesh_tabs t = {.min_width = 6, .padding = 3};
@@ -134,6 +144,7 @@ void mesh_status_nodes(struct mesh_buf *out, const json_t *nodes)
 	mesh_tabs_free(&t);
 	json_object_foreach((json_t *)nodes, name, node)
 	{
+		pods_in_trouble(out, name, json_object_get(json_object_get(node, "status"), "pods"));
 		if (json_object_get(node, "error"))
 			mesh_buf_printf(out, "%s: its agent could not be asked: %s\n", name, text(node, "error"));
 	}

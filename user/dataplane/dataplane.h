@@ -55,8 +55,9 @@ void mesh_dp_found_free(struct mesh_dp_found *found);
 
 /**
  * uid: the pod's, as its cgroups are named by kubelets; processes in cgroups of another pod do not count. NULL or ""
- * accepts all. Returns 0 with *ret for mesh_dp_found_free(), or -ENOENT while there is no process with that address
- * (or its address is not yet up).
+ * accepts all. Returns 0 with *ret for mesh_dp_found_free(), -ENOENT while there is no process with that address
+ * (or its address is not yet up), or -EACCES if there is a process of that uid whose namespace may not be read (no
+ * SYS_PTRACE).
  */
 int mesh_dp_find(struct mesh_dp *dp, const struct mesh_addr *pod_ip, const char *uid, struct mesh_dp_found *ret);
 /**

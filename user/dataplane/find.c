@@ -35,7 +35,8 @@ struct ns_entry {
 
 struct mesh_dp_addr_cache {
 	MESH_VEC(struct ns_entry) list;
-	ino_t own; /* the agent's namespace: host-network pods are in it */
+	ino_t own;   /* the agent's namespace: host-network pods are in it */
+	bool denied; /* by the last look: the namespace of a process of the pod that is looked for cannot be read */
 };
 
 void mesh_dp_cache_free(struct mesh_dp_addr_cache *cache)
@@ -158,6 +159,7 @@ static int open_netns(int pid, ino_t *inode)
 	return fd;
 }
 
+/* Returns 0, or -errno: -EACCES without SYS_PTRACE, for a process of another user. */
 static int netns_inode(int pid, ino_t *ret)
 {
 	char path[64];
@@ -170,13 +172,16 @@ static int netns_inode(int pid, ino_t *ret)
 	return 0;
 }
 
-static void note_pid(struct mesh_dp_addr_cache *cache, int pid, const char *cgroup)
+static void note_pid(struct mesh_dp_addr_cache *cache, int pid, const char *cgroup, const char *wanted)
 {
 	char uid[UID_LEN + 1];
 	struct ns_entry *e = NULL;
 	ino_t inode = 0;
+	int r = netns_inode(pid, &inode);
 
-	if (netns_inode(pid, &inode) < 0 || inode == cache->own)
+	if ((r == -EACCES || r == -EPERM) && wanted && uid_in_path(cgroup, uid) && strcmp(uid, wanted) == 0)
+		cache->denied = true;
+	if (r < 0 || inode == cache->own)
 		return;
 	mesh_vec_each (known, &cache->list)
 		if (known->inode == inode)
@@ -194,7 +199,7 @@ static void note_pid(struct mesh_dp_addr_cache *cache, int pid, const char *cgro
 	e->seen = true;
 }
 
-static void note_cgroup(struct mesh_dp_addr_cache *cache, const char *dir)
+static void note_cgroup(struct mesh_dp_addr_cache *cache, const char *dir, const char *wanted)
 {
 	mesh_auto_free char *path = mesh_xasprintf("%s/cgroup.procs", dir);
 	FILE *f = fopen(path, "re");
@@ -204,36 +209,38 @@ static void note_cgroup(struct mesh_dp_addr_cache *cache, const char *dir)
 		return;
 	while (fscanf(f, "%d", &pid) == 1)
 		if (pid > 0)
-			note_pid(cache, pid, dir);
+			note_pid(cache, pid, dir, wanted);
 	fclose(f);
 }
 
-static void walk(struct mesh_dp_addr_cache *cache, const char *dir, int depth)
+static void walk(struct mesh_dp_addr_cache *cache, const char *dir, int depth, const char *wanted)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
 
 	if (!d)
 		return;
-	note_cgroup(cache, dir);
+	note_cgroup(cache, dir, wanted);
 	while (depth < CGROUP_DEPTH && (e = readdir(d))) {
 		mesh_auto_free char *sub = NULL;
 
 		if (e->d_type != DT_DIR || e->d_name[0] == '.')
 			continue;
 		sub = mesh_xasprintf("%s/%s", dir, e->d_name);
-		walk(cache, sub, depth + 1);
+		walk(cache, sub, depth + 1, wanted);
 	}
 	closedir(d);
 }
 
-static void rescan(struct mesh_dp *dp)
+/* wanted: the uid of the pod that is looked for, or NULL. */
+static void rescan(struct mesh_dp *dp, const char *wanted)
 {
 	struct mesh_dp_addr_cache *cache = dp->cache;
 
+	cache->denied = false;
 	mesh_vec_each (e, &cache->list)
 		e->seen = false;
-	walk(cache, dp->cgroup_root, 0);
+	walk(cache, dp->cgroup_root, 0, wanted);
 	for (size_t i = cache->list.count; i-- > 0;)
 		if (!cache->list.items[i].seen) {
 			mesh_vec_free(&cache->list.items[i].addrs.list);
@@ -294,12 +301,12 @@ int mesh_dp_find(struct mesh_dp *dp, const struct mesh_addr *pod_ip, const char 
 	mesh_vec_each (e, &cache->list)
 		if (has_address(&e->addrs, pod_ip) && try_entry(e, pod_ip, uid, ret))
 			return 0;
-	rescan(dp);
+	rescan(dp, uid);
 	/* The newest first: an address that was given again is the younger pod's. */
 	for (size_t i = cache->list.count; i-- > 0;)
 		if (try_entry(&cache->list.items[i], pod_ip, uid, ret))
 			return 0;
-	return -ENOENT;
+	return cache->denied ? -EACCES : -ENOENT;
 }
 
 static bool is_listed(const struct mesh_dp_ifaddrs *addrs, const struct mesh_addr *ip)
