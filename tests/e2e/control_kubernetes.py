@@ -537,6 +537,15 @@ def test_leaders(api, a, b):
     check("it serves on for three seconds, and then ends well", second.process.wait(10) == 0 and
           2.5 < time.monotonic() - began < 6, time.monotonic() - began)
     second.start()
+    before = api.get(lease)["spec"]["holderIdentity"]
+    first.process.kill()
+    first.process.wait()
+    began = time.monotonic()
+    first.start()
+    check("one that is killed and starts again in its pod leads on at once",
+          until(5, lambda: holder(api) == first.name and api.get(lease)["spec"]["holderIdentity"] != before and
+                first.get("/readyz") == (200, "ok\n")), (holder(api), first.get("/readyz")))
+    print("     after %.2f s" % (time.monotonic() - began))
 
 
 def restart_apiserver(down_for):

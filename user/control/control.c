@@ -293,12 +293,15 @@ static int start_webhook(struct control *c)
 	return r < 0 ? r : mesh_ca_new(&c->ca, c->loop, c->kube, &ca);
 }
 
-/* A process is told from another by more than its pod's name: a container restarts under the same one. */
+/*
+ * A process is told from another by more than its pod's name: a container restarts under the same one, once the process
+ * before has ended.
+ */
 static int start_leader(struct control *c)
 {
 	char host[256] = "control";
 	unsigned char random[8] = {0};
-	mesh_auto_free char *identity = NULL;
+	mesh_auto_free char *identity = NULL, *former = c->args.pod ? mesh_xasprintf("%s_", c->args.pod) : NULL;
 	struct mesh_leader_opts opts = {.ns = c->args.ns, .name = LEASE_NAME, .changed = on_leads, .arg = c};
 	uint64_t number;
 
@@ -308,6 +311,7 @@ static int start_leader(struct control *c)
 	memcpy(&number, random, sizeof(number));
 	identity = mesh_xasprintf("%s_%016llx", c->args.pod ? c->args.pod : host, (unsigned long long)number);
 	opts.identity = identity;
+	opts.former = former;
 	return mesh_leader_new(&c->leader, c->loop, c->kube, &opts);
 }
 

@@ -15,7 +15,7 @@ struct mesh_leader {
 	struct mesh_loop *loop;
 	struct mesh_kube *kube;
 	struct mesh_leader_opts opts;
-	char *ns, *name, *identity, *list, *path;
+	char *ns, *name, *identity, *former, *list, *path;
 	struct mesh_timer attempt;  /* the next try; while one is under way, its end */
 	struct mesh_timer deadline; /* leading ends unless renewed before */
 	struct mesh_kube_request *request;
@@ -92,12 +92,19 @@ static void observe(struct mesh_leader *l, const json_t *lease)
 	l->seen_ns = mesh_now_ns();
 }
 
+/* Whether that holder is a process that ended before this one began. */
+static bool is_former(const struct mesh_leader *l, const char *holder)
+{
+	return l->former && strcmp(holder, l->identity) != 0 && strncmp(holder, l->former, strlen(l->former)) == 0;
+}
+
 /* When the Lease as we see it may be taken, by our clock; 0: at once. */
 static uint64_t free_at(const struct mesh_leader *l)
 {
 	json_int_t seconds = json_integer_value(json_object_get(l->seen, "leaseDurationSeconds"));
+	const char *holder = holder_of(l->seen);
 
-	if (!holder_of(l->seen)[0] || strcmp(holder_of(l->seen), l->identity) == 0)
+	if (!holder[0] || strcmp(holder, l->identity) == 0 || is_former(l, holder))
 		return 0;
 	return l->seen_ns + MESH_SEC((uint64_t)(seconds > 0 ? seconds : 0));
 }
@@ -193,7 +200,8 @@ static void on_read(void *arg, const struct mesh_kube_response *r)
 		return;
 	}
 	if (r->status == 200) {
-		observe(l, r->body);
+		if (l->seen_ns < l->sent_ns) /* else the watch has told something since, which may be newer than this */
+			observe(l, r->body);
 		if (l->leads && strcmp(holder_of(l->seen), l->identity) != 0)
 			set_leads(l, false);
 		if (free_at(l) > mesh_now_ns()) {
@@ -245,10 +253,10 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 	struct mesh_leader *l = arg;
 
 	(void)rv;
-	if (event != MESH_KUBE_SET || l->releasing || l->request)
+	if (event != MESH_KUBE_SET || l->releasing)
 		return;
 	observe(l, obj);
-	if (!l->leads && free_at(l) <= mesh_now_ns())
+	if (!l->request && !l->leads && free_at(l) <= mesh_now_ns())
 		mesh_timer_set(l->loop, &l->attempt, jittered(MESH_MS(20)));
 }
 
@@ -279,6 +287,7 @@ int mesh_leader_new(struct mesh_leader **ret, struct mesh_loop *loop, struct mes
 	l->ns = mesh_xstrdup(opts->ns);
 	l->name = mesh_xstrdup(opts->name);
 	l->identity = mesh_xstrdup(opts->identity);
+	l->former = mesh_xstrdup(opts->former);
 	l->list = mesh_xasprintf(LEASES, l->ns);
 	l->path = mesh_xasprintf(LEASES "/%s", l->ns, l->name);
 	l->attempt.fn = on_attempt;
@@ -362,6 +371,7 @@ void mesh_leader_free(struct mesh_leader *l)
 	free(l->ns);
 	free(l->name);
 	free(l->identity);
+	free(l->former);
 	free(l->list);
 	free(l->path);
 	free(l);

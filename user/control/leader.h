@@ -4,7 +4,8 @@
  * lease` and other tools read it right: who holds it renews it every retry_ns; a candidate takes it
  * when its record has not changed for the duration that stands in it, by the candidate's own clock;
  * a holder that has not renewed it for renew_ns stops leading, which is before another may begin.
- * Every write names the resourceVersion that it was decided on. A watch tells candidates at once. Loop thread only.
+ * Every write names the resourceVersion that it was decided on. A watch tells candidates at once. So after a kill
+ * another leads within the duration (counted from the last renewal) and the time of two requests. Loop thread only.
  */
 #ifndef MESH_CONTROL_LEADER_H
 #define MESH_CONTROL_LEADER_H
@@ -16,8 +17,10 @@ struct mesh_leader;
 
 /** Strings are copied. */
 struct mesh_leader_opts {
-	const char *ns, *name;                    /* of the Lease */
-	const char *identity;                     /* unique for each process */
+	const char *ns, *name; /* of the Lease */
+	const char *identity;  /* unique for each process */
+	const char *former; /* how identities of processes begin that ended before this one began: a Lease that one of
+			       them holds is taken at once. NULL: none */
 	uint64_t duration_ns, renew_ns, retry_ns; /* 0: 15 s, 10 s, 2 s; duration in whole seconds */
 	void (*changed)(void *arg, bool leads);   /* from the loop, never from within a call */
 	void *arg;
