@@ -212,7 +212,8 @@ json_t *mesh_gateway_service(const json_t *smcp, const struct mesh_gateway_row *
 
 	return mesh_json_format(
 		"{\"metadata\": {\"name\": \"%s\", \"labels\": {\"app\": \"%s\", \"istio\": \"%s\"}}, \"spec\": {"
-		"\"type\": \"%s\", \"selector\": {\"app\": \"%s\", \"istio\": \"%s\"}, \"ports\": ["
+		"\"type\": \"%s\", \"ipFamilyPolicy\": \"PreferDualStack\", \"selector\": {\"app\": \"%s\", \"istio\": "
+		"\"%s\"}, \"ports\": ["
 		"{\"name\": \"status-port\", \"port\": 15021, \"protocol\": \"TCP\", \"targetPort\": 15021}, "
 		"{\"name\": \"http2\", \"port\": 80, \"protocol\": \"TCP\", \"targetPort\": 8080}, "
 		"{\"name\": \"https\", \"port\": 443, \"protocol\": \"TCP\", \"targetPort\": 8443}]}}",
