@@ -10,6 +10,8 @@ CLANG     ?= clang
 BPFTOOL   := $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PREFIX    ?= /usr/local
 VERSION   := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+# When that commit was made, in seconds since 1970: an order of versions that have no numbers. 0: unknown.
+VERSION_TIME := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # SAN=1 builds everything with the address and undefined-behaviour sanitizers, in a directory of its own.
 ifeq ($(SAN),1)
@@ -27,7 +29,7 @@ PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)) -lwslay)$(PK
 
 CFLAGS    ?= -O2 -g
 WARN      := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -pthread $(CFLAGS) $(WARN) $(SANFLAGS) \
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -DMESH_VERSION_TIME=$(VERSION_TIME) -pthread $(CFLAGS) $(WARN) $(SANFLAGS) \
              -Iinclude -Iuser -Itools -I$(B)/gen $(PKG_CFLAGS) -MMD -MP
 ALL_LDLIBS = $(PKG_LIBS) -lm -pthread
 

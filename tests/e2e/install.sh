@@ -99,6 +99,12 @@ kubectl -n sockmesh-system annotate ds sockmesh-agent sockmesh.io/abi=1000 --ove
 same "a downgrade that agents cannot do" "$(status meshctl upgrade --wait=false)" 1
 has "is refused" "$(out)" "keep tables of layout 1000 on the nodes"
 same "unless it is meant" "$(status meshctl upgrade --wait=false --allow-downgrade)" 0
+kubectl -n sockmesh-system annotate --overwrite daemonset sockmesh-agent sockmesh.io/version-time=9999999999 > /dev/null
+kubectl -n sockmesh-system patch daemonset sockmesh-agent --type=merge \
+	-p '{"spec":{"template":{"metadata":{"annotations":{"sockmesh.io/version":"abcdef012345"}}}}}' > /dev/null
+same "a downgrade to what was made before, where versions have no numbers" "$(status meshctl upgrade --wait=false)" 1
+has "is refused" "$(out)" "is older than abcdef012345, which is installed: --allow-downgrade if that is meant"
+same "unless it is meant" "$(status meshctl upgrade --wait=false --allow-downgrade)" 0
 
 # No controller makes pods here: the time runs out, and what is missing is named.
 same "install without nodes" "$(status meshctl install --timeout=2s)" 1
@@ -107,6 +113,24 @@ same "check" "$(status meshctl check)" 1
 has "says that control is not there" "$(out)" "fail  control: 0 of"
 same "status" "$(status meshctl status)" 0
 has "says that nothing is in force" "$(out)" "no mesh is in force here"
+
+# On the hosts' network there is room for one control pod on each node.
+node() { printf '{"apiVersion":"v1","kind":"Node","metadata":{"name":"%s","labels":{"kubernetes.io/os":"linux"}},"spec":{%s}}' "$1" "${2:-}" | kubectl create -f - > /dev/null; }
+replicas() { kubectl -n sockmesh-system get deploy sockmesh-control -o jsonpath='{.spec.replicas}'; }
+node only
+node reserved '"taints":[{"key":"for","value":"others","effect":"NoSchedule"}]'
+same "dry run on a cluster with one node for control" "$(status meshctl install --dry-run)" 0
+has "says so" "$(out)" "note      control: 1 replica, not 2: each needs a node of its own"
+meshctl install --wait=false > "$T/out" 2>&1
+has "install says so" "$(out)" "control                            note: 1 replica, not 2"
+same "one replica there" "$(replicas)" 1
+node second
+meshctl install --wait=false > "$T/out" 2>&1
+same "and two with a second node" "$(replicas)" 2
+meshctl install --wait=false --set control.replicas=4 > /dev/null 2>&1
+same "or what is said" "$(replicas)" 4
+meshctl install --wait=false > /dev/null 2>&1
+kubectl delete node only reserved second > /dev/null
 
 # Not allowed.
 kubectl create serviceaccount nobody > /dev/null

@@ -262,11 +262,13 @@ static void apply_step(struct mesh_ctl *ctl, struct mesh_steps *steps, const str
 		mesh_steps_done(steps, step->title, "failed", "%s is not served after 30 s", late);
 }
 
-static int apply_all(struct mesh_ctl *ctl, const json_t *objects)
+static int apply_all(struct mesh_ctl *ctl, const json_t *objects, const char *fitted)
 {
 	struct mesh_steps steps;
 
 	mesh_steps_init(&steps);
+	if (fitted)
+		mesh_steps_done(&steps, "control", "note", "%s", fitted);
 	for (const struct mesh_install_step *s = mesh_install_steps; s->title; s++) {
 		apply_step(ctl, &steps, s, objects);
 		if (steps.failed) /* what comes next needs it */
@@ -320,6 +322,7 @@ static void print_objects(struct mesh_ctl *ctl, struct mesh_printer *p, const js
 static int install(struct mesh_ctl *ctl, struct mesh_printer *p, const char *image, const struct mesh_texts *set)
 {
 	struct mesh_errs errs = {0};
+	mesh_auto_free char *fitted = NULL;
 	json_t *objects = NULL;
 	int r;
 
@@ -331,7 +334,10 @@ static int install(struct mesh_ctl *ctl, struct mesh_printer *p, const char *ima
 	} else if (!mesh_resources_get(ctl)) {
 		r = 1;
 	} else {
-		r = ctl->flags->dry_run ? mesh_install_plan(ctl, objects) : apply_all(ctl, objects);
+		fitted = mesh_install_fit(ctl, objects, set);
+		if (fitted && ctl->flags->dry_run)
+			printf("note      control: %s\n", fitted);
+		r = ctl->flags->dry_run ? mesh_install_plan(ctl, objects) : apply_all(ctl, objects, fitted);
 	}
 	json_decref(objects);
 	return r;
@@ -356,8 +362,14 @@ static int check_versions(struct mesh_ctl *ctl, const json_t *set)
 	const json_t *template = json_object_get(json_object_get(set, "spec"), "template");
 	const char *from = mesh_annotation_of(template, "sockmesh.io/version");
 	long abi = strtol(mesh_annotation_of(set, MESH_ANNOTATION_ABI), NULL, 10);
+	long long made = strtoll(mesh_annotation_of(set, MESH_ANNOTATION_TIME), NULL, 10), own = MESH_VERSION_TIME;
 	bool known;
 	int order = mesh_version_compare(MESH_VERSION, from, &known);
+
+	if (!known && made && own && made != own) { /* versions without numbers: by when they were made */
+		known = true;
+		order = own < made ? -1 : 1;
+	}
 
 	printf("from version %s to %s%s\n", from[0] ? from : "unknown", MESH_VERSION,
 	       known || !from[0] ? "" : " (which of them is newer is not known)");

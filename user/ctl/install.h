@@ -23,6 +23,11 @@ const struct mesh_resource *mesh_install_resource(struct mesh_ctl *ctl, const js
 json_t *mesh_install_prepared(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *obj);
 /** --dry-run: prints what would change, asked from the server without keeping anything. The exit status. */
 int mesh_install_plan(struct mesh_ctl *ctl, const json_t *objects);
+/**
+ * Fits the manifests to the cluster, as far as set says nothing of it: control gets no more replicas than nodes can
+ * have (they are on the hosts' network). Returns what to tell about that (caller frees), or NULL.
+ */
+char *mesh_install_fit(struct mesh_ctl *ctl, json_t *objects, const struct mesh_texts *set);
 
 /** Where an object of the manifests is; NULL if the server has no such kind. Caller frees. */
 char *mesh_install_path(struct mesh_ctl *ctl, const json_t *obj);

@@ -3,7 +3,9 @@
 
 #include "core/mem.h"
 #include "ctl/apply.h"
+#include "ctl/manifest.h"
 #include "ctl/merge.h"
+#include "ctl/rollout.h"
 
 #include <stdio.h>
 
@@ -108,4 +110,71 @@ int mesh_install_plan(struct mesh_ctl *ctl, const json_t *objects)
 		printf(", %zu of others", plan.foreign);
 	puts(" (dry run)");
 	return plan.failed != 0;
+}
+
+/* What suits the cluster. */
+
+static bool is_said(const struct mesh_texts *set, const char *key)
+{
+	size_t len = strlen(key);
+
+	mesh_vec_each (text, &set->list)
+		if (strncmp(*text, key, len) == 0 && (*text)[len] == '=')
+			return true;
+	return false;
+}
+
+static bool has_label(const json_t *node, const char *key, const json_t *value)
+{
+	const json_t *labels = json_object_get(json_object_get(node, "metadata"), "labels");
+
+	return json_equal(json_object_get(labels, key), value);
+}
+
+/* Whether a control pod may be placed there: not cordoned, and with no taint that the manifest does not tolerate. */
+static bool takes_control(const json_t *node, const json_t *selector)
+{
+	const json_t *spec = json_object_get(node, "spec"), *taint;
+	const char *key;
+	json_t *value;
+	size_t i;
+
+	json_object_foreach((json_t *)selector, key, value) if (!has_label(node, key, value)) return false;
+	json_array_foreach(json_object_get(spec, "taints"), i, taint)
+	{
+		const char *effect = json_string_value(json_object_get(taint, "effect"));
+
+		key = json_string_value(json_object_get(taint, "key"));
+		if (effect && strcmp(effect, "PreferNoSchedule") != 0 && strcmp(effect, "NoExecute") != 0 && key &&
+		    strcmp(key, "node-role.kubernetes.io/control-plane") != 0 &&
+		    strncmp(key, "node.kubernetes.io/not-ready", 28) != 0)
+			return false;
+	}
+	return !json_is_true(json_object_get(spec, "unschedulable"));
+}
+
+char *mesh_install_fit(struct mesh_ctl *ctl, json_t *objects, const struct mesh_texts *set)
+{
+	json_t *control = mesh_manifest_find(objects, "Deployment", "sockmesh-control"), *spec, *nodes, *node;
+	json_int_t wanted, room = 0;
+	const json_t *selector;
+	size_t i;
+
+	if (!control || is_said(set, "control.replicas"))
+		return NULL;
+	nodes = mesh_list(ctl, "/api/v1/nodes", NULL);
+	if (!nodes)
+		return NULL;
+	spec = json_object_get(control, "spec");
+	selector = json_object_get(json_object_get(json_object_get(spec, "template"), "spec"), "nodeSelector");
+	json_array_foreach(nodes, i, node) room += takes_control(node, selector);
+	json_decref(nodes);
+	wanted = json_integer_value(json_object_get(spec, "replicas"));
+	if (room == 0 || room >= wanted)
+		return NULL;
+	json_object_set_new(spec, "replicas", json_integer(room));
+	return mesh_xasprintf(
+		"%lld replica%s, not %lld: each needs a node of its own (install or upgrade again once there "
+		"are more, or --set control.replicas=%lld)",
+		(long long)room, room == 1 ? "" : "s", (long long)wanted, (long long)wanted);
 }

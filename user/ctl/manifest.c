@@ -77,6 +77,8 @@ static void stamp(json_t *obj)
 		return;
 	json_object_set_new(map_of(json_object_get(obj, "metadata"), "annotations"), MESH_ANNOTATION_ABI,
 			    json_sprintf("%d", MESH_ABI_VERSION));
+	json_object_set_new(map_of(json_object_get(obj, "metadata"), "annotations"), MESH_ANNOTATION_TIME,
+			    json_sprintf("%lld", (long long)MESH_VERSION_TIME));
 	/* Only workloads say their version: what does not run stays unchanged from one version to the next. */
 	json_object_set_new(labels, MESH_LABEL_VERSION, json_string(version));
 	json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/version",
