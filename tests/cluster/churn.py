@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The random changes of churn.sh, and what the API said meanwhile: events.json has the changes and every pod's times of
-being ready, by CLOCK_MONOTONIC in ns."""
+"""The random changes of churn.sh, and what the API said meanwhile: events.json has the changes, the faults (what was killed,
+when, and when it served again) and every pod's times of being ready, by CLOCK_MONOTONIC in ns."""
 import argparse
-import glob
+import http.client
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
 import time
 
 sys.dont_write_bytecode = True
+from faults import Faults  # noqa: E402
 from kube import Kube  # noqa: E402
 
 ap = argparse.ArgumentParser()
@@ -22,12 +21,12 @@ ap.add_argument("--minutes", type=float, required=True)
 ap.add_argument("--seed", type=int, required=True)
 ap.add_argument("--cluster", required=True)
 ap.add_argument("--events", required=True)
+ap.add_argument("--only", help="faults to choose from, by commas")
 a = ap.parse_args()
 random.seed(a.seed)
 print(f"seed {a.seed}", flush=True)
-kube, stop = Kube(a.kubeconfig), threading.Event()
-D, NAME = os.environ["D"], os.environ["NAME"]
-pods, changes = {}, []  # pod -> {"service", "ready": [[from, until]], "ip", "node"}; [ns, what, where]
+kube, stop, kill = Kube(a.kubeconfig), threading.Event(), Faults(a.cluster)
+pods, changes, faults = {}, [], []  # pod -> {"service", "ready": [[from, until]], "ip", "node"}; [ns, what, where]; dicts
 slices, lock = {}, threading.Lock()
 
 
@@ -55,6 +54,32 @@ def note(what, where=""):
     print(f"  {(changes[-1][0] - changes[0][0]) / 1e9:7.1f} s  {what} {where}", flush=True)
 
 
+def until(seconds, good):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if good():
+                return True
+        except (OSError, KeyError, ValueError, http.client.HTTPException, subprocess.SubprocessError):
+            pass
+        time.sleep(0.05)
+    return False
+
+
+def fault(what, node, do, back):
+    """Does it, and notes when what was killed serves again."""
+    f = {"what": what, "node": node and f"n{node}", "from": time.monotonic_ns(), "until": None}
+    faults.append(f)
+    note(what, f["node"] or "")
+    do()
+    if until(180, back):
+        f["until"] = time.monotonic_ns()
+        note(f"{what}: serves again", f"after {(f['until'] - f['from']) / 1e9:.2f} s")
+    else:
+        note(f"{what}: does NOT serve again")
+
+
+# Changes.
 def path(service):
     return f"/apis/apps/v1/namespaces/churn/deployments/{service}"
 
@@ -78,90 +103,93 @@ def restart():
     kube.merge(path(s), {"spec": {"template": {"metadata": {"annotations": {"restartedAt": str(time.time())}}}}})
 
 
-def processes(node, name):
-    """Processes of that program below a node's cgroup, as this machine counts."""
-    mount = next(line.split()[1] for line in open("/proc/self/mounts") if line.split()[2] == "cgroup2")
-    found = []
-    for f in glob.glob(f"{mount}/**/{NAME}-n{node}/**/cgroup.procs", recursive=True):
-        try:
-            for p in open(f).read().split():
-                if os.path.basename(os.readlink(f"/proc/{p}/exe").split(" ")[0]) == name:
-                    found.append(int(p))
-        except OSError:
-            pass
-    return found
+# Faults.
+def node_ready(node):
+    status = kube.get(f"/api/v1/nodes/n{node}")["status"]
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in status["conditions"])
 
 
-def kill_agent():
+def agent():
     node = random.choice([1, 2])
-    agents = [p for p in processes(node, "meshd") if b"agent" in open(f"/proc/{p}/cmdline", "rb").read()]
-    note("kill -9 agent", f"n{node}")
-    for p in agents:
-        os.kill(p, signal.SIGKILL)
+    old = kill.agents(node)[1]
+    fault("kill -9 agent", node, lambda: kill.kill_agent(node), lambda: kill.agents(node)[1] not in ([], old) and kill.agent_ready(node))
 
 
-def again(pid, start):
-    """Kills a process of the cluster and starts it as it was; the yardstick itself does not restart what dies."""
-    cmd = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")[:-1]
-    cwd = os.readlink(f"/proc/{pid}/cwd")
-    os.kill(pid, signal.SIGKILL)
-    time.sleep(1)
-    start([c.decode() for c in cmd], cwd)
+containers = {1: 0, 2: 0}
 
 
-def kill_containerd():
-    node = random.choice([1, 2])
-    found = processes(node, "containerd")
-    if not found:
+def container():
+    # A kubelet makes longer and longer pauses before it starts a container again that has ended more than once in 10 minutes.
+    nodes = [n for n in (1, 2) if containers[n] + 660 < time.monotonic() or not containers[n]]
+    if not nodes:
+        agent()
         return
-    note("kill -9 containerd", f"n{node}")
-    log = open(f"{D}/log/containerd-again-{node}.log", "a")
-    again(found[0], lambda cmd, cwd: subprocess.Popen([a.cluster + "/enter.sh", str(node), "setsid", *cmd], stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+    node = random.choice(nodes)
+    containers[node] = time.monotonic()
+    old = kill.agents(node)[1]
+    fault("kill -9 agent and keeper", node, lambda: kill.kill_agent(node, keeper=True),
+          lambda: kill.agents(node)[1] not in ([], old) and kill.agent_ready(node))
 
 
-def kill_apiserver():
-    pid = next(int(line.split()[0]) for line in open(D + "/pids") if line.split()[2] == "apiserver")
-    if apiserver[0]:
-        pid = apiserver[0]
-    note("kill -9 kube-apiserver")
-    log = open(f"{D}/log/apiserver-again.log", "a")
-
-    def start(cmd, cwd):
-        p = subprocess.Popen(cmd, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        apiserver[0] = p.pid
-        ticks = open(f"/proc/{p.pid}/stat").read().rsplit(") ", 1)[1].split()[19]
-        open(D + "/pids", "a").write(f"{p.pid} {ticks} apiserver-again\n")  # down.sh ends it
-
-    again(pid, start)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            if kube.get("/api/v1/namespaces/churn").get("kind") == "Namespace":
-                break
-        except OSError:
-            pass
-        time.sleep(0.2)
-    note("kube-apiserver is back")
+def containerd():
+    node = random.choice([1, 2])
+    fault("kill -9 containerd", node, lambda: kill.kill_containerd(node),
+          lambda: kill.on_node(node, "ctr", "version", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).wait(5) == 0 and node_ready(node))
 
 
-apiserver = [None]
+def kubelet():
+    node = random.choice([1, 2])
+    name = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n{node}"
+    before = kube.get(name)["spec"]["renewTime"]
+    fault("kill -9 kubelet", node, lambda: kill.kill_kubelet(node), lambda: kube.get(name)["spec"]["renewTime"] > before and node_ready(node))
+
+
+def control():
+    name = "/apis/coordination.k8s.io/v1/namespaces/sockmesh-system/leases/sockmesh-control"
+    items = kube.get("/api/v1/namespaces/sockmesh-system/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dcontrol")["items"]
+    before = kube.get(name)["spec"]["holderIdentity"]
+    node = next((int(i["spec"]["nodeName"][1:]) for i in items if i["metadata"]["name"] == before.split("_")[0]), None)
+    if node:
+        fault("kill -9 control (the leader)", node, lambda: kill.kill_control(node), lambda: kube.get(name)["spec"]["holderIdentity"] not in (before, ""))
+
+
+def apiserver():
+    away = random.uniform(1, 15)
+
+    def do():
+        command = kill.kill_apiserver()
+        time.sleep(away)
+        kill.apiserver = kill.start_apiserver(command, "apiserver-again")
+
+    fault(f"kill -9 kube-apiserver (for {away:.0f} s)", None, do, lambda: kube.get("/api/v1/namespaces/churn").get("kind") == "Namespace")
+
+
 kube.watch("/apis/discovery.k8s.io/v1/namespaces/churn/endpointslices", on_slice, stop)
 time.sleep(1)
 note("begin")
-rare = [kill_agent, kill_agent, kill_containerd, kill_apiserver]
-until, next_rare = time.monotonic() + a.minutes * 60, time.monotonic() + 20
-while time.monotonic() < until:
+all_faults = {f.__name__: f for f in (agent, container, containerd, kubelet, control, apiserver)}
+chosen = [all_faults[n] for n in (a.only.split(",") if a.only else all_faults)]
+seconds = a.minutes * 60
+begin = time.monotonic()
+next_fault, bag = begin + min(20, seconds / 6), []
+while time.monotonic() < begin + seconds:
     try:
-        if time.monotonic() >= next_rare:
-            random.choice(rare)()
-            next_rare = time.monotonic() + random.uniform(25, 45)
+        # In the last third agents live on, so that a leak shows. Every fault comes before one comes again.
+        if time.monotonic() >= next_fault:
+            bag = bag or random.sample(chosen, len(chosen))
+            f = bag.pop()
+            if time.monotonic() < begin + seconds * 2 / 3 or f not in (agent, container):
+                f()
+            next_fault = time.monotonic() + random.uniform(10, 25)
         else:
             random.choice([scale, scale, delete, delete, restart])()
-    except (OSError, IndexError, StopIteration) as e:
+    except (OSError, IndexError, KeyError, ValueError, StopIteration, http.client.HTTPException) as e:
         print(f"  not done: {type(e).__name__} {e}", flush=True)
     time.sleep(random.uniform(1, 6))
 note("end")
 time.sleep(5)
 stop.set()
+for s in "abc":
+    kube.merge(path("echo-" + s), {"spec": {"replicas": 3}})
 with lock:
-    json.dump({"pods": pods, "changes": changes}, open(a.events, "w"))
+    json.dump({"pods": pods, "changes": changes, "faults": faults}, open(a.events, "w"))

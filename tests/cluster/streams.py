@@ -20,7 +20,7 @@ broken, wrong, moved = [], [0], [0]
 
 def address(text):
     host, port = text.rsplit(":", 1)
-    return host, int(port)
+    return host.strip("[]"), int(port)
 
 
 def stream(n):
