@@ -31,10 +31,13 @@ for port in 8080 9090; do
 	waits+=($!)
 done
 sleep 2
+vanish_at=$(kubectl -n coolapp get pod vanish -o jsonpath='{.status.podIP}')
+on_node $((3 - ${client_node#n})) iptables -I FORWARD -s "$vanish_at" -j DROP # also of what the kernel would say for it
 vanished=$(python3 -c 'import time; print(int(time.monotonic() * 1000))')
 kubectl -n coolapp delete pod vanish --force --grace-period=0 > /dev/null 2>&1
 wait "${waits[@]}"
 kill -KILL $deaf 2> /dev/null
+on_node $((3 - ${client_node#n})) iptables -D FORWARD -s "$vanish_at" -j DROP
 same "a request to a pod that is deleted by force is answered" "$(sed 's/ at .*//' "$T/vanish.8080")" "HTTP/1.1 503 Service Unavailable"
 within "after ms" "$(($(sed 's/.* at //' "$T/vanish.8080") - vanished))" 0 6000
 same "and a TCP flow to it is ended" "$(sed 's/ at .*//' "$T/vanish.9090")" ConnectionAbortedError
