@@ -35,7 +35,6 @@ cluster_slot() {
 }
 # cluster_up: the cluster, with KUBECONFIG set
 cluster_up() {
-	local watch
 	cluster_slot
 	trap cluster_end EXIT
 	trap 'exit 143' INT TERM HUP
@@ -86,7 +85,6 @@ agent_pid() {
 }
 keeper_pid() { awk '/^PPid/ { print $2 }' "/proc/$(agent_pid "$1")/status"; }
 rss_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
-cpu_of() { awk '{ print int($1 / 1000) }' "/proc/$1/schedstat"; } # us, of its first thread
 # own_kb PID: what of its memory it shares with nobody, and its part of the rest
 own_kb() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
 # threads_us PID: CPU time of all its threads, in microseconds

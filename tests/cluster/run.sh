@@ -40,7 +40,7 @@ for i in $(nodes); do within "agent of node $i: RSS in KiB" "$(rss_kb "$(agent_p
 
 # PARTS="FILE..." runs these parts only
 echo "== the tutorial"
-KCTL=kubectl tests/cluster/tutorial.sh > "$T/tutorial" 2>&1 || failed=1
+PLACE=tests/cluster/lib_place.sh KCTL=kubectl tests/e2e/tutorial.sh > "$T/tutorial" 2>&1 || failed=1
 cat "$T/tutorial"
 for i in $(nodes); do echo "   node $i: proportional share of memory, KiB: agent $(own_kb "$(agent_pid "$i")"), keeper $(own_kb "$(keeper_pid "$i")")"; done
 for i in $(nodes); do within "agent of node $i, after the tutorial: RSS in KiB" "$(rss_kb "$(agent_pid "$i")")" 1 20480; done

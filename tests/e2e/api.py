@@ -4,7 +4,9 @@ import base64
 import http.client
 import json
 import os
+import random
 import re
+import socket
 import ssl
 import tempfile
 
@@ -60,3 +62,21 @@ class Api:
             if status != 409:
                 break
         return status, json.loads(raw)
+
+
+def free_ports(count):
+    """The first of several free ports in a row, below those that the kernel gives out."""
+    while True:
+        port = random.randrange(15000, 30000)
+        socks = []
+        try:
+            for p in range(port, port + count):
+                s = socket.socket()
+                socks.append(s)
+                s.bind(("127.0.0.1", p))
+            return port
+        except OSError:
+            pass
+        finally:
+            for s in socks:
+                s.close()

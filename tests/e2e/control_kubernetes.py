@@ -4,8 +4,12 @@
 control makes of a ServiceMeshControlPlane. There are no other controllers: the tests play their part where needed.
 
 usage: control_kubernetes.py [TEST...]   (tests build on each other: those named are run after the set-up)"""
-import base64, http.client, json, os, random, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
+import base64, http.client, json, os, shutil, signal, ssl, subprocess, sys, tempfile, threading, time
 import urllib.request
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from api import free_ports  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("MESH_BUILD", "build"))
@@ -40,24 +44,6 @@ def until(seconds, fn):
         if value or time.monotonic() > end:
             return value
         time.sleep(0.1)
-
-
-def free_ports(count):
-    """The first of several free ports in a row, below those that the kernel gives out."""
-    while True:
-        port = random.randrange(15000, 30000)
-        socks = []
-        try:
-            for p in range(port, port + count):
-                s = socket.socket()
-                socks.append(s)
-                s.bind(("127.0.0.1", p))
-            return port
-        except OSError:
-            pass
-        finally:
-            for s in socks:
-                s.close()
 
 
 PORT = free_ports(9)

@@ -5,7 +5,11 @@ print, with ages, uids, versions, times and addresses made alike.
 
 Needs KUBERNETES (a directory with `up`, `down` and crds/) and HYPER (its binary); says that it was skipped where they are
 missing. usage: kubernetes-compare.py [-v] [FIRST[-LAST]]   KUBECTL: which kubectl."""
-import os, random, re, subprocess, sys, tempfile, time, difflib, shutil, socket
+import os, re, subprocess, sys, tempfile, time, difflib, shutil
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from api import free_ports  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -48,24 +52,6 @@ def normal(text):
     return "\n".join(lines).strip()
 
 
-def free_ports():
-    """The first of three free ports in a row, below those that the kernel gives out."""
-    while True:
-        port = random.randrange(15000, 30000)
-        socks = []
-        try:
-            for p in range(port, port + 3):
-                s = socket.socket()
-                socks.append(s)
-                s.bind(("127.0.0.1", p))
-            return port
-        except OSError:
-            pass
-        finally:
-            for s in socks:
-                s.close()
-
-
 class Side:
     def __init__(self, name, kubeconfig):
         self.name = name
@@ -92,7 +78,7 @@ class Side:
 
 
 def start_ours(work):
-    port = free_ports()
+    port = free_ports(3)
     config = os.path.join(work, "ours.kubeconfig")
     meshd = os.environ.get("MESHD", os.path.join(ROOT, "build", "meshd"))
     p = subprocess.Popen([meshd, "control", "--embedded", "--no-reconcile", "--data", os.path.join(work, "data"), "--listen",
@@ -120,7 +106,7 @@ def main():
     ours = None
     try:
         ours, config = start_ours(work)
-        up = subprocess.run([os.path.join(kubernetes, "up"), real_dir, str(free_ports())], env=dict(os.environ, HYPER=hyper),
+        up = subprocess.run([os.path.join(kubernetes, "up"), real_dir, str(free_ports(3))], env=dict(os.environ, HYPER=hyper),
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if up.returncode != 0:
             print("FAIL kubernetes_compare: the real API server did not start: " + up.stderr)

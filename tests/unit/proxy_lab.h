@@ -523,4 +523,17 @@ LAB struct mesh_proxy_stats lab_stats(const struct lab_proxy *p)
 	return s;
 }
 
+/* TEST() with a world around it, which start() and stop() of the including file make; taken down also when a CHECK fails. */
+#define WORLD(id)                                                                                                      \
+	static void world_##id(void);                                                                                  \
+	TEST(id)                                                                                                       \
+	{                                                                                                              \
+		start();                                                                                               \
+		world_##id();                                                                                          \
+		stop();                                                                                                \
+	}                                                                                                              \
+	static void world_##id(void)
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
 #endif

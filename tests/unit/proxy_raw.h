@@ -36,18 +36,6 @@ LAB void stop(void)
 	m = (struct lab_message){0};
 }
 
-#define WORLD(id)                                                                                                      \
-	static void world_##id(void);                                                                                  \
-	TEST(id)                                                                                                       \
-	{                                                                                                              \
-		start();                                                                                               \
-		world_##id();                                                                                          \
-		stop();                                                                                                \
-	}                                                                                                              \
-	static void world_##id(void)
-
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-
 /* The next connection to the upstream, with a whole head read from it; its body, as much as came, stays in *in. */
 LAB bool accepted(struct lab_message *in)
 {

@@ -30,19 +30,6 @@ static void stop(void)
 	m = (struct lab_message){0};
 }
 
-/* TEST() with the world above around it, taken down also when a CHECK fails. */
-#define WORLD(id)                                                                                                      \
-	static void world_##id(void);                                                                                  \
-	TEST(id)                                                                                                       \
-	{                                                                                                              \
-		start();                                                                                               \
-		world_##id();                                                                                          \
-		stop();                                                                                                \
-	}                                                                                                              \
-	static void world_##id(void)
-
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-
 static const char *body(void)
 {
 	return m.body.data ? m.body.data : "";
