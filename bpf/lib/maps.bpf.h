@@ -167,4 +167,52 @@ struct {
 	__type(value, __u64);
 } reasons SEC(".maps");
 
+/* Switch -> its word (include/mesh/switches.h). Written by the agent; read by every program that can be switched. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MESH_SWITCH_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} switches SEC(".maps");
+
+/* The node's end of a captured pod's veth pair -> the pod's addresses. Written by the agent: capture, release; read by
+ * the programs on these devices. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct mesh_veth);
+} veth SEC(".maps");
+
+/* Address of a captured pod -> its device in map veth. Life as veth. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct mesh_pod_ip);
+	__type(value, __u32);
+} podip SEC(".maps");
+
+/* Direction of a connection between two pods of this node -> where it leads. Entered by pod_out, made ready by the
+ * agent, kept up by pod_in; goes with the connection's first FIN or RST and with its pods; oldest go first. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct mesh_flow_key);
+	__type(value, struct mesh_flow);
+} flows SEC(".maps");
+
+/* Flows that were entered (struct mesh_flow_key, client to server), for the agent to make ready. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} flowev SEC(".maps");
+
+/* One entry: what the bypass did. Written by pod_out and pod_in. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct mesh_bypassed);
+} bypassed SEC(".maps");
+
 #endif

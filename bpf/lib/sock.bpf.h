@@ -33,6 +33,7 @@ static __always_inline void sock_fill(struct mesh_sock *s, const struct addr *fr
 	s->from_port = from->port;
 	s->to_port = to->port;
 	s->tier = tier;
+	s->packets = 0;
 }
 
 /* Returns 0, or not: there is no room. */

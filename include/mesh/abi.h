@@ -13,6 +13,7 @@
 #endif
 
 #include "mesh/reasons.h"
+#include "mesh/switches.h"
 #include "mesh/tier.h"
 
 enum {
@@ -153,7 +154,7 @@ struct mesh_sock {
 	__u16 to_port;
 	enum mesh_tier tier;
 	__u32 crowded; /* sockets of this place that are in sockmore */
-	__u32 zero;
+	__u32 packets; /* seen where they leave the pod; those of a flow in map flows are not counted */
 };
 
 /* Map origdst: a connection on its way to the agent's listener, as its client sees it. IPv4 as ::ffff:a.b.c.d. */
@@ -198,6 +199,68 @@ struct mesh_refused {
 	enum mesh_reason reason;
 } __attribute__((aligned(8)));
 
+/* Map veth: key is the index of the node's end of a captured pod's veth pair. */
+enum {
+	MESH_VETH_IP6 = 4,
+};
+
+enum mesh_veth_flag {
+	MESH_VETH_BYPASS = 1, /* its flows may be bypassed */
+	MESH_VETH_QDISC = 2,  /* the agent made the clsact qdisc */
+};
+
+struct mesh_veth {
+	__u64 netns;
+	__u8 ip4[4];
+	__u32 flags;                 /* enum mesh_veth_flag */
+	__u8 ip6[MESH_VETH_IP6][16]; /* the pod's and its link-local ones; :: is none */
+};
+
+/* Map podip: an address of a captured pod of this node. IPv4 as ::ffff:a.b.c.d. The value is a key of map veth. */
+struct mesh_pod_ip {
+	__u8 ip[16];
+} __attribute__((aligned(4)));
+
+/* Map flows: one direction of a connection between two pods of this node. IPv4 as ::ffff:a.b.c.d. */
+struct mesh_flow_key {
+	__u8 src[16];
+	__u8 dst[16];
+	__u16 sport;
+	__u16 dport;
+} __attribute__((aligned(4)));
+
+enum {
+	MESH_FLOW_RIPE = 8, /* packets that a client sends before its flow is thought of: short ones are not worth it */
+	MESH_FLOW_ASK_NS = 200000000,   /* so often the node's own path is asked whether it still leads there */
+	MESH_FLOW_LEASH_NS = 500000000, /* without an answer for so long, packets take that path again */
+};
+
+/* A packet's tc_index on its way through the node. */
+enum {
+	MESH_MARK_ASK = 0x5a11,   /* a packet of a flow: note where it comes out */
+	MESH_MARK_CLONE = 0x5a12, /* the same, and it ends there: the packet itself was bypassed */
+};
+
+struct mesh_flow {
+	__u64 seen_ns;               /* CLOCK_MONOTONIC (coarse): a packet that took the node's own path came out */
+	__u64 asked_ns;              /* the last clone was sent */
+	__u32 ifindex;               /* of the device where it came out */
+	__u32 epoch;                 /* MESH_SWITCH_EPOCH at that time */
+	__u8 dst_mac[6], src_mac[6]; /* that it had there */
+	__u32 ready;                 /* not 0: connection tracking does not mind that it does not see every packet */
+};
+
+/* Map bypassed: what was done, by CPU. */
+struct mesh_bypassed {
+	__u64 packets; /* given to the other pod's device */
+	__u64 bytes;
+	__u64 clones;  /* sent to ask the node's own path */
+	__u64 seen;    /* packets and clones that came out of it */
+	__u64 flows;   /* entered */
+	__u64 untold;  /* not entered: the agent is behind, or dead */
+	__u64 leashed; /* packets that took the node's path because it had not answered of late */
+};
+
 _Static_assert(sizeof(struct mesh_node) == 24, "map value");
 _Static_assert(sizeof(struct mesh_pod) == 80, "map value");
 _Static_assert(sizeof(struct mesh_key4) == 8, "map key");
@@ -217,6 +280,11 @@ _Static_assert(sizeof(struct mesh_origdst) == 32, "map value");
 _Static_assert(sizeof(struct mesh_udp_key) == 32, "map key");
 _Static_assert(sizeof(struct mesh_udp_src) == 20, "map value");
 _Static_assert(sizeof(struct mesh_refused) == 32, "map key");
+_Static_assert(sizeof(struct mesh_veth) == 80, "map value");
+_Static_assert(sizeof(struct mesh_pod_ip) == 16, "map key");
+_Static_assert(sizeof(struct mesh_flow_key) == 36, "map key");
+_Static_assert(sizeof(struct mesh_flow) == 40, "map value");
+_Static_assert(sizeof(struct mesh_bypassed) == 56, "map value");
 
 static inline __attribute__((always_inline)) __u64 mesh_seal_step(__u64 h, __u64 word)
 {

@@ -15,7 +15,8 @@
 	X(5, MAP_FULL, "map_full", "a table of the data plane is full")                                                \
 	X(6, BAD_CONFIG, "bad_config", "a table of the data plane is inconsistent")                                    \
 	X(7, POLICY, "policy", "denied by policy")                                                                     \
-	X(8, NO_LOCAL_ENDPOINT, "no_local_endpoint", "internalTrafficPolicy Local: no ready endpoint on this node")
+	X(8, NO_LOCAL_ENDPOINT, "no_local_endpoint", "internalTrafficPolicy Local: no ready endpoint on this node")    \
+	X(9, SPOOFED, "spoofed", "a pod sent from an address that is not its own")
 
 enum mesh_reason {
 #define MESH_REASON_ENUM(code, id, name, help) MESH_REASON_##id = code,

@@ -5,6 +5,8 @@
 
 #include "world.h"
 
+#include <netinet/tcp.h>
+
 /* A connection's view of itself, kept in the pod as descriptor fd. */
 struct conn {
 	int fd, error;
@@ -110,11 +112,13 @@ static inline void *serve(void *arg)
 	for (;;) {
 		int fd = accept(s->fd, NULL, NULL);
 		pthread_t t;
+		int one = 1;
 
 		if (fd < 0 && errno == EINVAL)
 			return NULL;
 		if (fd < 0)
 			continue;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (write(fd, &s->name, 1) < 0 || pthread_create(&t, NULL, serve_one, (void *)(intptr_t)fd) != 0) {
 			close(fd);
 			continue;

@@ -306,6 +306,7 @@ static inline int world_dp(struct world *w, struct mesh_dp **ret)
 	struct mesh_dp_opts opts = {.pin_dir = w->pin,
 				    .cgroup_root = w->pods_cgroup,
 				    .agent_cgroup = w->agent_cgroup,
+				    .host_netns = w->hub.netns_fd,
 				    .max_services = 256,
 				    .max_endpoints = 4096,
 				    .max_pods = 64};
@@ -360,7 +361,7 @@ static inline void pod_stop(struct pod *p)
 static inline void world_free(struct world *w)
 {
 	mesh_dp_free(w->dp);
-	mesh_dp_detach(w->pin, NULL);
+	mesh_dp_detach_from(w->pin, w->hub.netns_fd, NULL);
 	for (int i = 0; i < w->pod_count; i++)
 		pod_stop(&w->pods[i]);
 	pod_stop(&w->hub);

@@ -266,6 +266,24 @@ static void on_term(void *arg)
 	mesh_loop_stop(((struct mesh_agent *)arg)->loop);
 }
 
+static void on_events(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
+{
+	struct mesh_agent *a = mesh_container_of(io, struct mesh_agent, events);
+
+	(void)loop;
+	(void)events;
+	mesh_dp_events(a->dp);
+}
+
+/* What the BPF programs have to tell. Without it they do with less. */
+static void listen_to_programs(struct mesh_agent *a)
+{
+	a->events.fd = mesh_dp_events_fd(a->dp);
+	a->events.fn = on_events;
+	if (a->events.fd >= 0 && mesh_io_set(a->loop, &a->events, EPOLLIN) < 0)
+		mesh_warn("events of the BPF programs cannot be read: no flow is bypassed");
+}
+
 static int find_cgroups(struct mesh_agent *a, struct mesh_errs *errs)
 {
 	a->cgroup_root = a->opts.cgroup_root;
@@ -310,6 +328,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 	    (r = mesh_dp_new(&a->dp, &dp, errs)) < 0 || (r = mesh_proxy_new(&a->proxy, &proxy)) < 0 ||
 	    (r = mesh_kube_new(&a->kube, a->loop, &kube, errs)) < 0)
 		return r;
+	listen_to_programs(a);
 	a->pods = mesh_pods_new(&(struct mesh_pods_opts){.loop = a->loop,
 							 .dp = a->dp,
 							 .proxy = a->proxy,
@@ -349,6 +368,8 @@ static void agent_stop(struct mesh_agent *a)
 		mesh_proxy_free(a->proxy, MESH_SEC(2));
 	mesh_pods_free_late(a->pods);
 	mesh_keeper_free(a->keeper);
+	if (a->loop)
+		mesh_io_remove(a->loop, &a->events);
 	if (a->dp)
 		mesh_dp_free(a->dp);
 	mesh_l7_states_free(&a->states);

@@ -173,6 +173,30 @@ static json_t *health(struct mesh_agent *a)
 			 "fromSnapshot", mesh_feed_from_saved(a->feed), "error", why, "api", trouble);
 }
 
+/* dataplane, dataplane-set */
+
+static json_t *switches(struct mesh_agent *a)
+{
+	return json_pack("{s:b, s:s, s:o}", "ok", 1, "node", a->opts.node, "switches", mesh_dp_switches(a->dp));
+}
+
+static json_t *set_switches(struct mesh_agent *a, const json_t *set)
+{
+	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
+	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
+	mesh_auto_free char *said = NULL;
+
+	if (!json_is_object(set) || json_object_size(set) == 0)
+		return refusal("\"set\" is no object of switches and their words");
+	if (mesh_dp_switch_set(a->dp, set, &errs) < 0) {
+		mesh_errs_format(&errs, &text);
+		return refusal(text.data ? text.data : "refused");
+	}
+	said = json_dumps(set, JSON_COMPACT);
+	mesh_info("data plane: switched %s", said);
+	return switches(a);
+}
+
 /* leave */
 
 #define LINGER_NS MESH_MS(600) /* connects that were decided before still find their listeners */
@@ -248,6 +272,10 @@ void mesh_agent_command(void *arg, struct mesh_ctlsock_conn *conn, const json_t 
 		mesh_ctlsock_reply(conn, health(a));
 	else if (strcmp(cmd, "wait-pod") == 0)
 		wait_pod(a, conn, request);
+	else if (strcmp(cmd, "dataplane") == 0)
+		mesh_ctlsock_reply(conn, switches(a));
+	else if (strcmp(cmd, "dataplane-set") == 0)
+		mesh_ctlsock_reply(conn, set_switches(a, json_object_get(request, "set")));
 	else if (strcmp(cmd, "leave") == 0)
 		begin_to_leave(a, conn);
 	else if (strncmp(cmd, "cni-", 4) == 0)

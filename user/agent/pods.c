@@ -261,6 +261,7 @@ bool mesh_pods_captured(const struct mesh_pods *pods, const struct mesh_addr *ip
 
 void mesh_pods_end_flows(struct mesh_pods *pods, const struct mesh_addr *ip)
 {
+	mesh_dp_forget(pods->opts.dp, ip);
 	mesh_map_each (e, &pods->by_name) {
 		const struct mesh_agent_pod *pod = e->value;
 		int n;

@@ -51,6 +51,7 @@ struct mesh_agent {
 	struct mesh_changes changes; /* of the snapshot, since the last publish */
 	struct mesh_compiler *compiler;
 	struct mesh_timer publish, waiting, adding, leaving;
+	struct mesh_io events; /* of the BPF programs */
 	MESH_VEC(struct mesh_agent_waiter) waiters;
 	MESH_VEC(struct mesh_agent_add *) adds;   /* of CNI, that wait for something */
 	struct mesh_map tables;                   /* namespaces that the configuration in force has tables for */

@@ -56,6 +56,54 @@ void mesh_check_node_object(json_t *rows, const json_t *node)
 			 text(info, "kubeletVersion"));
 }
 
+/* Whose devices are not like the others, each with why; a few are enough to see what it is. */
+static void check_devices(json_t *rows, const json_t *devices)
+{
+	enum { SHOWN = 3 };
+	mesh_auto(mesh_buf_free) struct mesh_buf out = {0};
+	const json_t *d;
+	size_t n = 0, i;
+
+	json_array_foreach(devices, i, d)
+	{
+		if (json_is_true(json_object_get(d, "bypass")))
+			continue;
+		if (n++ < SHOWN)
+			mesh_buf_printf(&out, "%s%s (%s): %s", out.len ? "; " : "", text(d, "pod"), text(d, "device"),
+					text(d, "why"));
+	}
+	if (n > SHOWN)
+		mesh_buf_printf(&out, "; and %zu more", n - SHOWN);
+	if (n)
+		mesh_verdict_add(rows, MESH_VERDICT_WARN, "bypass of pods",
+				 "flows of these pods take the node's own path; what others have put on their devices "
+				 "stays",
+				 "nothing has to be done: all works, at the price of that path", "%s", out.data);
+}
+
+static void check_bypass(json_t *rows, const json_t *bypass)
+{
+	static const char why[] = "flows between pods of one node go from device to device, past its bridge and stack";
+	const json_t *devices = json_object_get(bypass, "devices");
+	const char *not = text(bypass, "why");
+
+	if (!bypass)
+		return;
+	if (json_is_true(json_object_get(bypass, "inUse")))
+		mesh_verdict_add(rows, MESH_VERDICT_OK, "bypass", why, NULL,
+				 "in use (probe passed), %zu pods, %lld packets so far; they are in no counter of the "
+				 "node's own rules",
+				 json_array_size(devices),
+				 (long long)json_integer_value(json_object_get(bypass, "packets")));
+	else if (strstr(not, "switched off"))
+		mesh_verdict_add(rows, MESH_VERDICT_OK, "bypass", why, NULL, "not in use: %s", not );
+	else
+		mesh_verdict_add(rows, MESH_VERDICT_WARN, "bypass", why,
+				 "nothing has to be done: all works, at the price of the node's own path",
+				 "not in use: %s", not );
+	check_devices(rows, devices);
+}
+
 void mesh_check_agent(json_t *rows, const json_t *status)
 {
 	static const char why[] = "routing of the node's pods";
@@ -88,6 +136,7 @@ void mesh_check_agent(json_t *rows, const json_t *status)
 					 "remedy the cause, or make the pod anew: the CNI plugin hands it over then",
 					 "not captured: %s", text(pod, "trouble"));
 	}
+	check_bypass(rows, json_object_get(json_object_get(status, "dataplane"), "bypass"));
 }
 
 /* What a pod on the node has found out. */

@@ -84,6 +84,7 @@ int mesh_ctl_run_wait(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_new_project(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_project(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_status(struct mesh_ctl *ctl, const struct mesh_flags *f);
+int mesh_ctl_run_dataplane(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_install(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_upgrade(struct mesh_ctl *ctl, const struct mesh_flags *f);
 int mesh_ctl_run_uninstall(struct mesh_ctl *ctl, const struct mesh_flags *f);

@@ -74,6 +74,40 @@ int mesh_ctl_run_node_status(struct mesh_ctl *ctl, const struct mesh_flags *f)
 	return print_answer(ctl, answer, why);
 }
 
+json_t *mesh_node_dataplane_request(const struct mesh_texts *words, size_t from, const char **bad)
+{
+	json_t *set = json_object();
+
+	for (size_t i = from; i < words->list.count; i++) {
+		const char *word = words->list.items[i], *eq = strchr(word, '=');
+		mesh_auto_free char *name = eq ? mesh_xstrndup(word, (size_t)(eq - word)) : NULL;
+
+		if (!eq || eq == word || !eq[1]) {
+			json_decref(set);
+			*bad = word;
+			return NULL;
+		}
+		json_object_set_new(set, name, json_string(eq + 1));
+	}
+	if (json_object_size(set))
+		return json_pack("{s:s, s:o}", "cmd", "dataplane-set", "set", set);
+	json_decref(set);
+	return json_pack("{s:s}", "cmd", "dataplane");
+}
+
+int mesh_ctl_run_node_dataplane(struct mesh_ctl *ctl, const struct mesh_flags *f)
+{
+	mesh_auto_free char *why = NULL;
+	const char *bad = NULL;
+	json_t *request = mesh_node_dataplane_request(&f->args, 0, &bad), *answer;
+
+	if (!request)
+		return mesh_ctl_error(ctl, "\"%s\" is no SWITCH=WORD", bad);
+	answer = mesh_node_ask(socket_of(f), request, STATUS_MS, &why);
+	json_decref(request);
+	return print_answer(ctl, answer, why);
+}
+
 int mesh_ctl_run_node_leave(struct mesh_ctl *ctl, const struct mesh_flags *f)
 {
 	json_t *request = json_pack("{s:s}", "cmd", "leave"), *answer;
@@ -89,6 +123,8 @@ const struct mesh_verb mesh_ctl_node_verbs[] = {
 	 mesh_ctl_run_node_status, true},
 	{"node-check", "", "print what this node can do for an agent, as JSON", "socket", mesh_ctl_run_node_check,
 	 true},
+	{"node-dataplane", "[SWITCH=WORD...]", "print or change what the data plane of this node does, as JSON",
+	 "socket", mesh_ctl_run_node_dataplane, true},
 	{"node-leave", "", "have the agent of this node take everything of it from the kernel and the node", "socket",
 	 mesh_ctl_run_node_leave, true},
 	{NULL, NULL, NULL, NULL, NULL, false},

@@ -39,8 +39,7 @@ static bool is_of(const char *kubeconfig, const char *server)
 	return same;
 }
 
-/* The agents' sockets lie beside the kubeconfig of the lab with our API, or on a node in the usual place. */
-static char *socket_pattern(const struct mesh_ctl *ctl)
+char *mesh_status_sockets(const struct mesh_ctl *ctl)
 {
 	mesh_auto(mesh_lab_list_free) struct mesh_lab_list labs = {0};
 
@@ -53,7 +52,7 @@ static char *socket_pattern(const struct mesh_ctl *ctl)
 
 static void ask_sockets(const struct mesh_ctl *ctl, const char *only, json_t *all)
 {
-	mesh_auto_free char *pattern = socket_pattern(ctl);
+	mesh_auto_free char *pattern = mesh_status_sockets(ctl);
 	glob_t found;
 
 	if (glob(pattern, 0, NULL, &found) != 0)

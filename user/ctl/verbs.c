@@ -49,6 +49,8 @@ const struct mesh_verb mesh_ctl_verbs[] = {
 	{"check", "", "say what cluster and nodes have, and lack, for the mesh; --pre: before an installation",
 	 "pre image node output timeout", mesh_ctl_run_check, true},
 	{"status", "", "show agents, gateways, their BPF programs and maps, and what is in force", "output node", mesh_ctl_run_status, false},
+	{"dataplane", "get | set SWITCH=WORD...", "show or change what the data plane of each node does, in force at once",
+	 "output node", mesh_ctl_run_dataplane, false},
 	{"crds", "[KIND...]", "print the CustomResourceDefinitions of the mesh's kinds", "output", mesh_ctl_run_crds, true},
 	{"version", "", "print the versions of meshctl and the server", "client output", mesh_ctl_run_version, true},
 	{NULL, NULL, NULL, NULL, NULL, false},

@@ -3,7 +3,7 @@
  * From an image, or from what changed, to the maps: check all, write every new set beside the old ones, then switch
  * service by service, then let the old sets be swept. Until the first switch a failure undoes itself.
  */
-#include "dataplane/dp.h"
+#include "dataplane/bypass.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -206,6 +206,9 @@ static int switch_service(struct mesh_dp *dp, struct change *c)
 		mesh_map_put(&dp->services, mesh_dp_key_bytes(&s->key), s);
 		dp->service_count[s->key.v6]++;
 	}
+	/* Another tier, or none any more, may take with it what allowed its flows. */
+	dp->doubt |= c->old && s->tier != c->s->tier;
+	s->tier = c->s->tier;
 	s->set = c->set;
 	s->hash = c->hash;
 	s->dests = dests_of(c->s);
@@ -221,6 +224,7 @@ static int remove_service(struct mesh_dp *dp, struct mesh_dp_service *s)
 
 	if (r < 0)
 		return r;
+	dp->doubt = true;
 	mesh_dp_sweep_add(dp, &garbage);
 	mesh_map_remove(&dp->services, mesh_dp_key_bytes(&s->key));
 	dp->service_count[s->key.v6]--;
@@ -253,6 +257,9 @@ static int switch_all(struct mesh_dp *dp, struct plan *plan, struct mesh_errs *e
 			r = one;
 		}
 	}
+	if (dp->doubt)
+		mesh_dp_bypass_doubt(dp);
+	dp->doubt = false;
 	return r;
 }
 

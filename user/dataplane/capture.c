@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Capture and release of pods: the agent's listeners in a pod's namespace, and the entry that switches. */
 #include "core/netns.h"
-#include "dataplane/dp.h"
+#include "dataplane/bypass.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -189,6 +189,7 @@ int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const
 		close_listeners(&l);
 		return r;
 	}
+	mesh_dp_bypass_add(dp, found, &pod);
 	memcpy(listen_fds, l.fds, sizeof(l.fds));
 	*listen_count = l.count;
 	return 0;
@@ -236,7 +237,10 @@ int mesh_dp_recapture(struct mesh_dp *dp, const struct mesh_dp_found *found, con
 			return -ESTALE;
 		have++;
 	}
-	return have == want ? 0 : -ESTALE;
+	if (have != want)
+		return -ESTALE;
+	mesh_dp_bypass_add(dp, found, &pod);
+	return 0;
 }
 
 static bool of_captured_pod(struct mesh_dp *dp, const struct mesh_tuple *key)
@@ -250,6 +254,7 @@ int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie)
 {
 	/* What clients that had closed left in pods released before, never accepted; this one's may still be. */
 	mesh_dp_origdst_drop(dp, of_captured_pod);
+	mesh_dp_bypass_remove(dp, netns_cookie);
 	return bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODS], &netns_cookie) < 0 ? -errno : 0;
 }
 

@@ -2,7 +2,7 @@
 #include "dataplane/dataplane.h"
 
 #include "core/netns.h"
-#include "dataplane/dp.h"
+#include "dataplane/bypass.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -69,7 +69,10 @@ static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 		mesh_errs_add(errs, "starting a thread: %s", strerror(-r));
 		return r;
 	}
-	return mesh_dp_attach(dp, errs);
+	r = mesh_dp_attach(dp, errs);
+	if (r == 0)
+		mesh_dp_bypass_start(dp);
+	return r;
 }
 
 int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
@@ -79,6 +82,7 @@ int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct me
 
 	dp->pin_dir = mesh_xstrdup(opts->pin_dir);
 	dp->cgroup_root = mesh_xstrdup(opts->cgroup_root);
+	dp->host_netns = opts->host_netns;
 	dp->next_set = 1;
 	dp->pin_lock = -1;
 	pthread_mutex_init(&dp->lock, NULL);
@@ -98,6 +102,7 @@ void mesh_dp_free(struct mesh_dp *dp)
 	if (!dp)
 		return;
 	mesh_dp_sweep_stop(dp);
+	mesh_dp_bypass_stop(dp);
 	mesh_dp_unload(dp);
 	mesh_map_each (e, &dp->services)
 		free(e->value);
@@ -156,9 +161,19 @@ static void remove_empty_parent(const char *pin_dir)
 
 int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs)
 {
-	mesh_auto_free char *links = mesh_xasprintf("%s/links", pin_dir);
-	int r = remove_pins(links, true);
+	return mesh_dp_detach_from(pin_dir, 0, errs);
+}
 
+int mesh_dp_detach_from(const char *pin_dir, int host_netns, struct mesh_errs *errs)
+{
+	mesh_auto_free char *links = mesh_xasprintf("%s/links", pin_dir);
+	int r = mesh_dp_bypass_detach(pin_dir, host_netns);
+
+	if (r < 0) {
+		mesh_errs_add(errs, "taking the filters off the pods' devices: %s", strerror(-r));
+		return r;
+	}
+	r = remove_pins(links, true);
 	if (r == 0)
 		r = remove_pins(pin_dir, false);
 	if (r == 0)
@@ -166,6 +181,11 @@ int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs)
 	if (r < 0)
 		mesh_errs_add(errs, "removing the pins in %s: %s", pin_dir, strerror(-r));
 	return r;
+}
+
+void mesh_dp_forget(struct mesh_dp *dp, const struct mesh_addr *ip)
+{
+	mesh_dp_bypass_forget(dp, ip);
 }
 
 int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_addr *local,

@@ -16,10 +16,11 @@ struct mesh_dp;
 struct mesh_dp_pod;
 
 struct mesh_dp_opts {
-	const char *pin_dir;                            /* "/sys/fs/bpf/sockmesh/<cluster>-<node>"; made if missing */
-	const char *cgroup_root;                        /* v2 cgroup whose pods are this node's: programs attach here */
-	const char *agent_cgroup;                       /* the agent's own cgroup, exempt; NULL: that of this process */
-	bool listeners_held;                            /* an earlier agent's, see mesh_dp_recapture() */
+	const char *pin_dir;      /* "/sys/fs/bpf/sockmesh/<cluster>-<node>"; made if missing */
+	const char *cgroup_root;  /* v2 cgroup whose pods are this node's: programs attach here */
+	const char *agent_cgroup; /* the agent's own cgroup, exempt; NULL: that of this process */
+	bool listeners_held;      /* an earlier agent's, see mesh_dp_recapture() */
+	int host_netns; /* the network namespace that has the node's ends of pods' devices; 0: this process's */
 	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */
 };
 
@@ -29,9 +30,23 @@ int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct me
 void mesh_dp_free(struct mesh_dp *dp);
 /** Removes every program, link and pin of this node (uninstall, lab down). Works without mesh_dp_new(). */
 int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs);
+/** The same, with the filters on devices of that namespace (mesh_dp_opts.host_netns). */
+int mesh_dp_detach_from(const char *pin_dir, int host_netns, struct mesh_errs *errs);
 
 /** Off: from now on every program lets everything pass, until on again, also over restarts. Returns 0 or -errno. */
 int mesh_dp_set_off(struct mesh_dp *dp, bool off);
+
+/**
+ * Sets switches of include/mesh/switches.h: {"bypass": "off", ...}. In force at the next packet, and over restarts.
+ * Returns 0; -errno with errs, and nothing is changed.
+ */
+int mesh_dp_switch_set(struct mesh_dp *dp, const json_t *set, struct mesh_errs *errs);
+/** [{"name", "word", "words", "inUse", "why", "help"}], a row for each switch. New reference. */
+json_t *mesh_dp_switches(const struct mesh_dp *dp);
+
+/** Readable when the programs have something to tell, which mesh_dp_events() then sees to. -1: they never have. */
+int mesh_dp_events_fd(const struct mesh_dp *dp);
+void mesh_dp_events(struct mesh_dp *dp);
 
 /** Puts image in force: each service switches atomically from its old version to the new. image is read, not kept. */
 int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs);
@@ -97,6 +112,9 @@ int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh
  * means all its ports. Returns how many, or -errno.
  */
 int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint);
+
+/** Forgets what is known of flows from and to an address, whose pod is gone: their packets take the node's own path. */
+void mesh_dp_forget(struct mesh_dp *dp, const struct mesh_addr *ip);
 
 /** Programs, links, maps with their fill, counters by reason, pods: for `meshctl status`. New reference. */
 json_t *mesh_dp_status(struct mesh_dp *dp);

@@ -35,7 +35,13 @@
 	X(UDPSRC, udpsrc)                                                                                              \
 	X(REFUSED, refused)                                                                                            \
 	X(TIERS, tiers)                                                                                                \
-	X(REASONS, reasons)
+	X(REASONS, reasons)                                                                                            \
+	X(SWITCHES, switches)                                                                                          \
+	X(VETH, veth)                                                                                                  \
+	X(PODIP, podip)                                                                                                \
+	X(FLOWS, flows)                                                                                                \
+	X(FLOWEV, flowev)                                                                                              \
+	X(BYPASSED, bypassed)
 
 enum mesh_dp_map {
 #define MESH_DP_MAP_ENUM(id, name) MESH_DP_MAP_##id,
@@ -63,6 +69,7 @@ struct mesh_dp_service {
 	struct mesh_dp_key key;
 	uint64_t set, hash; /* hash: of all that an image says of it */
 	uint32_t dests;
+	enum mesh_tier tier;
 	bool members;  /* its endpoints are in map member too */
 	uint64_t seen; /* the apply that last found it in an image */
 };
@@ -75,9 +82,11 @@ struct mesh_dp_garbage {
 };
 
 struct mesh_dp_addr_cache;
+struct mesh_dp_bypass;
 
 struct mesh_dp {
 	char *pin_dir, *cgroup_root;
+	int host_netns; /* borrowed; 0: this process's */
 	uint64_t agent_cgroup;
 	struct connect_bpf *connect;
 	struct sockops_bpf *sockops;
@@ -103,6 +112,8 @@ struct mesh_dp {
 	bool stop;                                /* under lock */
 
 	struct mesh_dp_addr_cache *cache;
+	struct mesh_dp_bypass *bypass;
+	bool doubt; /* a service has gone or has another tier, and flows were not doubted since */
 };
 
 const char *mesh_dp_map_name(enum mesh_dp_map map);
@@ -131,6 +142,8 @@ int mesh_dp_addresses(int netns_fd, struct mesh_dp_ifaddrs *ret);
 int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs);
 int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs);
 void mesh_dp_unload(struct mesh_dp *dp);
+/** Loads an object whose maps are those pinned. Returns 0; -errno with errs. */
+int mesh_dp_load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *what, struct mesh_errs *errs);
 /** Brings map node up to date with dp. Returns 0 or -errno. */
 int mesh_dp_node_write(struct mesh_dp *dp);
 
@@ -173,6 +186,18 @@ void mesh_dp_flows_unload(struct mesh_dp *dp);
 /* dataplane.c */
 /** Deletes original destinations; keep, if there is one, says which stay. */
 void mesh_dp_origdst_drop(struct mesh_dp *dp, bool (*keep)(struct mesh_dp *dp, const struct mesh_tuple *key));
+
+/* status.c */
+/**
+ * Reads a hash map a few thousand entries at a time; each is seen once, whatever changes meanwhile (a walk by
+ * key begins anew where its key is gone). Returns how many there are.
+ */
+uint64_t mesh_dp_each_batch(int fd, size_t key_size, size_t value_size,
+			    void (*see)(void *arg, const void *key, const void *value), void *arg);
+
+/* switches.c */
+/** The word that stands. */
+enum mesh_word mesh_dp_switch_word(const struct mesh_dp *dp, enum mesh_switch id);
 
 /* netlink.c */
 struct nlmsghdr;

@@ -212,7 +212,8 @@ static void size_maps(struct mesh_dp *dp, const struct mesh_dp_opts *opts)
 	uint32_t services = opts->max_services ? opts->max_services : 16384;
 	uint32_t endpoints = opts->max_endpoints ? opts->max_endpoints : 131072;
 
-	dp->sizes[MESH_DP_MAP_PODS] = opts->max_pods ? opts->max_pods : 1024;
+	dp->sizes[MESH_DP_MAP_PODS] = dp->sizes[MESH_DP_MAP_VETH] = opts->max_pods ? opts->max_pods : 1024;
+	dp->sizes[MESH_DP_MAP_PODIP] = dp->sizes[MESH_DP_MAP_PODS] * 2;
 	dp->sizes[MESH_DP_MAP_SVC4] = dp->sizes[MESH_DP_MAP_SVC6] = services;
 	/* The new version stands beside the old until it is swept. */
 	dp->sizes[MESH_DP_MAP_DEST] = services * 4;
@@ -241,7 +242,7 @@ static int place_maps(struct mesh_dp *dp, struct bpf_object *obj)
 	return 0;
 }
 
-static int load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *what, struct mesh_errs *errs)
+int mesh_dp_load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *what, struct mesh_errs *errs)
 {
 	int r = place_maps(dp, obj);
 
@@ -279,9 +280,9 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	size_maps(dp, opts);
 	r = open_objects(dp, errs);
 	if (r == 0)
-		r = load_object(dp, dp->connect->obj, "loading connect.bpf.o", errs);
+		r = mesh_dp_load_object(dp, dp->connect->obj, "loading connect.bpf.o", errs);
 	if (r == 0)
-		r = load_object(dp, dp->sockops->obj, "loading sockops.bpf.o", errs);
+		r = mesh_dp_load_object(dp, dp->sockops->obj, "loading sockops.bpf.o", errs);
 	if (r < 0)
 		return r;
 	for (int i = 0; i < MESH_DP_MAP_COUNT; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernel has of ours, as JSON for people and programs. */
-#include "dataplane/dp.h"
+#include "dataplane/bypass.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,12 +19,8 @@ static const char *const tiers[] = {
 
 enum { BATCH = 4096 };
 
-/*
- * Reads a hash map a few thousand entries at a time; each is seen once, whatever changes meanwhile (a walk by
- * key begins anew where its key is gone). Returns how many there are.
- */
-static uint64_t each_batch(int fd, size_t key_size, size_t value_size,
-			   void (*see)(void *arg, const void *key, const void *value), void *arg)
+uint64_t mesh_dp_each_batch(int fd, size_t key_size, size_t value_size,
+			    void (*see)(void *arg, const void *key, const void *value), void *arg)
 {
 	mesh_auto_free char *keys = mesh_xcalloc(BATCH, key_size), *values = mesh_xcalloc(BATCH, value_size);
 	uint64_t n = 0;
@@ -67,9 +63,9 @@ static json_t *map_status(struct mesh_dp *dp, enum mesh_dp_map map)
 	o = json_pack("{s:s, s:I, s:I}", "name", mesh_dp_map_name(map), "id", (json_int_t)info.id, "maxEntries",
 		      (json_int_t)info.max_entries);
 	if (map == MESH_DP_MAP_SOCK)
-		each_batch(dp->maps[map], info.key_size, info.value_size, see_place, &n);
+		mesh_dp_each_batch(dp->maps[map], info.key_size, info.value_size, see_place, &n);
 	else if (info.type == BPF_MAP_TYPE_HASH || info.type == BPF_MAP_TYPE_LRU_HASH)
-		n = each_batch(dp->maps[map], info.key_size, info.value_size, NULL, NULL);
+		n = mesh_dp_each_batch(dp->maps[map], info.key_size, info.value_size, NULL, NULL);
 	else
 		return o;
 	json_object_set_new(o, "entries", json_integer((json_int_t)n));
@@ -167,7 +163,7 @@ static void see_refused(void *arg, const void *key_bytes, const void *value)
 	struct listing *l = arg;
 	struct mesh_refused key;
 	struct mesh_pod pod = {0};
-	struct mesh_addr a = {0};
+	struct mesh_addr a = {0}, none = {0};
 	char text[MESH_ADDR_TEXT];
 	uint64_t n;
 
@@ -176,11 +172,15 @@ static void see_refused(void *arg, const void *key_bytes, const void *value)
 	a.port = key.port;
 	memcpy(&a.ip, key.ip, sizeof(a.ip));
 	bpf_map_lookup_elem(l->dp->maps[MESH_DP_MAP_PODS], &key.netns, &pod);
-	json_array_append_new(l->list, json_pack("{s:I, s:s, s:s, s:s, s:s, s:I}", "netns", (json_int_t)key.netns,
-						 "pod", pod.name, "destination", mesh_addr_text(&a, text), "protocol",
-						 key.proto == IPPROTO_UDP ? "UDP" : "TCP", "reason",
-						 key.reason < MESH_REASON_COUNT ? reasons[key.reason].name : "unknown",
-						 "count", (json_int_t)n));
+	json_array_append_new(l->list,
+			      json_pack("{s:I, s:s, s:s, s:s, s:s, s:I}", "netns", (json_int_t)key.netns, "pod",
+					pod.name, "destination",
+					mesh_addr_eq(&a, &none) ? "any" : mesh_addr_text(&a, text), "protocol",
+					key.proto == IPPROTO_UDP   ? "UDP"
+					: key.proto == IPPROTO_TCP ? "TCP"
+								   : "any",
+					"reason", key.reason < MESH_REASON_COUNT ? reasons[key.reason].name : "unknown",
+					"count", (json_int_t)n));
 }
 
 static void see_pod(void *arg, const void *key, const void *value)
@@ -208,7 +208,8 @@ static json_t *refused_status(const struct mesh_dp *dp)
 {
 	struct listing l = {dp, json_array()};
 
-	each_batch(dp->maps[MESH_DP_MAP_REFUSED], sizeof(struct mesh_refused), sizeof(uint64_t), see_refused, &l);
+	mesh_dp_each_batch(dp->maps[MESH_DP_MAP_REFUSED], sizeof(struct mesh_refused), sizeof(uint64_t), see_refused,
+			   &l);
 	return l.list;
 }
 
@@ -216,7 +217,7 @@ static json_t *pods_status(const struct mesh_dp *dp)
 {
 	struct listing l = {dp, json_array()};
 
-	each_batch(dp->maps[MESH_DP_MAP_PODS], sizeof(uint64_t), sizeof(struct mesh_pod), see_pod, &l);
+	mesh_dp_each_batch(dp->maps[MESH_DP_MAP_PODS], sizeof(uint64_t), sizeof(struct mesh_pod), see_pod, &l);
 	return l.list;
 }
 
@@ -251,9 +252,10 @@ json_t *mesh_dp_status(struct mesh_dp *dp)
 
 	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
 		json_array_append_new(maps, map_status(dp, i));
-	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "abi", MESH_ABI_VERSION,
-			 "pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted, "version",
-			 (json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features",
+	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "abi",
+			 MESH_ABI_VERSION, "pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted,
+			 "version", (json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features",
 			 features_status(dp), "programs", programs_status(dp), "maps", maps, "tiers", tiers_status(dp),
-			 "reasons", reasons_status(dp), "refused", refused_status(dp), "pods", pods_status(dp));
+			 "reasons", reasons_status(dp), "refused", refused_status(dp), "pods", pods_status(dp),
+			 "switches", mesh_dp_switches(dp), "bypass", mesh_dp_bypass_status(dp));
 }

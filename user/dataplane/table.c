@@ -217,6 +217,7 @@ static int adopt_services(struct mesh_dp *dp, bool v6, struct mesh_map *sets)
 		s->key = key;
 		s->set = v.set;
 		s->dests = v.dests;
+		s->tier = v.tier;
 		s->members =
 			v.tier == MESH_TIER_L4 && (v.affinity || (v6 ? key.k6.proto : key.k4.proto) == IPPROTO_UDP);
 		s->hash = hash_in_force(dp, &v, v6, &scratch);

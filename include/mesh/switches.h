@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) OR Apache-2.0 */
+/*
+ * What of the data plane can be switched while it runs: one row, one place. The words are in map switches, which is
+ * pinned: programs read them, so a switch is never a detach, and it stays as it was set when an agent starts again.
+ */
+#ifndef MESH_SWITCHES_H
+#define MESH_SWITCHES_H
+
+/* X(index, ID, "name", word where none was set, "words that may be set", "help"). Indexes are stable: they are in maps.
+ */
+#define MESH_SWITCHES(X)                                                                                               \
+	X(0, BYPASS, "bypass", ON, "on|off",                                                                           \
+	  "established flows between pods of a node pass its bridge and host stack by")                                \
+	X(1, ANTISPOOF, "antispoof", ON, "on|off",                                                                     \
+	  "captured pods send from their own addresses only; without it no bypass")
+
+enum mesh_word {
+	MESH_WORD_UNSET, /* the row's word is meant */
+	MESH_WORD_OFF,
+	MESH_WORD_ON,
+	MESH_WORD_AUTO,
+	MESH_WORD_COUNT
+};
+
+enum mesh_switch {
+#define MESH_SWITCH_ENUM(index, id, name, unset, words, help) MESH_SWITCH_##id = index,
+	MESH_SWITCHES(MESH_SWITCH_ENUM)
+#undef MESH_SWITCH_ENUM
+	/* Not for people: */
+	MESH_SWITCH_PROBED = 14, /* MESH_WORD_ON: this kernel passed the bypass's probe since it was started */
+	MESH_SWITCH_EPOCH = 15,  /* a number: what was known of the node's paths before it was raised is forgotten */
+	MESH_SWITCH_SLOTS = 16
+};
+
+enum mesh_switch_default {
+#define MESH_SWITCH_DEFAULT(index, id, name, unset, words, help) MESH_SWITCH_DEFAULT_##id = MESH_WORD_##unset,
+	MESH_SWITCHES(MESH_SWITCH_DEFAULT)
+#undef MESH_SWITCH_DEFAULT
+};
+
+#endif

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which packets go from device to device, and that nobody can tell but by the clock: not the ends, not the node's
+ * rules. */
+#include "flows.h"
+
+#include <net/if.h>
+
+/* Both pods captured; a service of each family leads to the second. */
+static int two_pods(struct world *w, int routed)
+{
+	struct mesh_l4_image image = {.version = 1};
+	int r = world_new(w);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 2; i++)
+		world_pod(w);
+	if (routed)
+		route_through_node(w);
+	for (int i = 0; r == 0 && i < 2; i++)
+		r = world_capture(w, &w->pods[i]);
+	pod_serve(&w->pods[1], with_port(w->pods[1].ip4, 8080), 'b');
+	pod_serve(&w->pods[1], with_port(w->pods[1].ip6, 8080), 'b');
+	add_dest(add_service(&image, "10.99.0.1:80", IPPROTO_TCP, MESH_TIER_L4), 1, 1,
+		 (struct mesh_addr[]){with_port(w->pods[1].ip4, 8080)});
+	add_dest(add_service(&image, "[fd99::1]:80", IPPROTO_TCP, MESH_TIER_L4), 1, 1,
+		 (struct mesh_addr[]){with_port(w->pods[1].ip6, 8080)});
+	return r < 0 ? r : world_apply(w->dp, &image);
+}
+
+/* A connection of the first pod that has said its first byte. Returns its descriptor, or -errno. */
+static int connect_to(struct world *w, const char *to)
+{
+	struct dial d = {.to = at(to)};
+	struct conn c = pod_dial(&w->pods[0], &d);
+
+	if (c.fd < 0)
+		return -c.error;
+	return pod_name(&w->pods[0], c.fd) == 'b' ? c.fd : -EPROTO;
+}
+
+/* Streams for ms, returns how many packets were bypassed meanwhile; -1: a byte was wrong. */
+static long bypassed_while(struct world *w, int fd, int ms)
+{
+	long before = bypass_count(w->dp, "packets");
+	struct streamed s;
+
+	stream_start(&w->pods[0], fd, 512, 0);
+	pump(w->dp, ms);
+	s = stream_stop(&w->pods[0]);
+	if (s.bad || s.error || s.rounds < 10) {
+		printf("  %ld rounds, %ld bad, error %d\n", s.rounds, s.bad, s.error);
+		return -1;
+	}
+	if (getenv("SHOW_BYPASS")) {
+		json_t *status = mesh_dp_status(w->dp);
+
+		json_dumpf(json_object_get(status, "bypass"), stdout, JSON_INDENT(1));
+		printf(" %ld rounds\n", s.rounds);
+		json_decref(status);
+	}
+	return bypass_count(w->dp, "packets") - before;
+}
+
+static void check_taken(int routed, const char *to)
+{
+	struct world w;
+	char why[256] = "";
+	int fd;
+
+	CHECK_INT(two_pods(&w, routed), 0);
+	CHECK_INT(device_bypassed(w.dp, 1, why), 1);
+	CHECK_INT(device_bypassed(w.dp, 2, why), 1);
+	fd = connect_to(&w, to);
+	CHECK(fd >= 0);
+	CHECK(bypassed_while(&w, fd, 300) > 100);
+	CHECK_INT(bypass_count(w.dp, "flows"), 1);
+	CHECK(bypass_count(w.dp, "answered") >= 2);
+	CHECK_INT(map_entries(w.dp, "flows"), 2);
+	CHECK_INT(reason_count(w.dp, "spoofed"), 0);
+	/* It goes with the connection. */
+	pod_close(&w.pods[0], fd);
+	usleep(100000);
+	CHECK_INT(map_entries(w.dp, "flows"), 0);
+	world_free(&w);
+}
+
+TEST(taken_through_the_node)
+{
+	check_taken(1, "10.99.0.1:80");
+}
+
+TEST(taken_across_a_bridge)
+{
+	check_taken(0, "10.99.0.1:80");
+}
+
+TEST(taken_ipv6)
+{
+	check_taken(1, "[fd99::1]:80");
+}
+
+/* What a pod connected to by itself is nobody's business, as are first packets of any connection. */
+TEST(not_taken)
+{
+	struct world w;
+	int fd;
+
+	CHECK_INT(two_pods(&w, 1), 0);
+	fd = connect_to(&w, "10.77.0.2:8080");
+	CHECK(fd >= 0);
+	CHECK_INT(bypassed_while(&w, fd, 200), 0);
+	CHECK_INT(bypass_count(w.dp, "flows"), 0);
+	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 200).by_name['b'], 200);
+	pump(w.dp, 20);
+	CHECK_INT(bypass_count(w.dp, "flows"), 0);
+	CHECK_INT(bypass_count(w.dp, "packets"), 0);
+	world_free(&w);
+}
+
+static void do_agents_cgroup(const void *in, void *out)
+{
+	do_move(in, out);
+}
+
+/* The agent's own connections in a pod's namespace are of the L4 tier. */
+TEST(taken_for_the_agent)
+{
+	struct world w;
+	int fd;
+
+	CHECK_INT(two_pods(&w, 1), 0);
+	pod_call(&w.pods[0], do_agents_cgroup, w.agent_cgroup, sizeof(w.agent_cgroup), NULL, 0);
+	fd = connect_to(&w, "10.77.0.2:8080");
+	CHECK(fd >= 0);
+	CHECK(bypassed_while(&w, fd, 300) > 100);
+	world_free(&w);
+}
+
+TEST(switched)
+{
+	struct world w;
+	int fd;
+
+	CHECK_INT(two_pods(&w, 1), 0);
+	fd = connect_to(&w, "10.99.0.1:80");
+	CHECK(fd >= 0);
+	CHECK(bypassed_while(&w, fd, 200) > 50);
+	CHECK_INT(switch_to(w.dp, "bypass", "off"), 0);
+	CHECK_INT(bypassed_while(&w, fd, 200), 0);
+	/* It stays so for the next agent. */
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	CHECK_INT(bypassed_while(&w, fd, 200), 0);
+	CHECK_INT(switch_to(w.dp, "bypass", "on"), 0);
+	CHECK(bypassed_while(&w, fd, 300) > 50);
+	CHECK_INT(switch_to(w.dp, "antispoof", "off"), 0);
+	CHECK_INT(bypassed_while(&w, fd, 200), 0);
+	world_free(&w);
+}
+
+TEST(switches_refused)
+{
+	const struct {
+		const char *name, *word, *text;
+	} rows[] = {
+		{"bypass", "auto", "bypass=auto: it may be on|off\n"},
+		{"bypass", "", "bypass=: it may be on|off\n"},
+		{"bypas", "on", "there is no switch \"bypas\""},
+	};
+	json_t *both = json_pack("{s:s, s:s}", "bypass", "off", "nonsense", "on"), *all;
+	struct mesh_errs errs = {0};
+	struct world w;
+
+	CHECK_INT(world_new(&w), 0);
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
+		json_t *set = json_pack("{s:s}", rows[i].name, rows[i].word);
+		struct mesh_buf text = {0};
+
+		CHECK(mesh_dp_switch_set(w.dp, set, &errs) < 0);
+		mesh_errs_format(&errs, &text);
+		CHECK(text.data && strncmp(text.data, rows[i].text, strlen(rows[i].text)) == 0);
+		mesh_buf_free(&text);
+		mesh_errs_free(&errs);
+		json_decref(set);
+	}
+	/* All or nothing. */
+	CHECK(mesh_dp_switch_set(w.dp, both, &errs) < 0);
+	mesh_errs_free(&errs);
+	all = mesh_dp_switches(w.dp);
+	CHECK_STR(json_string_value(json_object_get(json_array_get(all, 0), "name")), "bypass");
+	CHECK_STR(json_string_value(json_object_get(json_array_get(all, 0), "word")), "on");
+	json_decref(all);
+	json_decref(both);
+	world_free(&w);
+}
+
+static const char tracking[] = "table inet t {\n"
+			       " counter invalid { }\n counter forwarded { }\n counter unknown { }\n"
+			       " chain forward { type filter hook forward priority 0;\n"
+			       "  counter name forwarded\n"
+			       "  ct state invalid counter name invalid drop\n"
+			       "  ct state established,related accept\n"
+			       "  tcp flags & (syn|ack) != syn counter name unknown drop\n }\n}";
+
+/*
+ * Rules as they are on most nodes: what connection tracking takes for invalid, and what is of no connection that it
+ * knows, is dropped. A stream that was bypassed for longer than an entry lives goes on when it is switched off and on.
+ */
+TEST(connection_tracking)
+{
+	struct streamed s;
+	struct world w;
+	long before;
+	int fd;
+
+	if (!has_program("nft"))
+		SKIP("there is no nft");
+	CHECK_INT(two_pods(&w, 1), 0);
+	if (node_rules(&w, tracking) != 0) {
+		world_free(&w);
+		SKIP("this kernel has no connection tracking for nft");
+	}
+	in_ns(&w.hub, "echo 3 > /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established");
+	fd = connect_to(&w, "10.99.0.1:80");
+	CHECK(fd >= 0);
+	stream_start(&w.pods[0], fd, 16384, 0);
+	pump(w.dp, 5000);
+	CHECK(bypass_count(w.dp, "packets") > 1000);
+	CHECK_INT(bypass_count(w.dp, "conntrackTold"), 1);
+	for (int i = 0; i < 5; i++) {
+		CHECK_INT(switch_to(w.dp, "bypass", "off"), 0);
+		pump(w.dp, 300);
+		before = bypass_count(w.dp, "packets");
+		pump(w.dp, 100);
+		CHECK_INT(bypass_count(w.dp, "packets"), before);
+		CHECK_INT(switch_to(w.dp, "bypass", "on"), 0);
+		pump(w.dp, 300);
+		CHECK(bypass_count(w.dp, "packets") > before);
+	}
+	s = stream_stop(&w.pods[0]);
+	CHECK_INT(s.error, 0);
+	CHECK_INT(s.bad, 0);
+	CHECK(s.longest_ms < 1000);
+	/* The end is seen, and not taken for invalid. */
+	pod_close(&w.pods[0], fd);
+	usleep(200000);
+	CHECK_INT(rule_count(&w, "invalid"), 0);
+	CHECK_INT(rule_count(&w, "unknown"), 0);
+	CHECK(rule_count(&w, "forwarded") > 100);
+	world_free(&w);
+}
+
+static const char drop_rule[] = "table inet t {\n chain f { type filter hook forward priority 0;\n"
+				"  tcp dport 8080 drop\n }\n}";
+
+/* What the node's rules do not let pass, the bypass does not either: from the first packet on, or from then on. */
+TEST(forward_chain)
+{
+	long rounds, packets;
+	struct streamed s;
+	struct world w;
+	int fd, error;
+
+	if (!has_program("nft"))
+		SKIP("there is no nft");
+	CHECK_INT(two_pods(&w, 1), 0);
+	{
+		struct dial d = {.to = at("10.99.0.1:80")};
+
+		CHECK_INT(node_rules(&w, drop_rule), 0);
+		pod_call(&w.pods[0], do_dial_briefly, &d, sizeof(d), &error, sizeof(error));
+		CHECK(error == EINPROGRESS || error == EAGAIN || error == ETIMEDOUT);
+		CHECK_INT(node_rules(&w, "delete table inet t"), 0);
+	}
+	fd = connect_to(&w, "10.99.0.1:80");
+	CHECK(fd >= 0);
+	stream_start(&w.pods[0], fd, 512, 200);
+	pump(w.dp, 500);
+	CHECK(bypass_count(w.dp, "packets") > 100);
+	CHECK_INT(node_rules(&w, drop_rule), 0);
+	pump(w.dp, 1200);
+	rounds = stream_rounds(&w.pods[0]);
+	packets = bypass_count(w.dp, "packets");
+	pump(w.dp, 500);
+	CHECK_INT(stream_rounds(&w.pods[0]), rounds);
+	/* Answers may still go the short way for half a second: nobody acknowledges them. */
+	CHECK_INT(bypass_count(w.dp, "packets"), packets);
+	CHECK_INT(node_rules(&w, "delete table inet t"), 0);
+	pump(w.dp, 3000);
+	CHECK(stream_rounds(&w.pods[0]) > rounds);
+	CHECK(bypass_count(w.dp, "packets") > packets);
+	s = stream_stop(&w.pods[0]);
+	CHECK_INT(s.error, 0);
+	CHECK_INT(s.bad, 0);
+	world_free(&w);
+}
+
+/* With the agent dead a bypassed flow goes on as it is; a new one takes the node's path until there is one again. */
+TEST(agent_gone)
+{
+	long packets;
+	struct streamed s;
+	struct world w;
+	int fd, second;
+
+	CHECK_INT(two_pods(&w, 1), 0);
+	fd = connect_to(&w, "10.99.0.1:80");
+	CHECK(fd >= 0);
+	stream_start(&w.pods[0], fd, 4096, 0);
+	pump(w.dp, 300);
+	packets = bypass_count(w.dp, "packets");
+	CHECK(packets > 50);
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
+	pump(NULL, 700);
+	second = connect_to(&w, "10.99.0.1:80");
+	CHECK(second >= 0);
+	for (int i = 0; i < 30; i++)
+		CHECK(pod_echo(&w.pods[0], second));
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	CHECK(bypass_count(w.dp, "packets") > packets + 100);
+	s = stream_stop(&w.pods[0]);
+	CHECK_INT(s.error, 0);
+	CHECK_INT(s.bad, 0);
+	/* What nobody made ready meanwhile is now. */
+	CHECK(bypassed_while(&w, second, 300) > 50);
+	world_free(&w);
+}
+
+/* Filters hang on devices, not on the agent: they go with capture, and with detach. */
+TEST(filters_go)
+{
+	struct world w;
+	char why[256];
+
+	CHECK_INT(two_pods(&w, 1), 0);
+	if (!has_program("tc")) {
+		world_free(&w);
+		SKIP("there is no tc");
+	}
+	CHECK_INT(in_ns(&w.hub,
+			"tc qdisc show dev e1 | grep -q clsact && tc filter show dev e1 ingress | grep -q pod_out"),
+		  0);
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
+	CHECK(in_ns(&w.hub, "tc qdisc show dev e1 | grep -q clsact") != 0);
+	CHECK_INT(device_bypassed(w.dp, 1, why), -1);
+	CHECK_INT(map_entries(w.dp, "veth"), 1);
+	CHECK_INT(map_entries(w.dp, "podip"), 2);
+	/* An agent that starts over takes what is there. */
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
+	CHECK_INT(in_ns(&w.hub, "tc filter show dev e2 ingress | grep -q pod_out"), 0);
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
+	CHECK_INT(mesh_dp_detach_from(w.pin, w.hub.netns_fd, NULL), 0);
+	CHECK(in_ns(&w.hub, "tc qdisc show dev e2 | grep -q clsact") != 0);
+	world_free(&w);
+}
+
+/* A filter of somebody else's, which lets all pass. Returns 0 or -errno. */
+static int put_filter(const struct pod *hub, const char *device)
+{
+	static const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "somebody", "GPL", pass, MESH_ARRAY_SIZE(pass), NULL);
+	int home = -1, r = fd < 0 ? -errno : mesh_netns_enter(hub->netns_fd, &home);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .priority = 1, .handle = 1);
+
+	if (r < 0)
+		return r;
+	hook.ifindex = (int)if_nametoindex(device);
+	r = bpf_tc_hook_create(&hook);
+	if (r == 0)
+		r = bpf_tc_attach(&hook, &opts);
+	mesh_netns_leave(&home);
+	close(fd);
+	return r;
+}
+
+/* Who else is on a device stays there, and sees every packet. */
+TEST(others_on_the_device)
+{
+	char why[256] = "";
+	struct world w;
+
+	if (!has_program("tc"))
+		SKIP("there is no tc");
+	CHECK_INT(world_new(&w), 0);
+	for (int i = 0; i < 3; i++)
+		world_pod(&w);
+	CHECK_INT(put_filter(&w.hub, "e1"), 0);
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	CHECK_INT(device_bypassed(w.dp, 1, why), 0);
+	CHECK_STR(why, "others are on its device, and must see every packet: ingress filter somebody (priority 1)");
+	/* Still, nothing leaves the pod but what is from it. */
+	CHECK_INT(in_ns(&w.hub, "tc filter show dev e1 ingress | grep -q pod_out"), 0);
+	/* One whose address is on no veth. */
+	in_ns(&w.pods[2],
+	      "ip link add d0 type bridge && ip link set d0 up && ip addr del 10.77.0.3/24 dev eth0 && "
+	      "ip addr add 10.77.0.3/32 dev d0");
+	CHECK_INT(world_capture(&w, &w.pods[2]), 0);
+	CHECK_INT(device_bypassed(w.dp, 3, why), 0);
+	CHECK_STR(why, "its device d0 is no veth but bridge");
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
+	CHECK_INT(in_ns(&w.hub, "tc filter show dev e1 ingress | grep -q somebody"), 0);
+	CHECK(in_ns(&w.hub, "tc filter show dev e1 ingress | grep -q pod_out") != 0);
+	/* A queue that shapes. */
+	if (in_ns(&w.hub, "tc qdisc add dev e2 root tbf rate 10mbit burst 32k latency 50ms 2> /dev/null") == 0) {
+		CHECK_INT(world_capture(&w, &w.pods[1]), 0);
+		CHECK_INT(device_bypassed(w.dp, 2, why), 0);
+		CHECK_STR(why, "its device has the queue discipline tbf, which must see every packet");
+	} else {
+		printf("  this kernel has no tbf: queues were not looked at\n");
+	}
+	world_free(&w);
+}
+
+/* The same address on a new device: the flow finds it, nothing goes to the old one. */
+TEST(address_moves)
+{
+	struct world w;
+	int fd;
+
+	CHECK_INT(two_pods(&w, 1), 0);
+	world_pod(&w);
+	fd = connect_to(&w, "10.99.0.1:80");
+	CHECK(fd >= 0);
+	CHECK(bypassed_while(&w, fd, 200) > 50);
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[1].cookie), 0);
+	CHECK_INT(map_entries(w.dp, "flows"), 0);
+	in_ns(&w.hub, "ip link del e2");
+	in_ns(&w.pods[2], "ip addr add 10.77.0.2/24 dev eth0; ip route add 10.77.0.254 dev eth0; "
+			  "ip route del 10.77.0.0/24 dev eth0; ip route replace default via 10.77.0.254");
+	in_ns(&w.hub, "ip neigh flush dev br0");
+	w.pods[2].ip4 = w.pods[1].ip4;
+	CHECK_INT(world_capture(&w, &w.pods[2]), 0);
+	pod_serve(&w.pods[2], with_port(w.pods[2].ip4, 8080), 'b');
+	fd = connect_to(&w, "10.99.0.1:80");
+	CHECK(fd >= 0);
+	CHECK(bypassed_while(&w, fd, 300) > 50);
+	world_free(&w);
+}
+
+TEST_MAIN_ROOT()

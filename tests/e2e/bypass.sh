@@ -1,0 +1,152 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Flows between pods of one node go from device to device, and nobody can tell but by a counter: the node's forward
+# chain, policies as network plugins write them and clients outside the mesh are as before; streams stay byte-exact
+# when it is switched, and when the agent is killed; a pod cannot send from an address that is not its own.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+files=tests/e2e/tutorial
+
+lab_up "byp$$" --nodes 1
+cat > "$T/echo.yaml" << 'EOF'
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: echo}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: echo}}
+  template:
+    metadata: {labels: {app: echo}}
+    spec:
+      containers:
+      - name: echo
+        image: docker.io/sockmesh/tcp-echo:dev
+        env: [{name: PORT, value: "9000"}]
+        readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: echo}
+spec: {selector: {app: echo}, ports: [{name: tcp, port: 9000}]}
+EOF
+{
+	kubectl create namespace coolapp
+	kubectl create namespace outside
+	kubectl apply -n istio-system -f $files/smcp.yaml -f $files/smmr.yaml
+	kubectl apply -n coolapp -f $files/catalog-v1.yaml -f $files/client.yaml -f "$T/echo.yaml"
+	kubectl apply -n outside -f $files/client.yaml
+	kubectl -n coolapp wait --for=condition=Available deployment --all --timeout=60s
+	kubectl -n outside wait --for=condition=Available deployment --all --timeout=60s
+} > "$T/setup" 2>&1 || { fail "the application is up" "$(tail "$T/setup")"; finish; }
+client=$(pod_of coolapp app=client)
+stranger=$(pod_of outside app=client)
+echo_ip=$(kubectl -n coolapp get pod "$(pod_of coolapp app=echo)" -o jsonpath='{.status.podIP}')
+client_ip=$(kubectl -n coolapp get pod "$client" -o jsonpath='{.status.podIP}')
+stranger_ip=$(kubectl -n outside get pod "$stranger" -o jsonpath='{.status.podIP}')
+agent_cgroup=$CGROUP2/sockmesh-lab-$LAB/node-1/agent
+on_node() { nsenter --net="/proc/$(head -1 "$agent_cgroup/cgroup.procs")/ns/net" "$@"; }
+agent_says() { meshctl status -o json | jq -r "[.members[] | select(.component == \"agent\")][0].agent.dataplane.$1"; }
+count() { agent_says "bypass.$1"; }
+spoofed() { agent_says 'reasons | map(select(.reason == "spoofed"))[0].count'; }
+flows() { agent_says 'maps | map(select(.name == "flows"))[0].entries'; }
+no_flows() { [ "$(flows)" = 0 ]; }
+# stream SECONDS: as many streams as an app has, each byte compared
+stream() { in_pod coolapp "$client" python3 "$PWD/tests/cluster/streams.py" --l4 echo:9000 --streams 4 --seconds "$1"; }
+exact="l4 4 streams, 0 broken, 0 wrong bytes"
+hello() { in_pod "$1" "$2" timeout 5 bash -c 'exec 3<>/dev/tcp/'"$3"'/9000; echo hello >&3; timeout 3 head -1 <&3' 2> /dev/null; }
+eventually 10 stream 0.1 || fail "the client reaches echo" "$OUT"
+
+check "it is in use" sh -c "meshctl dataplane get | tee $T/get | grep -q '^node-1 *bypass *on *yes'"
+before=$(count packets)
+same "streams are exact" "$(stream 3 | head -1)" "$exact"
+within "and their packets went from device to device" "$(($(count packets) - before))" 200 100000000
+check "flows are forgotten when they end" eventually 3 no_flows
+
+# Who is outside the mesh, and what is no Service's.
+before=$(count packets)
+same "a client outside the mesh reaches the ClusterIP" "$(hello outside "$stranger" echo.coolapp)" hello
+same "and a member the pod itself" "$(hello coolapp "$client" "$echo_ip")" hello
+in_pod outside "$stranger" python3 "$PWD/tests/cluster/streams.py" --l4 echo.coolapp:9000 --streams 2 --seconds 1 > "$T/out" 2>&1
+same "and its streams are exact" "$(head -1 "$T/out")" "l4 2 streams, 0 broken, 0 wrong bytes"
+same "none of that is bypassed" "$(($(count packets) - before))" 0
+
+# The node's own rules.
+on_node nft add table ip byp
+on_node nft add chain ip byp forward '{ type filter hook forward priority 0; }'
+on_node nft add rule ip byp forward ip daddr "$echo_ip" tcp dport 9000 drop
+same "a port that the node drops stays closed" "$(hello coolapp "$client" echo)" ""
+on_node nft flush chain ip byp forward
+on_node nft -f - << EOF
+add counter ip byp invalid
+add rule ip byp forward ct state invalid counter name invalid drop
+add rule ip byp forward ct state established,related accept
+add rule ip byp forward ip saddr $client_ip ip daddr $echo_ip tcp dport 9000 accept
+add rule ip byp forward ip daddr $echo_ip drop
+EOF
+same "a policy lets the one in" "$(hello coolapp "$client" echo)" hello
+same "and the other not" "$(hello outside "$stranger" echo.coolapp)" ""
+before=$(count packets)
+stream 8 > "$T/stream" 2>&1 &
+streaming=$!
+sleep 1.5
+within "under it, packets are bypassed" "$(($(count packets) - before))" 100 100000000
+check "switched off" sh -c "meshctl dataplane set bypass=off | grep -q '^node-1 *bypass *off *no *it is switched off'"
+sleep 0.2
+before=$(count packets)
+sleep 1
+same "none is any more" "$(($(count packets) - before))" 0
+check "switched on" sh -c "meshctl dataplane set bypass=on --node node-1 | grep -q '^node-1 *bypass *on *yes'"
+sleep 1
+within "they are again" "$(($(count packets) - before))" 50 100000000
+was=$(cat "$agent_cgroup/cgroup.procs")
+# shellcheck disable=SC2086
+kill -KILL $was
+wait "$streaming"
+same "streams went on all the while, the agent killed meanwhile" "$(head -1 "$T/stream")" "$exact"
+new_agent() { local now; now=$(cat "$agent_cgroup/cgroup.procs"); [ -n "$now" ] && [ "$now" != "$was" ]; }
+check "the agent is there again" eventually 10 new_agent
+same "connection tracking took nothing for invalid" "$(on_node nft list counter ip byp invalid | grep -o 'packets [0-9]*')" "packets 0"
+in_use() { meshctl dataplane get | grep -q '^node-1 *bypass *on *yes'; }
+check "and answers" eventually 10 in_use
+before=$(count packets)
+same "streams of a second agent are exact" "$(stream 2 | head -1)" "$exact"
+within "and bypassed" "$(($(count packets) - before))" 100 100000000
+stream 3 > "$T/stream" 2>&1 &
+streaming=$!
+sleep 1
+on_node nft insert rule ip byp forward ip daddr "$echo_ip" drop
+sleep 1
+before=$(count packets)
+sleep 0.5
+same "a flow that the node does not let pass any more stands still" "$(($(count packets) - before))" 0
+on_node nft delete table ip byp
+wait "$streaming"
+same "and goes on where it stood" "$(head -1 "$T/stream")" "$exact"
+
+# The hop of a routed request is of the same kind.
+eventually 5 in_pod coolapp "$client" curl -sf --max-time 2 http://catalog:8080/ > "$T/out" 2>&1
+before=$(count packets)
+in_pod coolapp "$client" "$BUILD/bench/load" -c 4 -d 2 catalog:8080/ > "$T/load" 2>&1
+check "requests succeed" sh -c "tail -1 $T/load | jq -e '.requests > 100 and .failed == 0'"
+within "and the agent's own connections are bypassed" "$(($(count packets) - before))" 100 100000000
+
+# Other addresses than one's own.
+cat > "$T/spoof.py" << 'EOF'
+import socket, struct, sys
+src, dst, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for _ in range(n):
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, socket.inet_aton(src), socket.inet_aton(dst))
+    s.sendto(ip + struct.pack("!HHHH", 53, 53, 8, 0), (dst, 0))
+EOF
+before=$(spoofed)
+in_pod coolapp "$client" python3 "$T/spoof.py" "$stranger_ip" "$echo_ip" 40
+same "packets from another's address are dropped and counted" "$(($(spoofed) - before))" 40
+check "by pod" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.refused[]? | select(.reason == \"spoofed\" and .pod == \"$client\" and .count >= 40)] | length == 1'"
+in_pod coolapp "$client" python3 "$T/spoof.py" "$client_ip" "$echo_ip" 40
+same "those from its own pass" "$(($(spoofed) - before))" 40
+
+check "an unknown switch is refused by name" sh -c "! meshctl dataplane set nonsense=on > $T/out 2>&1 && grep -q 'there is no switch \"nonsense\"' $T/out"
+check "an unknown word, too" sh -c "! meshctl dataplane set bypass=maybe > $T/out 2>&1 && grep -q 'bypass=maybe: it may be on|off' $T/out"
+check "check says that it is in use" sh -c "meshctl check | grep -q 'ok *bypass: in use'"
+finish

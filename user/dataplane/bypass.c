@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/bypass.h"
+
+#include "bypass.skel.h"
+#include "core/netns.h"
+
+#include <errno.h>
+#include <netlink/netlink.h>
+#include <netlink/route/classifier.h>
+
+static int host_of(const struct mesh_dp *dp)
+{
+	return dp->host_netns;
+}
+
+static struct mesh_slice key_of(const uint32_t *ifindex)
+{
+	return mesh_slice_of((const char *)ifindex, sizeof(*ifindex));
+}
+
+/* Filters on a device: in the node's namespace. */
+
+static const enum bpf_tc_attach_point places[] = {BPF_TC_INGRESS, BPF_TC_EGRESS}; /* pod_out, pod_in */
+
+static int program_fd(const struct mesh_dp *dp, size_t place)
+{
+	const struct bypass_bpf *skel = dp->bypass->skel;
+
+	return bpf_program__fd(place == 0 ? skel->progs.pod_out : skel->progs.pod_in);
+}
+
+static int attach_filters(const struct mesh_dp *dp, uint32_t ifindex, bool *made)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	int r = bpf_tc_hook_create(&hook);
+
+	*made = r == 0;
+	if (r < 0 && r != -EEXIST)
+		return r;
+	r = 0;
+	/* Who sees packets come out first: nothing is sent to ask before. */
+	for (size_t i = MESH_ARRAY_SIZE(places); r == 0 && i-- > 0;) {
+		LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = (int)ifindex, .attach_point = places[i]);
+		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY,
+			    .prog_fd = program_fd(dp, i), .flags = BPF_TC_F_REPLACE);
+
+		r = bpf_tc_attach(&at, &opts);
+	}
+	return r;
+}
+
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.id : 0;
+}
+
+/* Whether the filter in our place is one of this node: its program has the node's map veth. */
+static bool is_our_filter(const struct bpf_tc_hook *hook, uint32_t veth_id)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY);
+	uint32_t ids[64], len = sizeof(struct bpf_prog_info);
+	struct bpf_prog_info info = {.nr_map_ids = MESH_ARRAY_SIZE(ids), .map_ids = (uintptr_t)ids};
+	mesh_auto_fd int fd = -1;
+
+	if (bpf_tc_query(hook, &opts) < 0)
+		return false;
+	fd = bpf_prog_get_fd_by_id(opts.prog_id);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return false;
+	for (uint32_t i = 0; i < info.nr_map_ids && i < MESH_ARRAY_SIZE(ids); i++)
+		if (ids[i] == veth_id)
+			return true;
+	return false;
+}
+
+static bool has_filters(struct nl_sock *route, uint32_t ifindex)
+{
+	uint32_t parents[] = {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS};
+	bool any = false;
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(parents); i++) {
+		struct nl_cache *all = NULL;
+
+		if (rtnl_cls_alloc_cache(route, (int)ifindex, TC_H_MAKE(TC_H_CLSACT, parents[i]), &all) < 0)
+			continue;
+		any |= nl_cache_nitems(all) > 0;
+		nl_cache_free(all);
+	}
+	return any;
+}
+
+/* made: the qdisc is ours, and goes unless another has come to use it. */
+static void detach_filters(struct nl_sock *route, uint32_t ifindex, int veth_map, bool made)
+{
+	LIBBPF_OPTS(bpf_tc_hook, all, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(places); i++) {
+		LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = (int)ifindex, .attach_point = places[i]);
+		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY);
+
+		if (is_our_filter(&at, map_id(veth_map)))
+			bpf_tc_detach(&at, &opts);
+	}
+	if (made && !has_filters(route, ifindex))
+		bpf_tc_hook_destroy(&all);
+}
+
+/* What is in the maps */
+
+static void write_pod_ips(const struct mesh_dp *dp, const struct mesh_pod *pod, uint32_t ifindex, bool there)
+{
+	static const uint8_t none[16];
+	struct mesh_addr a;
+	uint32_t v4;
+
+	memcpy(&v4, pod->ip4, sizeof(v4));
+	a = mesh_addr_from_v4(v4, 0);
+	if (v4 && there)
+		bpf_map_update_elem(dp->maps[MESH_DP_MAP_PODIP], &a.ip, &ifindex, BPF_ANY);
+	else if (v4)
+		bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODIP], &a.ip);
+	if (memcmp(pod->ip6, none, sizeof(none)) == 0)
+		return;
+	if (there)
+		bpf_map_update_elem(dp->maps[MESH_DP_MAP_PODIP], pod->ip6, &ifindex, BPF_ANY);
+	else
+		bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODIP], pod->ip6);
+}
+
+/* Deletes the addresses that lead to a device. */
+static void drop_pod_ips(const struct mesh_dp *dp, uint32_t ifindex)
+{
+	int fd = dp->maps[MESH_DP_MAP_PODIP];
+	MESH_VEC(struct mesh_pod_ip) drop = {0};
+	struct mesh_pod_ip key, *prev = NULL;
+	uint32_t to, left = dp->sizes[MESH_DP_MAP_PODIP];
+
+	for (; left > 0 && bpf_map_get_next_key(fd, prev, &key) == 0; left--) {
+		prev = &key;
+		if (bpf_map_lookup_elem(fd, &key, &to) == 0 && to == ifindex)
+			mesh_vec_push(&drop, key);
+	}
+	mesh_vec_each (d, &drop)
+		bpf_map_delete_elem(fd, d);
+	mesh_vec_free(&drop);
+}
+
+struct flow_keys {
+	const struct mesh_addr *ip; /* NULL: all that wait to be made ready */
+	MESH_VEC(struct mesh_flow_key) list;
+};
+
+static void see_flow(void *arg, const void *key_bytes, const void *value)
+{
+	struct flow_keys *f = arg;
+	struct mesh_flow_key key;
+	struct mesh_flow flow;
+
+	memcpy(&key, key_bytes, sizeof(key));
+	memcpy(&flow, value, sizeof(flow));
+	if (f->ip ? memcmp(key.src, &f->ip->ip, 16) == 0 || memcmp(key.dst, &f->ip->ip, 16) == 0 : !flow.ready)
+		mesh_vec_push(&f->list, key);
+}
+
+static void list_flows(const struct mesh_dp *dp, struct flow_keys *f)
+{
+	mesh_dp_each_batch(dp->maps[MESH_DP_MAP_FLOWS], sizeof(struct mesh_flow_key), sizeof(struct mesh_flow),
+			   see_flow, f);
+}
+
+void mesh_dp_bypass_forget(struct mesh_dp *dp, const struct mesh_addr *ip)
+{
+	struct flow_keys f = {.ip = ip};
+
+	if (!dp->bypass || !dp->bypass->skel)
+		return;
+	list_flows(dp, &f);
+	mesh_vec_each (key, &f.list)
+		bpf_map_delete_elem(dp->maps[MESH_DP_MAP_FLOWS], key);
+	mesh_vec_free(&f.list);
+}
+
+void mesh_dp_bypass_doubt(struct mesh_dp *dp)
+{
+	uint32_t which = MESH_SWITCH_EPOCH, epoch = 0;
+
+	bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &epoch);
+	epoch++;
+	bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &epoch, BPF_ANY);
+}
+
+/* Devices */
+
+static void device_free(struct mesh_dp_device *d)
+{
+	free(d->pod);
+	free(d->why_not);
+	free(d);
+}
+
+static void remember(struct mesh_dp *dp, const struct mesh_dp_end *end, const char *pod, const char *why_not)
+{
+	struct mesh_dp_device *d = mesh_xcalloc(1, sizeof(*d)), *old;
+
+	d->ifindex = end->ifindex;
+	d->netns = end->veth.netns;
+	memcpy(d->name, end->name, sizeof(d->name));
+	d->pod = mesh_xstrndup(pod, MESH_NAME_LEN);
+	d->why_not = why_not ? mesh_xstrdup(why_not) : NULL;
+	/* One that has none is known by its namespace. */
+	old = mesh_map_put(&dp->bypass->devices,
+			   d->ifindex ? key_of(&d->ifindex) : mesh_slice_of((const char *)&d->netns, sizeof(d->netns)),
+			   d);
+	if (old)
+		device_free(old);
+}
+
+/* Fills in *end's flags. Returns 0, or -errno with *why. */
+static int put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
+{
+	int home = -1, r = mesh_dp_host_enter(host_of(dp), &home);
+	struct mesh_veth old = {0};
+	bool made = false;
+
+	if (r < 0)
+		return r;
+	end->veth.flags = !end->why_not && !dp->bypass->why_not ? MESH_VETH_BYPASS : 0;
+	if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &old) == 0)
+		end->veth.flags |= old.flags & MESH_VETH_QDISC;
+	/* Before the filters: without an entry they pass everything. */
+	r = bpf_map_update_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &end->veth, BPF_ANY) < 0 ? -errno : 0;
+	if (r == 0)
+		r = attach_filters(dp, end->ifindex, &made);
+	mesh_dp_host_leave(&home);
+	if (r == 0 && made) {
+		end->veth.flags |= MESH_VETH_QDISC;
+		bpf_map_update_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &end->veth, BPF_ANY);
+	}
+	if (r < 0)
+		*why = mesh_xasprintf("putting filters on its device %s: %s", end->name, strerror(-r));
+	return r;
+}
+
+void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_pod *pod)
+{
+	struct mesh_dp_bypass *b = dp->bypass;
+	mesh_auto_free char *why = NULL;
+	struct mesh_dp_end end = {.veth.netns = found->netns_cookie};
+	int r = 0;
+
+	if (!b->skel)
+		return;
+	if (!b->route)
+		r = mesh_dp_route_open(host_of(dp), &b->route);
+	memcpy(end.veth.ip4, pod->ip4, sizeof(end.veth.ip4));
+	memcpy(end.veth.ip6[0], pod->ip6, sizeof(end.veth.ip6[0]));
+	if (r == 0)
+		r = mesh_dp_end_find(b->route, host_of(dp), found->netns_fd, pod->ifindex, &end, &why);
+	if (r == 0)
+		r = put_on(dp, &end, &why);
+	if (r == 0)
+		write_pod_ips(dp, pod, end.ifindex, !end.why_not);
+	mesh_dp_bypass_doubt(dp);
+	remember(dp, &end, pod->name, r < 0 ? (why ? why : strerror(-r)) : end.why_not);
+	free(end.why_not);
+}
+
+static void take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v)
+{
+	int home = -1;
+
+	if (mesh_dp_host_enter(host_of(dp), &home) == 0) {
+		if (!dp->bypass->route)
+			mesh_dp_route_open(0, &dp->bypass->route);
+		if (dp->bypass->route)
+			detach_filters(dp->bypass->route, ifindex, dp->maps[MESH_DP_MAP_VETH],
+				       v->flags & MESH_VETH_QDISC);
+		mesh_dp_host_leave(&home);
+	}
+	bpf_map_delete_elem(dp->maps[MESH_DP_MAP_VETH], &ifindex);
+	drop_pod_ips(dp, ifindex);
+}
+
+static void forget_addresses(struct mesh_dp *dp, const struct mesh_veth *v)
+{
+	struct mesh_addr a;
+	uint32_t v4;
+
+	memcpy(&v4, v->ip4, sizeof(v4));
+	a = mesh_addr_from_v4(v4, 0);
+	if (v4)
+		mesh_dp_bypass_forget(dp, &a);
+	memcpy(&a.ip, v->ip6[0], sizeof(a.ip));
+	mesh_dp_bypass_forget(dp, &a);
+}
+
+struct veths {
+	const uint64_t *netns; /* NULL: those of namespaces that are not captured */
+	const struct mesh_dp *dp;
+	MESH_VEC(uint32_t) list;
+};
+
+static void see_veth(void *arg, const void *key, const void *value)
+{
+	struct veths *all = arg;
+	struct mesh_veth v;
+	struct mesh_pod pod;
+	uint32_t ifindex;
+
+	memcpy(&ifindex, key, sizeof(ifindex));
+	memcpy(&v, value, sizeof(v));
+	if (all->netns ? v.netns == *all->netns
+		       : bpf_map_lookup_elem(all->dp->maps[MESH_DP_MAP_PODS], &v.netns, &pod) < 0)
+		mesh_vec_push(&all->list, ifindex);
+}
+
+static void remove_where(struct mesh_dp *dp, const uint64_t *netns)
+{
+	struct veths all = {.netns = netns, .dp = dp};
+
+	mesh_dp_each_batch(dp->maps[MESH_DP_MAP_VETH], sizeof(uint32_t), sizeof(struct mesh_veth), see_veth, &all);
+	mesh_vec_each (ifindex, &all.list) {
+		struct mesh_dp_device *d = mesh_map_remove(&dp->bypass->devices, key_of(ifindex));
+		struct mesh_veth v;
+
+		if (d)
+			device_free(d);
+		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], ifindex, &v) < 0)
+			continue;
+		take_off(dp, *ifindex, &v);
+		forget_addresses(dp, &v);
+	}
+	mesh_vec_free(&all.list);
+}
+
+void mesh_dp_bypass_remove(struct mesh_dp *dp, uint64_t netns_cookie)
+{
+	struct mesh_dp_device *d;
+
+	if (!dp->bypass->skel)
+		return;
+	remove_where(dp, &netns_cookie);
+	d = mesh_map_remove(&dp->bypass->devices, mesh_slice_of((const char *)&netns_cookie, sizeof(netns_cookie)));
+	if (d)
+		device_free(d);
+	mesh_dp_bypass_doubt(dp);
+}
+
+/* Flows that have come of age */
+
+static void make_ready(struct mesh_dp *dp, const struct mesh_flow_key *key)
+{
+	struct mesh_flow flow;
+
+	if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_FLOWS], key, &flow) < 0)
+		return;
+	flow.ready = 1;
+	bpf_map_update_elem(dp->maps[MESH_DP_MAP_FLOWS], key, &flow, BPF_EXIST);
+}
+
+/* Connection tracking knows a flow by the direction in which it was opened. */
+static void tell_and_make_ready(struct mesh_dp *dp, const struct mesh_flow_key *key)
+{
+	struct mesh_dp_bypass *b = dp->bypass;
+	struct mesh_flow_key back = {.sport = key->dport, .dport = key->sport};
+	enum mesh_dp_tracked tracked = mesh_dp_conntrack_tell(&b->conntrack, host_of(dp), key);
+
+	memcpy(back.src, key->dst, sizeof(back.src));
+	memcpy(back.dst, key->src, sizeof(back.dst));
+	if (tracked == MESH_DP_NOT_TRACKED)
+		tracked = mesh_dp_conntrack_tell(&b->conntrack, host_of(dp), &back);
+	b->told += tracked == MESH_DP_TRACKED;
+	b->untracked += tracked == MESH_DP_NOT_TRACKED;
+	b->refused += tracked == MESH_DP_NOT_TOLD;
+	if (tracked == MESH_DP_NOT_TOLD)
+		return;
+	make_ready(dp, key);
+	make_ready(dp, &back);
+}
+
+static int on_event(void *arg, void *data, size_t len)
+{
+	struct mesh_flow_key key;
+
+	if (len < sizeof(key))
+		return 0;
+	memcpy(&key, data, sizeof(key));
+	tell_and_make_ready(arg, &key);
+	return 0;
+}
+
+int mesh_dp_events_fd(const struct mesh_dp *dp)
+{
+	return dp->bypass && dp->bypass->events ? ring_buffer__epoll_fd(dp->bypass->events) : -1;
+}
+
+void mesh_dp_events(struct mesh_dp *dp)
+{
+	if (dp->bypass && dp->bypass->events)
+		ring_buffer__consume(dp->bypass->events);
+}
+
+/* What an earlier agent took out of the ring and was killed over. */
+static void make_rest_ready(struct mesh_dp *dp)
+{
+	struct flow_keys f = {0};
+
+	list_flows(dp, &f);
+	mesh_vec_each (key, &f.list)
+		tell_and_make_ready(dp, key);
+	mesh_vec_free(&f.list);
+}
+
+/* Start and end */
+
+static bool was_probed(const struct mesh_dp *dp)
+{
+	uint32_t which = MESH_SWITCH_PROBED, word = 0;
+
+	return bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &word) == 0 && word == MESH_WORD_ON;
+}
+
+static void probe(struct mesh_dp *dp)
+{
+	uint32_t which = MESH_SWITCH_PROBED, word = MESH_WORD_ON;
+
+	if (was_probed(dp))
+		return;
+	dp->bypass->why_not = mesh_dp_probe_peer(dp->bypass->skel);
+	if (!dp->bypass->why_not)
+		bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &word, BPF_ANY);
+}
+
+static int load(struct mesh_dp *dp)
+{
+	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
+	struct bypass_bpf *skel = bypass_bpf__open();
+	int r = skel ? mesh_dp_load_object(dp, skel->obj, "loading bypass.bpf.o", &errs) : -errno;
+
+	if (r < 0) {
+		dp->bypass->why_not =
+			mesh_xasprintf("its programs cannot be loaded: %s%s%s",
+				       errs.list.count ? errs.list.items[0].text : strerror(-r),
+				       errs.list.count && errs.list.items[0].hint ? ": " : "",
+				       errs.list.count && errs.list.items[0].hint ? errs.list.items[0].hint : "");
+		bypass_bpf__destroy(skel);
+		return r;
+	}
+	dp->bypass->skel = skel;
+	return 0;
+}
+
+void mesh_dp_bypass_start(struct mesh_dp *dp)
+{
+	dp->bypass = mesh_xcalloc(1, sizeof(*dp->bypass));
+	if (load(dp) < 0)
+		return;
+	probe(dp);
+	dp->bypass->events = ring_buffer__new(dp->maps[MESH_DP_MAP_FLOWEV], on_event, dp, NULL);
+	if (!dp->bypass->events && !dp->bypass->why_not)
+		dp->bypass->why_not = mesh_xasprintf("its events cannot be read: %s", strerror(errno));
+	remove_where(dp, NULL);
+	if (dp->adopted) {
+		mesh_dp_events(dp);
+		make_rest_ready(dp);
+	}
+}
+
+void mesh_dp_bypass_stop(struct mesh_dp *dp)
+{
+	struct mesh_dp_bypass *b = dp->bypass;
+
+	if (!b)
+		return;
+	ring_buffer__free(b->events);
+	nl_socket_free(b->route);
+	mesh_dp_conntrack_close(&b->conntrack);
+	mesh_map_each (e, &b->devices)
+		device_free(e->value);
+	mesh_map_free(&b->devices);
+	bypass_bpf__destroy(b->skel);
+	free(b->why_not);
+	free(b);
+	dp->bypass = NULL;
+}
+
+int mesh_dp_bypass_detach(const char *pin_dir, int host_netns)
+{
+	mesh_auto_free char *pin = mesh_xasprintf("%s/%s", pin_dir, mesh_dp_map_name(MESH_DP_MAP_VETH));
+	mesh_auto_fd int fd = bpf_obj_get(pin);
+	struct nl_sock *route = NULL;
+	uint32_t ifindex, *prev = NULL;
+	struct mesh_veth v;
+	int home = -1, r;
+
+	if (fd < 0)
+		return 0;
+	libbpf_set_print(NULL); /* devices that are gone are no news */
+	r = mesh_dp_host_enter(host_netns, &home);
+	if (r == 0)
+		r = mesh_dp_route_open(0, &route);
+	while (r == 0 && bpf_map_get_next_key(fd, prev, &ifindex) == 0) {
+		prev = &ifindex;
+		if (bpf_map_lookup_elem(fd, &ifindex, &v) == 0)
+			detach_filters(route, ifindex, fd, v.flags & MESH_VETH_QDISC);
+	}
+	nl_socket_free(route);
+	mesh_dp_host_leave(&home);
+	return r;
+}
+
+/* For people */
+
+bool mesh_dp_antispoof_in_use(const struct mesh_dp *dp, const char **why)
+{
+	if (!dp->bypass->skel)
+		*why = dp->bypass->why_not;
+	else if (mesh_dp_switch_word(dp, MESH_SWITCH_ANTISPOOF) != MESH_WORD_ON)
+		*why = "it is switched off";
+	else
+		*why = NULL;
+	return !*why;
+}
+
+bool mesh_dp_bypass_in_use(const struct mesh_dp *dp, const char **why)
+{
+	if (dp->bypass->why_not)
+		*why = dp->bypass->why_not;
+	else if (mesh_dp_switch_word(dp, MESH_SWITCH_BYPASS) != MESH_WORD_ON)
+		*why = "it is switched off";
+	else if (mesh_dp_switch_word(dp, MESH_SWITCH_ANTISPOOF) != MESH_WORD_ON)
+		*why = "antispoof is switched off";
+	else
+		*why = NULL;
+	return !*why;
+}
+
+static void sum_counts(const struct mesh_dp *dp, struct mesh_bypassed *total)
+{
+	int cpus = libbpf_num_possible_cpus();
+	mesh_auto_free struct mesh_bypassed *each = cpus > 0 ? mesh_xcalloc((size_t)cpus, sizeof(*each)) : NULL;
+	uint32_t zero = 0;
+
+	if (!each || bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_BYPASSED], &zero, each) < 0)
+		return;
+	for (int i = 0; i < cpus; i++) {
+		total->packets += each[i].packets;
+		total->bytes += each[i].bytes;
+		total->clones += each[i].clones;
+		total->seen += each[i].seen;
+		total->flows += each[i].flows;
+		total->untold += each[i].untold;
+		total->leashed += each[i].leashed;
+	}
+}
+
+static json_t *devices_status(const struct mesh_dp *dp)
+{
+	json_t *list = json_array();
+
+	mesh_map_each (e, &dp->bypass->devices) {
+		const struct mesh_dp_device *d = e->value;
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:b, s:s?}", "pod", d->pod, "device", d->name,
+						      "ifindex", (json_int_t)d->ifindex, "bypass", !d->why_not, "why",
+						      d->why_not));
+	}
+	return list;
+}
+
+json_t *mesh_dp_bypass_status(const struct mesh_dp *dp)
+{
+	const struct mesh_dp_bypass *b = dp->bypass;
+	struct mesh_bypassed n = {0};
+	const char *why;
+	bool in_use = mesh_dp_bypass_in_use(dp, &why);
+
+	sum_counts(dp, &n);
+	return json_pack("{s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "inUse", in_use, "why",
+			 why, "packets", (json_int_t)n.packets, "bytes", (json_int_t)n.bytes, "flows",
+			 (json_int_t)n.flows, "asked", (json_int_t)n.clones, "answered", (json_int_t)n.seen, "leashed",
+			 (json_int_t)n.leashed, "untold", (json_int_t)n.untold, "conntrackTold", (json_int_t)b->told,
+			 "conntrackNone", (json_int_t)b->untracked, "conntrackRefused", (json_int_t)b->refused,
+			 "devices", devices_status(dp));
+}

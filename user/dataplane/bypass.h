@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of dataplane/: the bypass and what guards it. bypass.c loads its programs, puts them on the node's ends of
+ * captured pods' veth pairs and makes flows ready; ends.c finds these ends and says who else is there; conntrack.c
+ * speaks to connection tracking; probe_bypass.c tries the kernel. A failure of any of this leaves pods captured and
+ * their packets on the node's own path, with a reason that status shows. Control thread only.
+ */
+#ifndef MESH_DATAPLANE_BYPASS_H
+#define MESH_DATAPLANE_BYPASS_H
+
+#include "dataplane/dp.h"
+
+#include <net/if.h>
+
+struct bypass_bpf;
+struct ring_buffer;
+struct nl_sock;
+
+/* Of the two filters, the same on every device: hardly another's. */
+enum { MESH_BYPASS_PRIORITY = 23130, MESH_BYPASS_HANDLE = 0x5a };
+
+struct mesh_dp_bypass {
+	struct bypass_bpf *skel; /* NULL: not loaded */
+	struct ring_buffer *events;
+	struct nl_sock *route;             /* rtnetlink in the node's namespace; NULL: not opened yet */
+	struct nl_sock *conntrack;         /* NULL: there is none, or not opened yet */
+	char *why_not;                     /* why the kernel or the node cannot; NULL: it can */
+	struct mesh_map devices;           /* index (bytes) -> struct mesh_dp_device * */
+	uint64_t told, untracked, refused; /* flows: connection tracking was told, had none of it, would not have it */
+};
+
+/* A captured pod's veth pair. */
+struct mesh_dp_device {
+	uint32_t ifindex; /* in the node's namespace */
+	uint64_t netns;
+	char name[IF_NAMESIZE];
+	char *pod;     /* its name */
+	char *why_not; /* why its flows are not bypassed; NULL: they are */
+};
+
+/* What is known of the node's end of a pod's device. */
+struct mesh_dp_end {
+	uint32_t ifindex;
+	char name[IF_NAMESIZE];
+	struct mesh_veth veth; /* netns, addresses */
+	char *why_not;         /* why flows must not be bypassed there, or NULL. Freed by the caller */
+};
+
+/** Opens, loads, probes, adopts. Never fails: mesh_dp_bypass.why_not says why it is not there. */
+void mesh_dp_bypass_start(struct mesh_dp *dp);
+void mesh_dp_bypass_stop(struct mesh_dp *dp);
+/** Puts the programs on the pod's device, or brings what is there up to date. */
+void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_pod *pod);
+/** Takes them off the devices of the pod with this namespace, and forgets its flows. */
+void mesh_dp_bypass_remove(struct mesh_dp *dp, uint64_t netns_cookie);
+/** Forgets all flows from and to an address. */
+void mesh_dp_bypass_forget(struct mesh_dp *dp, const struct mesh_addr *ip);
+/** From now on every flow asks the node's own path anew before it is bypassed again. */
+void mesh_dp_bypass_doubt(struct mesh_dp *dp);
+/** Takes every filter of the node that uses the maps pinned there off; of devices in that namespace (0: this). */
+int mesh_dp_bypass_detach(const char *pin_dir, int host_netns);
+/** {"inUse", "why", counters, "devices"}. New reference. */
+json_t *mesh_dp_bypass_status(const struct mesh_dp *dp);
+/** Whether flows are bypassed where they can be; else *why (borrowed). */
+bool mesh_dp_bypass_in_use(const struct mesh_dp *dp, const char **why);
+bool mesh_dp_antispoof_in_use(const struct mesh_dp *dp, const char **why);
+
+/* ends.c */
+/** Enters the node's namespace, if it is another than this one; leave with mesh_dp_host_leave(). 0 or -errno. */
+int mesh_dp_host_enter(int host_netns, int *home);
+void mesh_dp_host_leave(int *home);
+/** Opens rtnetlink in a namespace (0: this one). Returns 0 or -errno. */
+int mesh_dp_route_open(int netns, struct nl_sock **ret);
+/** Finds the node's end of device pod_ifindex in a pod's namespace. Returns 0, or -errno with *why (caller frees). */
+int mesh_dp_end_find(struct nl_sock *host, int host_netns, int pod_netns, uint32_t pod_ifindex, struct mesh_dp_end *ret,
+		     char **why);
+/** Appends the names of filters and programs that are not ours on a device. */
+void mesh_dp_end_others(struct nl_sock *host, uint32_t ifindex, struct mesh_buf *out);
+
+/* conntrack.c */
+enum mesh_dp_tracked {
+	MESH_DP_TRACKED,     /* it will take packets of this flow that follow others that it did not see */
+	MESH_DP_NOT_TRACKED, /* it knows nothing of the flow, or there is none */
+	MESH_DP_NOT_TOLD,    /* it could not be told */
+};
+/** Tells connection tracking of the node's namespace that it will not see every packet of a flow. */
+enum mesh_dp_tracked mesh_dp_conntrack_tell(struct nl_sock **sock, int host_netns, const struct mesh_flow_key *flow);
+void mesh_dp_conntrack_close(struct nl_sock **sock);
+
+/* probe_bypass.c */
+/** Sends a frame through bpf_redirect_peer() between namespaces made for it. NULL: it arrived; else why not (caller
+ * frees). */
+char *mesh_dp_probe_peer(struct bypass_bpf *skel);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The switches of include/mesh/switches.h: set and told. A word is all that changes; programs stay where they are. */
+#include "dataplane/bypass.h"
+
+#include <errno.h>
+
+static const char *const words[MESH_WORD_COUNT] = {
+	[MESH_WORD_UNSET] = "", [MESH_WORD_OFF] = "off", [MESH_WORD_ON] = "on", [MESH_WORD_AUTO] = "auto"};
+
+static const struct {
+	enum mesh_switch id;
+	const char *name, *words, *help;
+	enum mesh_word unset;
+} rows[] = {
+#define ROW(index, id, name, unset, words, help) {MESH_SWITCH_##id, name, words, help, MESH_WORD_##unset},
+	MESH_SWITCHES(ROW)
+#undef ROW
+};
+
+/* Whether what a switch stands for is done now: on, and possible. *why: if not. */
+static bool in_use(const struct mesh_dp *dp, enum mesh_switch id, const char **why)
+{
+	switch (id) {
+	case MESH_SWITCH_BYPASS:
+		return mesh_dp_bypass_in_use(dp, why);
+	case MESH_SWITCH_ANTISPOOF:
+		return mesh_dp_antispoof_in_use(dp, why);
+	default:
+		*why = "this version does not have it";
+		return false;
+	}
+}
+
+enum mesh_word mesh_dp_switch_word(const struct mesh_dp *dp, enum mesh_switch id)
+{
+	uint32_t which = id, word = MESH_WORD_UNSET;
+
+	bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &word);
+	if (word != MESH_WORD_UNSET && word < MESH_WORD_COUNT)
+		return word;
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++)
+		if (rows[i].id == id)
+			return rows[i].unset;
+	return MESH_WORD_UNSET;
+}
+
+/* Whether one of "a|b|c" is word. */
+static bool is_among(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = list; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+		if (len && strncmp(at, word, len) == 0 && (at[len] == '|' || at[len] == '\0'))
+			return true;
+	return false;
+}
+
+static int unknown_switch(const char *name, struct mesh_errs *errs)
+{
+	mesh_auto(mesh_buf_free) struct mesh_buf all = {0};
+	struct mesh_err *e = mesh_errs_add(errs, "there is no switch \"%s\"", name);
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++)
+		mesh_buf_printf(&all, "%s%s=%s", i ? ", " : "there are ", rows[i].name, rows[i].words);
+	if (e)
+		e->hint = mesh_buf_steal(&all);
+	return -ENOENT;
+}
+
+static int find(const char *name, const char *word, size_t *row, uint32_t *value, struct mesh_errs *errs)
+{
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
+		if (strcmp(rows[i].name, name) != 0)
+			continue;
+		if (!is_among(rows[i].words, word)) {
+			mesh_errs_add(errs, "%s=%s: it may be %s", name, word, rows[i].words);
+			return -EINVAL;
+		}
+		*row = i;
+		for (*value = 0; strcmp(words[*value], word) != 0;)
+			++*value;
+		return 0;
+	}
+	return unknown_switch(name, errs);
+}
+
+int mesh_dp_switch_set(struct mesh_dp *dp, const json_t *set, struct mesh_errs *errs)
+{
+	const char *name;
+	json_t *word;
+	int r = 0;
+
+	/* All or nothing: what is wrong is found first. */
+	for (int write = 0; r == 0 && write < 2; write++)
+		json_object_foreach((json_t *)set, name, word)
+		{
+			uint32_t value = 0, which;
+			size_t row = 0;
+			int one = find(name, json_is_string(word) ? json_string_value(word) : "", &row, &value, errs);
+
+			which = one == 0 ? rows[row].id : 0;
+			if (one == 0 && write &&
+			    bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &value, BPF_ANY) < 0) {
+				one = -errno;
+				mesh_errs_add(errs, "writing map switches: %s", strerror(-one));
+			}
+			r = r < 0 ? r : one;
+		}
+	return r;
+}
+
+json_t *mesh_dp_switches(const struct mesh_dp *dp)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
+		const char *why = NULL;
+		bool used = in_use(dp, rows[i].id, &why);
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:s?, s:s}", "name", rows[i].name, "word",
+						      words[mesh_dp_switch_word(dp, rows[i].id)], "words",
+						      rows[i].words, "inUse", used, "why", why, "help", rows[i].help));
+	}
+	return list;
+}
