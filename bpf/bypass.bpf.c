@@ -66,6 +66,27 @@ static __always_inline void enter(const struct mesh_flow_key *key)
 	COUNT(flows, 1);
 }
 
+/* What our connect program placed, and leads where it was placed. */
+static __always_inline int is_placed(struct mesh_sock *s, const struct mesh_flow_key *key)
+{
+	/* One that could not be entered is thought of again. */
+	return s->tier == MESH_TIER_L4 && (++s->packets & 0xff) == MESH_FLOW_RIPE && s->to_port == key->dport &&
+	       is_same_ip(s->to, key->dst);
+}
+
+/* The agent in a pod's place: it drew the endpoint itself. */
+static __always_inline int is_agents(struct __sk_buff *ctx, struct bpf_sock *sk)
+{
+	struct bpf_tcp_sock *tp;
+	__u32 zero = 0;
+	struct mesh_node *n = bpf_map_lookup_elem(&node, &zero);
+
+	if (!n || bpf_skb_cgroup_id(ctx) != n->agent_cgroup)
+		return 0;
+	tp = bpf_tcp_sock(sk);
+	return tp && tp->data_segs_out >= MESH_FLOW_RIPE;
+}
+
 /* A packet of no flow that is known: one of our clients' whose connection has come of age is entered. */
 static __always_inline void consider(struct __sk_buff *ctx, const struct mesh_flow_key *key)
 {
@@ -76,12 +97,8 @@ static __always_inline void consider(struct __sk_buff *ctx, const struct mesh_fl
 	if (!sk || sk->state != BPF_TCP_ESTABLISHED)
 		return;
 	s = sock_find(bpf_get_socket_cookie(ctx));
-	/* One that could not be entered is thought of again. */
-	if (!s || s->tier != MESH_TIER_L4 || (++s->packets & 0xff) != MESH_FLOW_RIPE)
-		return;
-	if (s->to_port != key->dport || !is_same_ip(s->to, key->dst) || !bpf_map_lookup_elem(&podip, key->dst))
-		return;
-	enter(key);
+	if ((s ? is_placed(s, key) : is_agents(ctx, sk)) && bpf_map_lookup_elem(&podip, key->dst))
+		enter(key);
 }
 
 /* A clone goes the node's own way in the packet's stead; pod_in ends it. */

@@ -94,15 +94,8 @@ static __always_inline enum verdict route_connect(struct bpf_sock_addr *ctx, str
 	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
 		return VERDICT_OFF;
 	pod = pod_of(ctx, &netns);
-	if (!pod)
+	if (!pod || by_agent())
 		return VERDICT_OFF;
-	if (by_agent()) {
-		/* What it goes to in a pod's place, it drew itself: a connection of the L4 tier, to be bypassed as
-		 * such. */
-		if (ctx->protocol == IPPROTO_TCP)
-			sock_keep(bpf_get_socket_cookie(ctx), &asked, to, MESH_TIER_L4);
-		return VERDICT_OFF;
-	}
 	v = decide(ctx, pod, netns, 0, to, &tier);
 	if (v != VERDICT_REWRITE) {
 		sock_forget(bpf_get_socket_cookie(ctx));

@@ -115,6 +115,7 @@ stream 3 > "$T/stream" 2>&1 &
 streaming=$!
 sleep 1
 on_node nft insert rule ip byp forward ip daddr "$echo_ip" drop
+on_node nft insert rule ip byp forward ip saddr "$echo_ip" drop
 sleep 1
 before=$(count packets)
 sleep 0.5
