@@ -93,9 +93,11 @@ away_rules() { # away_rules SUBSET VERSION
 kubectl -n coolapp delete virtualservice,destinationrule --all > /dev/null
 away_rules one v1 | kubectl apply -f - > /dev/null
 away_vip=$(kubectl -n coolapp get service away -o jsonpath='{.spec.clusterIP}')
+by_v1() { [ "$(in_pod_run coolapp "$client" curl -s -m 2 "http://$away_vip:8080/" | grep -c '"pod": "away-v1')" = 1 ]; }
+check "a rule before" eventually 20 by_v1
 in_pod_run coolapp "$client" "$BUILD/bench/load" -c 4 -r 200 -d 100000 -u "$T/away.stop" -o "$T/away.log" -k pod "$away_vip:8080/" > "$T/away.out" 2>&1 &
 away_load=$!
-streams $((${AWAY:-40} + 25))
+streams $((${AWAY:-40} + 40))
 cat > "$T/away.py" << 'PY'
 # away.py CLUSTER PORT: the API server is killed; one of the same state answers at another port, which agents do not know.
 import sys
@@ -146,22 +148,23 @@ MOMENT = 20_000_000
 fnv = lambda t: __import__("functools").reduce(lambda h, b: ((h ^ b) * 16777619) & 0xFFFFFFFF, t.encode(), 2166136261)
 pods = {fnv(p): p for p in sys.argv[2:]}
 raw = open(sys.argv[1], "rb").read()
-failed, order, since = 0, [], 0
+failed, order, since, first = [], [], 0, None
 for start, done, status, who in sorted(struct.iter_unpack("<QQII", raw[: len(raw) // 24 * 24])):
-    failed += status != 200
+    first = first or start
+    failed += [f"{status} at {(start - first) / 1e9:.2f} s"] if status != 200 else []
     v = "v1" if "-v1-" in pods.get(who, "") else "v2" if "-v2-" in pods.get(who, "") else "?"
     if status != 200 or order and (order[-1] == v or v in order and start < since + MOMENT):
         continue
     order.append(v)
     since = start
-print(f"{len(raw) // 24} requests, {failed} failed, answered by {' then '.join(order)}")
+print(f"{len(raw) // 24} requests, {len(failed)} failed, answered by {' then '.join(order)}")
+print(*failed[:3], *failed[-3:], sep="; ")
 PY
 # shellcheck disable=SC2046
 python3 "$T/away_judge.py" "$T/away.log" $(kubectl -n coolapp get pods -o jsonpath='{.items[*].metadata.name}') > "$T/away.judged"
 sed 's/^/   /' "$T/away.judged"
-same "what changed while the API was away comes in force as one change" "$(sed 's/.*answered by //' "$T/away.judged")" "v1 then v2"
+same "what changed while the API was away comes in force as one change" "$(sed -n 's/.*answered by //p' "$T/away.judged")" "v1 then v2"
 within "requests that failed meanwhile (an agent was killed)" "$(sed -n 's/.* \([0-9]*\) failed.*/\1/p' "$T/away.judged")" 0 8
 check "agents are in force" eventually 40 agents_in_force
 kubectl delete -f "$T/away.yaml" --wait=false > /dev/null
-kubectl -n coolapp delete virtualservice,destinationrule away > /dev/null
 kubectl -n coolapp delete -f tests/cluster/streams.yaml --wait=false > /dev/null

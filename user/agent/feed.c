@@ -8,9 +8,11 @@
 #include <malloc.h>
 #include <stdio.h>
 
-#define GRACE_NS   MESH_SEC(1)  /* a start waits so long for an API that has trouble, then takes what was saved */
-#define PATIENCE   MESH_SEC(5)  /* and so long for one of which nothing is heard */
-#define HOLD_NS    MESH_SEC(3)  /* changes are held back so long for streams that are not in step */
+#define GRACE_NS MESH_SEC(1) /* a start waits so long for an API that has trouble, then takes what was saved */
+#define PATIENCE MESH_SEC(5) /* and so long for one of which nothing is heard */
+#define HOLD_NS                                                                                                        \
+	MESH_SEC(10)            /* changes are held back so long for streams that are not in step: an API server that  \
+				     starts refuses with 403 until it knows its roles */
 #define HURRY_NS   MESH_MS(250) /* which try again as often while others are answered */
 #define LOOK_NS    MESH_MS(20)  /* how often it is looked at meanwhile */
 #define NODE_QUERY "fieldSelector=spec.nodeName%%3D%s"

@@ -14,6 +14,7 @@ struct mesh_lease {
 	json_t *versions; /* NULL: nothing in force yet, no Lease */
 	struct mesh_timer timer;
 	struct mesh_kube_request *request;
+	char *trouble; /* as said last, or NULL */
 	bool dirty, withdrawn;
 };
 
@@ -39,6 +40,17 @@ static json_t *lease_object(struct mesh_lease *lease)
 	return obj;
 }
 
+/* An API that is away for an hour is not said a thousand times. */
+static void say(struct mesh_lease *lease, const char *trouble)
+{
+	if (!trouble && lease->trouble)
+		mesh_info("lease %s: is written again", lease->name);
+	else if (trouble && (!lease->trouble || strcmp(lease->trouble, trouble) != 0))
+		mesh_warn("lease %s: %s", lease->name, trouble);
+	free(lease->trouble);
+	lease->trouble = mesh_xstrdup(trouble);
+}
+
 static void on_done(void *arg, const struct mesh_kube_response *r)
 {
 	struct mesh_lease *lease = arg;
@@ -55,8 +67,8 @@ static void on_done(void *arg, const struct mesh_kube_response *r)
 		if (lease->request)
 			return;
 	}
-	if (!ok && r->status != 404)
-		mesh_warn("lease %s: %s", lease->name, r->error ? r->error : "refused");
+	if (ok || r->status != 404)
+		say(lease, ok ? NULL : r->error ? r->error : "refused");
 	if (ok && lease->dirty)
 		send_lease(lease);
 	else
@@ -140,6 +152,7 @@ void mesh_lease_free(struct mesh_lease *lease)
 		mesh_kube_cancel(lease->request);
 	mesh_timer_remove(lease->loop, &lease->timer);
 	json_decref(lease->versions);
+	free(lease->trouble);
 	free(lease->name);
 	free(lease->component);
 	free(lease->holder);
