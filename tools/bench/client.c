@@ -60,6 +60,19 @@ static double stolen_us(double *idle_us)
 	return (double)steal * tick;
 }
 
+static unsigned long long task_switches(void)
+{
+	unsigned long long n = 0;
+	char line[4096];
+	FILE *f = fopen("/proc/stat", "re");
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "ctxt %llu", &n) != 1)
+		;
+	if (f)
+		fclose(f);
+	return n;
+}
+
 /* How long that CPU has idled, to the nanosecond; -1: the kernel does not say. */
 static double cpu_idle_us(int cpu)
 {
@@ -220,6 +233,7 @@ static void on_event(struct conn *c, uint32_t events, int again)
 static void slice(uint64_t us)
 {
 	struct epoll_event events[256];
+	unsigned long long switches = task_switches();
 	double busy = machine_busy_us();
 	uint64_t begin = now_us(), until = begin + us, now = begin, patience = until + 2000000;
 
@@ -237,8 +251,9 @@ static void slice(uint64_t us)
 		if (conns[i].waiting)
 			request_end(&conns[i], 0, 0);
 	now = now_us();
-	printf("%llu %llu %.0f %llu\n", (unsigned long long)done, (unsigned long long)failed, machine_busy_us() - busy,
-	       (unsigned long long)(now - begin));
+	busy = machine_busy_us() - busy;
+	printf("%llu %llu %.0f %llu %llu\n", (unsigned long long)done, (unsigned long long)failed, busy,
+	       (unsigned long long)(now - begin), task_switches() - switches);
 	fflush(stdout);
 }
 

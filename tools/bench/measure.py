@@ -10,7 +10,8 @@ worker_processes 1; daemon off; error_log /dev/null crit; pid {dir}/nginx-{name}
 events {{ worker_connections 8192; }}
 http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 3600;
   client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp; uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp;
-  server {{ listen 8080 reuseport backlog=4096; location / {{ return 200 "{body}\\n"; }} }} }}
+  server {{ listen 8080 reuseport backlog=4096; root {dir}/www; sendfile on;
+    location = / {{ return 200 "{body}\\n"; }} }} }}
 """
 
 
@@ -22,7 +23,7 @@ class Client:
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def slice(self, ms):
-        """Requests, failed requests, CPU us of the whole machine, us that passed: of one slice."""
+        """Of one slice: requests, failed requests, CPU us of the whole machine, us that passed, switches of tasks."""
         self.process.stdin.write(f"{ms}\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
@@ -36,26 +37,31 @@ class Client:
         self.process.wait()
 
 
-def take_turns(clients, repeats, slice_ms, counter=lambda: 0):
-    """A round: every client has its slices (repeats, 3 unless told), in an order that is drawn anew. row -> figures."""
+def take_turns(clients, repeats, slice_ms, counter=lambda: 0, turn=lambda row: None):
+    """
+    A round: every client has its slices (repeats, 3 unless told), in an order that is drawn anew, each after turn(row).
+    counter: something that grows with the work done. Returns row -> figures.
+    """
     order = [n for n in clients for _ in range(repeats.get(n, 3))]
-    sums = {n: [0.0] * 5 for n in clients}
+    sums = {n: [0.0] * 6 for n in clients}
     random.shuffle(order)
     for n in order:
+        turn(n)
         before = counter()
         got = clients[n].slice(slice_ms)
         sums[n] = [a + b for a, b in zip(sums[n], got + [counter() - before])]
     result = {}
-    for n, (requests, failed, busy, wall, count) in sums.items():
+    for n, (requests, failed, busy, wall, switches, count) in sums.items():
         if not requests:
             raise RuntimeError(f"row {n}: no request was answered, {failed:.0f} failed")
-        result[n] = {"us": busy / requests, "rps": requests * 1e6 / wall, "requests": requests, "failed": failed, "counter": count / requests}
+        result[n] = {"us": busy / requests, "rps": requests * 1e6 / wall, "requests": requests, "failed": failed,
+                     "switches": switches / requests, "counter": count / requests}
     return result
 
 
 def bootstrap(rounds, value, samples=4000):
-    """(2.5 %, median, 95 %, 97.5 %) of the median of value over resampled rounds."""
+    """(2.5 %, 5 %, median, 95 %, 97.5 %) of the median of value over resampled rounds."""
     rng = random.Random(1)
     n = len(rounds)
     got = sorted(statistics.median(value(rounds[rng.randrange(n)]) for _ in range(n)) for _ in range(samples))
-    return got[int(samples * 0.025)], statistics.median(value(r) for r in rounds), got[int(samples * 0.95)], got[int(samples * 0.975)]
+    return got[int(samples * 0.025)], got[int(samples * 0.05)], statistics.median(value(r) for r in rounds), got[int(samples * 0.95)], got[int(samples * 0.975)]
