@@ -19,6 +19,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s64 s64;
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u64 __be64;
@@ -90,6 +91,8 @@ enum {
 
 enum {
 	BPF_SOCK_OPS_TCP_CONNECT_CB = 3,
+	BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB = 4,
+	BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5,
 	BPF_SOCK_OPS_STATE_CB = 10,
 };
 
@@ -248,6 +251,25 @@ struct bpf_sock_ops {
 	__u64 skb_hwtstamp;
 };
 
+struct sk_msg_md {
+	__bpf_md_ptr(void *, data);
+	__bpf_md_ptr(void *, data_end);
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;
+	__u32 local_port;
+	__u32 size;
+	__bpf_md_ptr(struct bpf_sock *, sk);
+};
+
+enum sk_action { SK_DROP = 0, SK_PASS = 1 };
+
+/* The number is the running kernel's: by bpf_core_enum_value(). */
+enum sock_flags { SOCK_ZEROCOPY = 24 };
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct seq_file;
@@ -278,9 +300,50 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct wait_queue_entry {
+	void *func;
+	struct list_head entry;
+};
+
+typedef struct wait_queue_head {
+	struct list_head head;
+} wait_queue_head_t;
+
+struct socket_wq {
+	wait_queue_head_t wait;
+};
+
+typedef struct {
+	int owned;
+} socket_lock_t;
+
+struct proto {
+	unsigned long *memory_pressure;
+};
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be16 skc_dport;
+	__u16 skc_num;
+	struct proto *skc_prot;
+	unsigned long skc_flags;
+	atomic64_t skc_cookie;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
@@ -289,11 +352,43 @@ struct sock_common {
 
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	int sk_rcvlowat;
+	struct socket_wq *sk_wq;
+	void *sk_user_data;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct inet_sock {
 	struct sock sk;
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	u32 rcv_nxt;
+	u32 copied_seq;
+	u32 snd_nxt;
+	u32 snd_una;
+	u32 write_seq;
+};
+
+struct sk_msg_sg {
+	u32 size;
+};
+
+struct sk_msg {
+	struct sk_msg_sg sg;
+	struct list_head list;
+};
+
+struct sk_psock {
+	struct sock *sk;
+	struct list_head ingress_msg;
+	refcount_t refcnt;
 };
 
 struct udp_sock {

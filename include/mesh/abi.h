@@ -25,6 +25,14 @@ enum {
 	MESH_READ_TRIES = 3,      /* reads of a service entry that is being replaced */
 	MESH_SOCK_PLACES = 32768, /* sockets that map sock has room for: a power of 2 */
 	MESH_UDP_IDLE_S = 120,    /* datagrams further apart are of two flows; as connection tracking has it */
+
+	/* Of a spliced flow, each direction. What a receiver holds unread beyond TCP's own buffers is at most CREDIT
+	 * and one MESSAGE for each thread that sends at that moment. */
+	MESH_SPLICE_MESSAGE = 32768, /* bytes; what one send has more of goes by TCP */
+	MESH_SPLICE_CREDIT = 65536,  /* bytes unread, with the one that is to be given */
+	MESH_SPLICE_QUEUE = 8,       /* messages unread, before it */
+	MESH_SPLICE_BULK = 262144,   /* bytes in a row by TCP: it is no exchange of messages, the flow leaves */
+	MESH_SPLICE_ENDS = 65536,    /* sockets of a generation */
 };
 
 /* Map node: one entry; what holds for all pods. */
@@ -50,9 +58,12 @@ struct mesh_pod {
 	__u32 ifindex; /* the device that has the addresses */
 	__u16 port4;   /* listener on IPv4 loopback and on ip4; 0: none */
 	__u16 port6;   /* listener on ::1 and on ip6; 0: none */
-	__u32 zero;
+	__u32 splice;  /* enum mesh_splice_wish, and MESH_POD_SPLICED */
 	char name[MESH_NAME_LEN];
 };
+
+#define MESH_SPLICE_WISH 0xff
+#define MESH_POD_SPLICED 0x100 /* new flows of the pod may be spliced */
 
 /* Maps svc4 and svc6: what clients connect to. */
 struct mesh_key4 {
@@ -261,6 +272,81 @@ struct mesh_bypassed {
 	__u64 leashed; /* packets that took the node's path because it had not answered of late */
 };
 
+/* Map splice_conf: one entry, for all generations. */
+enum mesh_splice_mode { MESH_SPLICE_MODE_AUTO, MESH_SPLICE_MODE_ON, MESH_SPLICE_MODE_OFF };
+
+struct mesh_splice_conf {
+	__u32 mode;   /* enum mesh_splice_mode; with OFF nothing is redirected and no flow enters */
+	__u32 proven; /* by the probes on this kernel: 0: not tried, 1: all passed, 2: not all */
+};
+
+/* Why a message of a spliced flow was, or was not, given to its receiver past TCP. X(NAME, "name", "help") */
+#define MESH_SPLICE_WAYS(X)                                                                                            \
+	X(REDIRECTED, "redirected", "given to the receiver")                                                           \
+	X(OFF, "off", "the tier is switched off")                                                                      \
+	X(LEAVING, "leaving", "the flow is on its way out of the tier")                                                \
+	X(ZEROCOPY, "zerocopy", "the sender uses MSG_ZEROCOPY")                                                        \
+	X(LARGE, "large", "the message is larger than the tier takes")                                                 \
+	X(STATE, "state", "an end is not, or not any more, established")                                               \
+	X(UNACKED, "unacked", "the sender has bytes on their way by TCP")                                              \
+	X(UNKNOWN, "unknown", "the other end is not known (yet), or gone")                                             \
+	X(LOWAT, "lowat", "the receiver has set SO_RCVLOWAT")                                                          \
+	X(UNREAD, "unread", "the receiver has unread bytes that came by TCP")                                          \
+	X(READER, "reader", "a reader may be waiting where it sees TCP's bytes only")                                  \
+	X(QUEUE, "queue", "the receiver has as much unread as it may have")                                            \
+	X(PRESSURE, "pressure", "TCP is short of memory")                                                              \
+	X(FAILED, "failed", "the kernel would not redirect")
+
+enum mesh_splice_way {
+#define MESH_SPLICE_WAY_ENUM(id, name, help) MESH_SPLICE_WAY_##id,
+	MESH_SPLICE_WAYS(MESH_SPLICE_WAY_ENUM)
+#undef MESH_SPLICE_WAY_ENUM
+		MESH_SPLICE_WAY_COUNT
+};
+
+enum mesh_splice_leave {
+	MESH_SPLICE_STAYS,
+	MESH_SPLICE_PASSES, /* nothing is redirected from now on */
+	MESH_SPLICE_QUIET,  /* and every program that had not seen that has ended */
+};
+
+/* Map splice_flow: one end of a spliced flow, by its socket's cookie. Addresses are believed only beside the cookie. */
+struct mesh_splice_flow {
+	__u64 peer;      /* cookie of the other end */
+	__u64 self_at;   /* the socket in the kernel's memory; 0: not known yet */
+	__u64 peer_at;   /* the other end's */
+	__u64 redirects; /* messages given to the other end */
+	__u64 passed;    /* bytes by TCP since the last of them */
+	__u32 tcp_seq;   /* with steady: no byte has gone by TCP while the socket's write_seq is this */
+	__u32 steady;
+	__u32 leave; /* enum mesh_splice_leave */
+	__u32 clean; /* with leave QUIET: no redirect of this end is under way any more */
+};
+
+/* Map splice_wait: an end that waits for the other, by the tuple as the client sees it in the server's namespace. */
+struct mesh_splice_wait {
+	__u64 cookie;
+	__u64 at;
+	__u64 since_ns; /* CLOCK_MONOTONIC */
+};
+
+/* What program splice_leave is asked, and answers. */
+enum mesh_splice_step { MESH_SPLICE_STEP_PASS, MESH_SPLICE_STEP_QUIET, MESH_SPLICE_STEP_CHECK };
+
+struct mesh_splice_ask {
+	__u64 cookie; /* of either end */
+	__u64 peer;   /* answer: of the other */
+	__u32 step;   /* enum mesh_splice_step */
+	__u32 answer; /* 0: not yet; 1: both may leave; 2: there is no such flow */
+};
+
+/* Map splice_events: a flow that is to leave. */
+struct mesh_splice_event {
+	__u64 cookie;
+	__u32 way; /* enum mesh_splice_way of the message that made it */
+	__u32 zero;
+};
+
 _Static_assert(sizeof(struct mesh_node) == 24, "map value");
 _Static_assert(sizeof(struct mesh_pod) == 80, "map value");
 _Static_assert(sizeof(struct mesh_key4) == 8, "map key");
@@ -285,6 +371,11 @@ _Static_assert(sizeof(struct mesh_pod_ip) == 16, "map key");
 _Static_assert(sizeof(struct mesh_flow_key) == 36, "map key");
 _Static_assert(sizeof(struct mesh_flow) == 40, "map value");
 _Static_assert(sizeof(struct mesh_bypassed) == 56, "map value");
+_Static_assert(sizeof(struct mesh_splice_conf) == 8, "map value");
+_Static_assert(sizeof(struct mesh_splice_flow) == 56, "map value");
+_Static_assert(sizeof(struct mesh_splice_wait) == 24, "map value");
+_Static_assert(sizeof(struct mesh_splice_ask) == 24, "program's context");
+_Static_assert(sizeof(struct mesh_splice_event) == 16, "ring buffer");
 
 static inline __attribute__((always_inline)) __u64 mesh_seal_step(__u64 h, __u64 word)
 {

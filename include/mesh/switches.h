@@ -12,7 +12,9 @@
 	X(0, BYPASS, "bypass", ON, "on|off",                                                                           \
 	  "established flows between pods of a node pass its bridge and host stack by")                                \
 	X(1, ANTISPOOF, "antispoof", ON, "on|off",                                                                     \
-	  "captured pods send from their own addresses only; without it no bypass")
+	  "captured pods send from their own addresses only; without it no bypass")                                    \
+	X(2, SPLICE, "splice", AUTO, "auto|on|off",                                                                    \
+	  "bytes between sockets of a node go past TCP; auto: of pods that ask for it, on: of all that do not refuse")
 
 enum mesh_word {
 	MESH_WORD_UNSET, /* the row's word is meant */

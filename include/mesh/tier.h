@@ -11,6 +11,9 @@ enum mesh_tier {
 	MESH_TIER_COUNT
 };
 
+/* What a workload asks of the splice tier. */
+enum mesh_splice_wish { MESH_SPLICE_AUTO, MESH_SPLICE_ENABLED, MESH_SPLICE_DISABLED };
+
 /* What the address of a service is. */
 enum mesh_key_kind {
 	MESH_KEY_VIP,  /* the one in the key */

@@ -167,7 +167,7 @@ static void choose_clients(struct mesh_agent *a, const struct mesh_snapshot *sna
 	struct mesh_map seen = {0};
 	size_t count;
 
-	a->pods_changed |= !a->published || a->changes.members || a->changes.pods.count > 0;
+	a->pods_changed |= !a->published || a->changes.members || a->changes.splice || a->changes.pods.count > 0;
 	if (!a->pods_changed && !a->asked_changed)
 		return;
 	a->asked_changed = false;
@@ -334,6 +334,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 							 .proxy = a->proxy,
 							 .keeper = a->keeper,
 							 .node = a->opts.node,
+							 .splice = a->opts.splice,
 							 .settled = on_settled,
 							 .arg = a});
 	feed.loop = a->loop;

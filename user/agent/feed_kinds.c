@@ -204,6 +204,21 @@ static void remove_node(struct mesh_feed *feed, const char *ns, const char *name
 	mesh_snapshot_set_machine(&feed->snap, ns, name, NULL);
 }
 
+/* Of a namespace, what it asks for its pods. */
+static int set_namespace(struct mesh_feed *feed, const json_t *obj)
+{
+	const json_t *annotations = json_object_get(json_object_get(obj, "metadata"), "annotations");
+	const char *text = json_string_value(json_object_get(annotations, MESH_SPLICE_ANNOTATION));
+
+	return mesh_snapshot_set_splice(&feed->snap, mesh_feed_meta(obj, "name"), text) ? 0 : 1;
+}
+
+static void remove_namespace(struct mesh_feed *feed, const char *ns, const char *name)
+{
+	(void)ns;
+	mesh_snapshot_set_splice(&feed->snap, name, NULL);
+}
+
 /* One roll counts: "default" of the mesh's namespace. Members that left are taken out. */
 static int set_roll_members(struct mesh_feed *feed, const struct mesh_member_roll *roll)
 {
@@ -266,6 +281,12 @@ const struct feed_kind mesh_feed_kinds[] = {
 	 .who = FEED_AGENT,
 	 .set = set_node,
 	 .remove = remove_node},
+	{.resource = "namespaces",
+	 .kind = "Namespace",
+	 .path = "/api/v1/namespaces",
+	 .who = FEED_AGENT,
+	 .set = set_namespace,
+	 .remove = remove_namespace},
 	{.resource = "virtualservices.networking.istio.io",
 	 .kind = "VirtualService",
 	 .path = "/apis/networking.istio.io/v1beta1/virtualservices",

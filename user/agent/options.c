@@ -29,6 +29,8 @@ static const struct mesh_opt rows[] = {
 	 .help = "that program (default: sockmesh-cni beside meshd, or in /usr/lib/sockmesh)"},
 	{.name = "cni-policy", .type = MESH_OPT_CHOICE, .at = AT(cni_policy), .arg = "WORD", .values = "refuse|plain",
 	 .initial = "refuse", .env = "SOCKMESH_CNI_POLICY", .help = "what becomes of pods of the mesh that start while no agent is there"},
+	{.name = "splice", .type = MESH_OPT_CHOICE, .at = AT(splice), .arg = "WORD", .values = "auto|enabled|disabled",
+	 .initial = "auto", .env = "SOCKMESH_SPLICE", .help = "splicing for pods without an annotation sockmesh.io/splice, nor on their namespace"},
 	{.name = "workers", .type = MESH_OPT_UNSIGNED, .at = AT(workers), .arg = "N", .max = 256,
 	 .help = "proxy threads (default: one for each CPU)"},
 	{.name = "log-level", .type = MESH_OPT_CHOICE, .at = AT(log_level), .arg = "LEVEL", .values = MESH_LOG_LEVELS,

@@ -5,6 +5,7 @@
 
 #include "core/addr.h"
 #include "core/daemon.h"
+#include "model/workload.h"
 
 enum mesh_cni_policy { MESH_CNI_REFUSE, MESH_CNI_PLAIN };
 
@@ -15,6 +16,7 @@ struct mesh_agent_opts {
 	const char *cni_bin_dir, *cni_conf_dir,
 		*cni_file; /* as this process sees them; the program that is installed */
 	enum mesh_cni_policy cni_policy;
+	enum mesh_splice_wish splice; /* of pods that say nothing, nor their namespaces */
 	enum mesh_log_level log_level;
 	unsigned workers;
 	bool keep, detach, health, alive, status, leave; /* at most one: what is asked for instead of running */

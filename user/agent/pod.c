@@ -201,6 +201,7 @@ int mesh_agent_pod_capture(struct mesh_pods *pods, struct mesh_agent_pod *pod, s
 	pod->captured = true;
 	pod->captured_ns = mesh_now_ns();
 	free(mesh_steal(pod->trouble));
+	mesh_agent_pod_splice(pods, pod);
 	mesh_info("pod %s/%s is captured (namespace cookie %llu)", pod->ns, pod->name,
 		  (unsigned long long)pod->netns_cookie);
 	return 0;
@@ -275,4 +276,45 @@ void mesh_agent_pod_relabel(struct mesh_agent_pod *pod, const struct mesh_worklo
 	client = client_of(pod);
 	for (size_t i = 0; i < pod->listener_count; i++)
 		mesh_proxy_listener_client(pod->listeners[i], &client);
+}
+
+static enum mesh_splice_wish wish_of(const struct mesh_pods *pods, const struct mesh_agent_pod *pod,
+				     const struct mesh_snapshot *snap, const struct mesh_workload *w)
+{
+	const char *texts[] = {mesh_labels_get(&w->annotations, MESH_SPLICE_ANNOTATION),
+			       mesh_map_get_str(&snap->splice, pod->ns)};
+	enum mesh_splice_wish wish = pods->opts.splice;
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(texts); i++) {
+		if (!texts[i])
+			continue;
+		if (mesh_splice_wish_parse(texts[i], &wish) == 0)
+			return wish;
+		if (!pod->splice_known)
+			mesh_warn("pod %s/%s: annotation " MESH_SPLICE_ANNOTATION
+				  "%s is \"%s\", which is none of auto, "
+				  "enabled and disabled: taken as disabled",
+				  pod->ns, pod->name, i ? " of its namespace" : "", texts[i]);
+		return MESH_SPLICE_DISABLED;
+	}
+	return wish;
+}
+
+void mesh_agent_pod_splice(struct mesh_pods *pods, struct mesh_agent_pod *pod)
+{
+	const struct mesh_workload *w = pods->snap ? mesh_snapshot_workload(pods->snap, pod->ns, pod->name) : NULL;
+	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
+	enum mesh_splice_wish wish;
+
+	/* While nobody knows what it asks, it is as captured: not spliced. */
+	if (!pod->captured || !w || w->partial || strcmp(pod->uid, mesh_agent_pod_uid(w)) != 0)
+		return;
+	wish = wish_of(pods, pod, pods->snap, w);
+	if (pod->splice_known && wish == pod->splice)
+		return;
+	pod->splice = wish;
+	pod->splice_known = true;
+	if (mesh_dp_splice_pod(pods->opts.dp, pod->netns_cookie, wish, &errs) < 0)
+		mesh_vec_each (e, &errs.list)
+			mesh_warn("pod %s/%s is not spliced: %s", pod->ns, pod->name, e->text);
 }

@@ -34,6 +34,8 @@ struct mesh_agent_pod {
 	struct mesh_pod_key *key;
 	struct mesh_proxy_listener *listeners[MESH_POD_LISTENERS_MAX];
 	size_t listener_count;
+	enum mesh_splice_wish splice; /* as it was last put in force */
+	bool splice_known;
 };
 
 struct mesh_pods {
@@ -42,6 +44,7 @@ struct mesh_pods {
 	struct mesh_timer retry, orphans;
 	MESH_VEC(struct mesh_pod_key *) retired;
 	MESH_VEC(struct mesh_agent_pod *) leaving; /* released; listeners open a moment for connects decided before */
+	const struct mesh_snapshot *snap;          /* the feed's, once there was an update */
 	bool updated, left;
 };
 
@@ -58,6 +61,8 @@ int mesh_agent_pod_capture(struct mesh_pods *pods, struct mesh_agent_pod *pod, s
 void mesh_agent_pod_try(struct mesh_pods *pods, struct mesh_agent_pod *pod);
 /** Who it is, as far as rules ask, may have changed. */
 void mesh_agent_pod_relabel(struct mesh_agent_pod *pod, const struct mesh_workload *w);
+/** What it asks of the splice tier, by its annotation, its namespace's, or the node's default, is put in force. */
+void mesh_agent_pod_splice(struct mesh_pods *pods, struct mesh_agent_pod *pod);
 /** Lets a pod that is in no table go and frees it, now or a moment later. gone: its processes are no more. */
 void mesh_agent_pod_release(struct mesh_pods *pods, struct mesh_agent_pod *pod, bool gone);
 void mesh_agent_pod_stop_listening(struct mesh_pods *pods, struct mesh_agent_pod *pod, bool abort_flows);

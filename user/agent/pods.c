@@ -129,6 +129,7 @@ void mesh_pods_update(struct mesh_pods *pods, const struct mesh_snapshot *snap)
 {
 	if (pods->left)
 		return;
+	pods->snap = snap;
 	release_unwanted(pods, snap);
 	mesh_map_each (e, &snap->workloads) {
 		const struct mesh_workload *w = e->value;
@@ -137,8 +138,10 @@ void mesh_pods_update(struct mesh_pods *pods, const struct mesh_snapshot *snap)
 		if (!is_ours(pods, snap, w))
 			continue;
 		pod = mesh_map_get(&pods->by_name, mesh_slice_of(e->key, e->key_len));
-		if (pod && strcmp(pod->uid, mesh_agent_pod_uid(w)) == 0)
+		if (pod && strcmp(pod->uid, mesh_agent_pod_uid(w)) == 0) {
 			mesh_agent_pod_relabel(pod, w);
+			mesh_agent_pod_splice(pods, pod);
+		}
 		if (pod || w->ip_count == 0)
 			continue;
 		pod = mesh_agent_pod_new(w->ns, w->name, mesh_agent_pod_uid(w), w->ips, w->ip_count, w);

@@ -22,7 +22,8 @@ struct mesh_pods_opts {
 	struct mesh_proxy *proxy;
 	struct mesh_keeper *keeper; /* holds the listeners while no agent runs; NULL: nobody does */
 	const char *node;
-	void (*settled)(void *arg); /* a pod was captured later than in mesh_pods_update() */
+	enum mesh_splice_wish splice; /* of pods that say nothing, nor their namespaces */
+	void (*settled)(void *arg);   /* a pod was captured later than in mesh_pods_update() */
 	void *arg;
 };
 

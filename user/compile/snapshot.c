@@ -167,6 +167,18 @@ void mesh_snapshot_set_member(struct mesh_snapshot *snap, const char *ns, bool m
 		mesh_map_remove_str(&snap->members, ns);
 }
 
+bool mesh_snapshot_set_splice(struct mesh_snapshot *snap, const char *ns, const char *text)
+{
+	const char *has = mesh_map_get_str(&snap->splice, ns);
+
+	if (has == text || (has && text && strcmp(has, text) == 0))
+		return false;
+	if (snap->changes)
+		snap->changes->splice = true;
+	free(text ? mesh_map_put_str(&snap->splice, ns, mesh_xstrdup(text)) : mesh_map_remove_str(&snap->splice, ns));
+	return true;
+}
+
 const struct mesh_workload *mesh_snapshot_workload(const struct mesh_snapshot *snap, const char *ns, const char *name)
 {
 	char buf[MESH_SNAPSHOT_KEY];
@@ -218,5 +230,6 @@ void mesh_snapshot_free(struct mesh_snapshot *snap)
 	FREE_ALL(&snap->gateways, struct mesh_gateway, mesh_gateway_free);
 	FREE_ALL(&snap->machines, struct mesh_machine, mesh_machine_free);
 	FREE_ALL(&snap->service_entries, struct mesh_service_entry, mesh_service_entry_free);
+	FREE_ALL(&snap->splice, char, free);
 	mesh_map_free(&snap->members);
 }

@@ -25,6 +25,7 @@ struct mesh_changes {
 	bool machines;         /* Nodes are others */
 	bool all;              /* anything may be other: members, ServiceEntries, wildcard hosts, our own Node */
 	bool members;
+	bool splice; /* what namespaces ask of the splice tier: of no compilation, but for pods */
 };
 
 /** Nothing is changed. */
@@ -40,6 +41,7 @@ struct mesh_snapshot {
 	struct mesh_map machines;          /* Node name -> struct mesh_machine * */
 	struct mesh_map service_entries;   /* "NS/NAME" -> struct mesh_service_entry * */
 	struct mesh_map members;           /* namespaces in the mesh; the value says nothing */
+	struct mesh_map splice;            /* namespace -> its annotation sockmesh.io/splice, char * */
 	const char *node;                  /* where this is compiled for, borrowed; NULL: no node, nothing is local */
 	struct mesh_changes *changes;      /* noted here, borrowed; NULL: nowhere */
 };
@@ -80,6 +82,8 @@ void mesh_snapshot_set_gateway(struct mesh_snapshot *snap, const char *ns, const
 void mesh_snapshot_set_machine(struct mesh_snapshot *snap, const char *ns, const char *name, struct mesh_machine *m);
 void mesh_snapshot_set_service_entry(struct mesh_snapshot *snap, const char *ns, const char *name,
 				     struct mesh_service_entry *se);
+/** text: of the annotation, copied; NULL: it has none. Returns whether that is new. */
+bool mesh_snapshot_set_splice(struct mesh_snapshot *snap, const char *ns, const char *text);
 void mesh_snapshot_set_member(struct mesh_snapshot *snap, const char *ns, bool member);
 
 #endif

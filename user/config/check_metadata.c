@@ -4,6 +4,7 @@
  */
 #include "config/check.h"
 #include "config/names.h"
+#include "model/workload.h"
 
 #include <ctype.h>
 
@@ -146,6 +147,20 @@ void mesh_check_labels(const json_t *labels, const char *path, struct mesh_errs 
 	}
 }
 
+static void check_splice(const json_t *annotations, struct mesh_errs *errs)
+{
+	const char *text = json_string_value(json_object_get(annotations, MESH_SPLICE_ANNOTATION));
+	enum mesh_splice_wish wish;
+	struct mesh_err *e;
+
+	if (!text || mesh_splice_wish_parse(text, &wish) == 0)
+		return;
+	e = mesh_errs_add(errs, "Unsupported value: \"%s\": supported values: \"auto\", \"disabled\", \"enabled\"",
+			  text);
+	if (e)
+		e->path = mesh_xstrdup("metadata.annotations[" MESH_SPLICE_ANNOTATION "]");
+}
+
 enum { ANNOTATIONS_MAX = 256 << 10 };
 
 static void check_annotations(const json_t *annotations, struct mesh_errs *errs)
@@ -188,4 +203,6 @@ void mesh_check_metadata(const struct mesh_kind *kind, const json_t *obj, const 
 	}
 	mesh_check_labels(json_object_get(metadata, "labels"), "metadata.labels", errs);
 	check_annotations(json_object_get(metadata, "annotations"), errs);
+	if (!*kind->group && (strcmp(kind->kind, "Pod") == 0 || strcmp(kind->kind, "Namespace") == 0))
+		check_splice(json_object_get(metadata, "annotations"), errs);
 }

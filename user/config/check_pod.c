@@ -6,6 +6,7 @@
 #include "config/check.h"
 #include "config/columns.h"
 #include "config/names.h"
+#include "model/workload.h"
 
 #include <ctype.h>
 
@@ -296,7 +297,14 @@ static void template_spec(struct mesh_at *at, const json_t *v, void *arg)
 
 static void template(struct mesh_at *at, const json_t *v, void *arg)
 {
+	const json_t *splice = mesh_json_at(v, "metadata", "annotations", MESH_SPLICE_ANNOTATION, NULL);
+	enum mesh_splice_wish wish;
+
 	mesh_at_in(at, v, "spec", template_spec, arg);
+	if (json_is_string(splice) && mesh_splice_wish_parse(json_string_value(splice), &wish) < 0)
+		mesh_at_err_key(at, "metadata.annotations[" MESH_SPLICE_ANNOTATION "]",
+				"Unsupported value: \"%s\": supported values: \"auto\", \"disabled\", \"enabled\"",
+				json_string_value(splice));
 }
 
 static void immutable_selector(struct mesh_at *at, const json_t *spec, const json_t *old)

@@ -79,10 +79,11 @@ static bool prog_info(unsigned id, struct bpf_prog_info *info)
 /* Names that our programs have in the kernel, which keeps 15 characters. */
 static bool is_ours(const char *name)
 {
-	static const char *const ours[] = {"connect4",   "connect6",     "sendmsg4",     "sendmsg6",     "recvmsg4",
-					   "recvmsg6",   "getpeername4", "getpeername6", "getsockname4", "getsockname6",
-					   "sockops",    "sock_ops",     "sk_release",   "sock_release", "post_bind4",
-					   "post_bind6", "mesh_try"};
+	static const char *const ours[] = {"connect4",     "connect6",     "sendmsg4",     "sendmsg6",
+					   "recvmsg4",     "recvmsg6",     "getpeername4", "getpeername6",
+					   "getsockname4", "getsockname6", "sockops",      "sock_ops",
+					   "sk_release",   "sock_release", "post_bind4",   "post_bind6",
+					   "mesh_try",     "splice_ops",   "splice_msg",   "splice_leave"};
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(ours); i++)
 		if (strcmp(name, ours[i]) == 0)
@@ -153,23 +154,25 @@ static void check_hooks(json_t *rows)
 /* Programs that take part in every send or receive of sockets in a sockmap. */
 static void check_sockmaps(json_t *rows)
 {
-	static const char why[] = "a socket can be in one sockmap with programs only";
+	static const char why[] =
+		"a socket can be in one sockmap with programs only: where another's has it, it is not "
+		"spliced";
 	mesh_auto(mesh_buf_free) struct mesh_buf found = {0};
 	struct bpf_prog_info info;
 	__u32 id = 0;
 
 	for (int i = 0; i < SCAN_MAX && bpf_prog_get_next_id(id, &id) == 0; i++) {
-		if (!prog_info(id, &info) || (info.type != BPF_PROG_TYPE_SK_SKB && info.type != BPF_PROG_TYPE_SK_MSG))
+		if (!prog_info(id, &info) || (info.type != BPF_PROG_TYPE_SK_SKB && info.type != BPF_PROG_TYPE_SK_MSG) ||
+		    is_ours(info.name))
 			continue;
 		mesh_buf_printf(&found, "%s%s (id %u)", found.len ? ", " : "", info.name, id);
 	}
 	if (found.len)
-		mesh_verdict_add(
-			rows, MESH_VERDICT_WARN, "sockmaps", why,
-			"no harm now: this version puts no socket into a sockmap; keep it in mind for the splice tier",
-			"used by %s", found.data);
+		mesh_verdict_add(rows, MESH_VERDICT_WARN, "sockmaps", why,
+				 "pods whose sockets it takes are not spliced; nothing else changes for them",
+				 "used by %s", found.data);
 	else
-		mesh_verdict_add(rows, MESH_VERDICT_OK, "sockmaps", why, NULL, "used by nobody");
+		mesh_verdict_add(rows, MESH_VERDICT_OK, "sockmaps", why, NULL, "used by nobody else");
 }
 
 void mesh_node_check_bpf(json_t *rows)

@@ -264,6 +264,7 @@ json_t *mesh_node_check(bool with_cni)
 	check_bpffs(rows);
 	mesh_node_check_capabilities(rows, effective_capabilities());
 	mesh_node_check_bpf(rows);
+	mesh_node_check_splice(rows);
 	check_files(rows);
 	if (with_cni)
 		mesh_node_check_cni(rows, conf_dirs, bin_dirs);

@@ -18,6 +18,8 @@ json_t *mesh_node_check(bool with_cni);
 void mesh_node_check_kernel(json_t *rows, const char *release, const char *machine);
 void mesh_node_check_capabilities(json_t *rows, uint64_t effective);
 void mesh_node_check_bpf(json_t *rows);
+/** What splicing changes for programs on this kernel, and which tier flows between a node's pods take for it. */
+void mesh_node_check_splice(json_t *rows);
 /** dirs: NULL-ended, the first that exists is looked at. */
 void mesh_node_check_cni(json_t *rows, const char *const *conf_dirs, const char *const *bin_dirs);
 /** seconds: this clock minus the API server's. */

@@ -318,6 +318,7 @@ static const struct setting settings[] = {
 	{"cni.binDir", PATH, NULL, AGENT, set_host_path, "/host/opt/cni/bin", "where the runtime looks for CNI plugins (default /opt/cni/bin)"},
 	{"cni.confDir", PATH, NULL, AGENT, set_host_path, "/host/etc/cni/net.d", "where it looks for their configuration (default /etc/cni/net.d)"},
 	{"cni.policy", CHOICE, "refuse|plain", 0, set_config, "cniPolicy", "a pod of the mesh that starts while its node's agent is away: refuse (default) or plain"},
+	{"splice", CHOICE, "auto|enabled|disabled", 0, set_config, "splice", "flows between pods of a node past TCP, for pods and namespaces without an annotation sockmesh.io/splice: auto (default: on kernels that pass every probe), enabled or disabled"},
 	{"webhook.failurePolicy", CHOICE, "Fail|Ignore", 0, set_failure_policy, NULL, "objects of the mesh while no control pod answers: refused (Fail) or unchecked (Ignore)"},
 };
 /* clang-format on */

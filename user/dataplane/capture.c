@@ -2,6 +2,7 @@
 /* Capture and release of pods: the agent's listeners in a pod's namespace, and the entry that switches. */
 #include "core/netns.h"
 #include "dataplane/bypass.h"
+#include "dataplane/splice.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -166,11 +167,25 @@ static int open_listeners(const struct mesh_dp_found *found, const struct mesh_a
 	return r;
 }
 
+static int put_pod(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_pod *pod, struct mesh_errs *errs)
+{
+	int r;
+
+	mesh_splice_lock(dp);
+	mesh_splice_forget(dp, netns_cookie); /* it may have had other addresses */
+	r = bpf_map_update_elem(dp->maps[MESH_DP_MAP_PODS], &netns_cookie, pod, BPF_ANY) < 0 ? -errno : 0;
+	mesh_splice_unlock(dp);
+	if (r < 0)
+		mesh_errs_add(errs, "pod %s: writing map pods: %s", pod->name,
+			      r == -E2BIG ? "it is full: raise max_pods" : strerror(-r));
+	return r;
+}
+
 int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
 		    const char *pod_name, int listen_fds[4], size_t *listen_count, struct mesh_errs *errs)
 {
 	const struct mesh_addr *ip4 = first_of(ips, ip_count, false), *ip6 = first_of(ips, ip_count, true);
-	struct mesh_pod pod = {0};
+	struct mesh_pod pod = {.splice = MESH_SPLICE_DISABLED}; /* until mesh_dp_splice_pod() says otherwise */
 	struct listeners l = {0};
 	int r;
 
@@ -180,11 +195,8 @@ int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const
 		memcpy(pod.ip6, &ip6->ip, sizeof(pod.ip6));
 	memcpy(pod.name, pod_name, strnlen(pod_name, MESH_NAME_LEN - 1));
 	r = open_listeners(found, ip4, ip6, &pod, &l, pod_name, errs);
-	if (r == 0 && bpf_map_update_elem(dp->maps[MESH_DP_MAP_PODS], &found->netns_cookie, &pod, BPF_ANY) < 0) {
-		r = -errno;
-		mesh_errs_add(errs, "pod %s: writing map pods: %s", pod_name,
-			      r == -E2BIG ? "it is full: raise max_pods" : strerror(-r));
-	}
+	if (r == 0)
+		r = put_pod(dp, found->netns_cookie, &pod, errs);
 	if (r < 0) {
 		close_listeners(&l);
 		return r;
@@ -252,10 +264,16 @@ static bool of_captured_pod(struct mesh_dp *dp, const struct mesh_tuple *key)
 
 int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie)
 {
+	int r;
+
 	/* What clients that had closed left in pods released before, never accepted; this one's may still be. */
 	mesh_dp_origdst_drop(dp, of_captured_pod);
 	mesh_dp_bypass_remove(dp, netns_cookie);
-	return bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODS], &netns_cookie) < 0 ? -errno : 0;
+	mesh_splice_lock(dp);
+	mesh_splice_forget(dp, netns_cookie);
+	r = bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODS], &netns_cookie) < 0 ? -errno : 0;
+	mesh_splice_unlock(dp);
+	return r;
 }
 
 int mesh_dp_captured(struct mesh_dp *dp, uint64_t **ret, size_t *count)

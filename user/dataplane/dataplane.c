@@ -3,6 +3,7 @@
 
 #include "core/netns.h"
 #include "dataplane/bypass.h"
+#include "dataplane/splice.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -72,7 +73,7 @@ static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	r = mesh_dp_attach(dp, errs);
 	if (r == 0)
 		mesh_dp_bypass_start(dp);
-	return r;
+	return r < 0 ? r : mesh_splice_start(dp, errs);
 }
 
 int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
@@ -101,6 +102,7 @@ void mesh_dp_free(struct mesh_dp *dp)
 {
 	if (!dp)
 		return;
+	mesh_splice_stop(dp->splice);
 	mesh_dp_sweep_stop(dp);
 	mesh_dp_bypass_stop(dp);
 	mesh_dp_unload(dp);
@@ -167,7 +169,10 @@ int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs)
 int mesh_dp_detach_from(const char *pin_dir, int host_netns, struct mesh_errs *errs)
 {
 	mesh_auto_free char *links = mesh_xasprintf("%s/links", pin_dir);
-	int r = mesh_dp_bypass_detach(pin_dir, host_netns);
+	int r;
+
+	mesh_splice_retire(pin_dir);
+	r = mesh_dp_bypass_detach(pin_dir, host_netns);
 
 	if (r < 0) {
 		mesh_errs_add(errs, "taking the filters off the pods' devices: %s", strerror(-r));

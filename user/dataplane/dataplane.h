@@ -8,6 +8,7 @@
 #define MESH_DATAPLANE_DATAPLANE_H
 
 #include "core/err.h"
+#include "mesh/abi.h"
 #include "model/l4.h"
 
 #include <jansson.h>
@@ -115,6 +116,21 @@ int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, c
 
 /** Forgets what is known of flows from and to an address, whose pod is gone: their packets take the node's own path. */
 void mesh_dp_forget(struct mesh_dp *dp, const struct mesh_addr *ip);
+
+/**
+ * The node's switch for the splice tier (docs/splice.md), kept with what is pinned. AUTO: pods that ask for it, and
+ * those that leave it open where every probe passed on this kernel. ON: all but those that refuse. OFF: none; flows
+ * that are spliced go on by TCP and leave. Returns 0; -errno with errs: the tier cannot be had here.
+ */
+int mesh_dp_splice_set(struct mesh_dp *dp, enum mesh_splice_mode mode, struct mesh_errs *errs);
+enum mesh_splice_mode mesh_dp_splice_get(const struct mesh_dp *dp);
+/** What a captured pod asks for; its new flows go by it. Returns 0; -ENOENT: not captured; -errno with errs. */
+int mesh_dp_splice_pod(struct mesh_dp *dp, uint64_t netns_cookie, enum mesh_splice_wish wish, struct mesh_errs *errs);
+/** Mode, flows, messages by way, generations, what the probes found. New reference. */
+json_t *mesh_dp_splice_status(struct mesh_dp *dp);
+/** "auto", "on", "off"; -EINVAL if text is none of them. */
+const char *mesh_splice_mode_text(enum mesh_splice_mode mode);
+int mesh_splice_mode_parse(const char *text, enum mesh_splice_mode *ret);
 
 /** Programs, links, maps with their fill, counters by reason, pods: for `meshctl status`. New reference. */
 json_t *mesh_dp_status(struct mesh_dp *dp);

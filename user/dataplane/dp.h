@@ -111,6 +111,8 @@ struct mesh_dp {
 	MESH_VEC(struct mesh_dp_garbage) garbage; /* under lock */
 	bool stop;                                /* under lock */
 
+	struct mesh_splice *splice;
+
 	struct mesh_dp_addr_cache *cache;
 	struct mesh_dp_bypass *bypass;
 	bool doubt; /* a service has gone or has another tier, and flows were not doubted since */
@@ -146,6 +148,11 @@ void mesh_dp_unload(struct mesh_dp *dp);
 int mesh_dp_load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *what, struct mesh_errs *errs);
 /** Brings map node up to date with dp. Returns 0 or -errno. */
 int mesh_dp_node_write(struct mesh_dp *dp);
+
+/** Replaces the program of the pinned link of its name, or attaches and pins a new one. Returns 0 or -errno. */
+int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, int cgroup_fd, uint64_t cgroup);
+/** Adds to errs what failed, with what libbpf said. Returns r. */
+int mesh_dp_fail(struct mesh_errs *errs, int r, const char *what);
 
 /* table.c: the service entries in the maps */
 struct mesh_slice mesh_dp_key_bytes(const struct mesh_dp_key *key);
@@ -198,6 +205,9 @@ uint64_t mesh_dp_each_batch(int fd, size_t key_size, size_t value_size,
 /* switches.c */
 /** The word that stands. */
 enum mesh_word mesh_dp_switch_word(const struct mesh_dp *dp, enum mesh_switch id);
+
+/** Sum over CPUs of a counter in a per-CPU array. */
+uint64_t mesh_dp_sum(int fd, uint32_t index);
 
 /* netlink.c */
 struct nlmsghdr;

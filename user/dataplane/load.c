@@ -43,7 +43,7 @@ static int listen_to_libbpf(enum libbpf_print_level level, const char *fmt, va_l
 	return vsnprintf(said + len, sizeof(said) - len, fmt, ap);
 }
 
-static int fail(struct mesh_errs *errs, int r, const char *what)
+int mesh_dp_fail(struct mesh_errs *errs, int r, const char *what)
 {
 	struct mesh_err *e = mesh_errs_add(errs, "%s: %s", what, strerror(-r));
 
@@ -119,7 +119,7 @@ static int make_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
 	if (strncmp(dp->pin_dir, root, strlen(root)) == 0 && !is_bpffs(root))
 		r = mount_bpffs(root);
 	if (r < 0)
-		return fail(errs, r, "mounting the BPF file system at /sys/fs/bpf");
+		return mesh_dp_fail(errs, r, "mounting the BPF file system at /sys/fs/bpf");
 	/* Again if the last node of another mesh took the common parent away meanwhile. */
 	for (int i = 0; i < 3; i++) {
 		r = make_dirs(dp->pin_dir);
@@ -127,13 +127,13 @@ static int make_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
 			break;
 	}
 	if (r < 0)
-		return fail(errs, r, dp->pin_dir);
+		return mesh_dp_fail(errs, r, dp->pin_dir);
 	if (!is_bpffs(dp->pin_dir)) {
 		mesh_errs_add(errs, "%s is not in a BPF file system", dp->pin_dir);
 		return -EINVAL;
 	}
 	if (mkdir(links, 0700) < 0 && errno != EEXIST)
-		return fail(errs, -errno, links);
+		return mesh_dp_fail(errs, -errno, links);
 	return 0;
 }
 
@@ -157,12 +157,12 @@ static int lock_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
 
 	dp->pin_lock = open(dp->pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dp->pin_lock < 0)
-		return fail(errs, -errno, dp->pin_dir);
+		return mesh_dp_fail(errs, -errno, dp->pin_dir);
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		if (flock(dp->pin_lock, LOCK_EX | LOCK_NB) == 0)
 			return 0;
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return fail(errs, -errno, dp->pin_dir);
+			return mesh_dp_fail(errs, -errno, dp->pin_dir);
 		nanosleep(&moment, NULL);
 	}
 	e = mesh_errs_add(errs, "%s is in use by another agent", dp->pin_dir);
@@ -183,7 +183,7 @@ static int check_abi(struct mesh_dp *dp, struct mesh_errs *errs)
 	if (fd < 0)
 		return 0;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return fail(errs, -errno, pin);
+		return mesh_dp_fail(errs, -errno, pin);
 	/* Of another layout even this map may be. */
 	if (info.value_size != sizeof(node) || info.key_size != sizeof(zero)) {
 		struct mesh_err *e = mesh_errs_add(errs, "%s is pinned by another version of the data plane", pin);
@@ -193,7 +193,7 @@ static int check_abi(struct mesh_dp *dp, struct mesh_errs *errs)
 		return -EPROTO;
 	}
 	if (bpf_map_lookup_elem(fd, &zero, &node) < 0)
-		return fail(errs, -errno, pin);
+		return mesh_dp_fail(errs, -errno, pin);
 	if (node.abi != 0 && node.abi != MESH_ABI_VERSION) {
 		struct mesh_err *e = mesh_errs_add(errs, "%s is pinned by version %u of the data plane, this is %u",
 						   pin, node.abi, MESH_ABI_VERSION);
@@ -249,7 +249,7 @@ int mesh_dp_load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *
 	if (r == 0)
 		r = bpf_object__load(obj);
 	if (r < 0)
-		return fail(errs, r, what);
+		return mesh_dp_fail(errs, r, what);
 	return 0;
 }
 
@@ -258,7 +258,7 @@ static int open_objects(struct mesh_dp *dp, struct mesh_errs *errs)
 	dp->connect = connect_bpf__open();
 	dp->sockops = dp->connect ? sockops_bpf__open() : NULL;
 	if (!dp->sockops)
-		return fail(errs, -errno, "opening the BPF objects");
+		return mesh_dp_fail(errs, -errno, "opening the BPF objects");
 	dp->can_set_retval = libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval, NULL) == 1;
 	dp->connect->rodata->can_set_retval = dp->can_set_retval;
 	return 0;
@@ -293,7 +293,7 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	}
 	r = mesh_dp_node_write(dp);
 	if (r < 0)
-		return fail(errs, r, "writing map node");
+		return mesh_dp_fail(errs, r, "writing map node");
 	mesh_dp_flows_load(dp);
 	said[0] = '\0';
 	return 0;
@@ -309,8 +309,7 @@ static bool link_is_on(struct bpf_link *link, uint64_t cgroup)
 	       info.cgroup.cgroup_id == cgroup;
 }
 
-/* Replaces the program of the pinned link, or attaches and pins a new one. */
-static int attach_program(struct mesh_dp *dp, struct bpf_program *prog, int cgroup_fd, uint64_t cgroup)
+int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, int cgroup_fd, uint64_t cgroup)
 {
 	mesh_auto_free char *pin = mesh_xasprintf("%s/links/%s", dp->pin_dir, bpf_program__name(prog));
 	struct bpf_link *link = bpf_link__open(pin);
@@ -342,12 +341,12 @@ static int attach_object(struct mesh_dp *dp, struct bpf_object *obj, int cgroup_
 
 	bpf_object__for_each_program(prog, obj)
 	{
-		int r = attach_program(dp, prog, cgroup_fd, cgroup);
+		int r = mesh_dp_attach_program(dp, prog, cgroup_fd, cgroup);
 
 		if (r < 0) {
 			mesh_auto_free char *what =
 				mesh_xasprintf("attaching %s to %s", bpf_program__name(prog), dp->cgroup_root);
-			return fail(errs, r, what);
+			return mesh_dp_fail(errs, r, what);
 		}
 	}
 	return 0;
@@ -360,10 +359,10 @@ int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs)
 	int r;
 
 	if (fd < 0)
-		return fail(errs, -errno, dp->cgroup_root);
+		return mesh_dp_fail(errs, -errno, dp->cgroup_root);
 	r = mesh_cgroup_id(dp->cgroup_root, &cgroup);
 	if (r < 0)
-		return fail(errs, r, dp->cgroup_root);
+		return mesh_dp_fail(errs, r, dp->cgroup_root);
 	/* The original destination must be written by the time something is sent to a listener. */
 	r = attach_object(dp, dp->sockops->obj, fd, cgroup, errs);
 	if (r == 0)

@@ -116,8 +116,7 @@ static json_t *programs_status(const struct mesh_dp *dp)
 	return list;
 }
 
-/* Sum over CPUs of a per-CPU counter. */
-static uint64_t sum(int fd, uint32_t index)
+uint64_t mesh_dp_sum(int fd, uint32_t index)
 {
 	int cpus = libbpf_num_possible_cpus();
 	mesh_auto_free uint64_t *values = NULL;
@@ -138,7 +137,7 @@ static json_t *tiers_status(const struct mesh_dp *dp)
 	json_t *o = json_object();
 
 	for (uint32_t i = MESH_TIER_L4; i < MESH_TIER_COUNT; i++)
-		json_object_set_new(o, tiers[i], json_integer((json_int_t)sum(dp->maps[MESH_DP_MAP_TIERS], i)));
+		json_object_set_new(o, tiers[i], json_integer((json_int_t)mesh_dp_sum(dp->maps[MESH_DP_MAP_TIERS], i)));
 	return o;
 }
 
@@ -149,7 +148,7 @@ static json_t *reasons_status(const struct mesh_dp *dp)
 	for (uint32_t i = MESH_REASON_NONE + 1; i < MESH_REASON_COUNT; i++)
 		json_array_append_new(list,
 				      json_pack("{s:s, s:s, s:I}", "reason", reasons[i].name, "help", reasons[i].help,
-						"count", (json_int_t)sum(dp->maps[MESH_DP_MAP_REASONS], i)));
+						"count", (json_int_t)mesh_dp_sum(dp->maps[MESH_DP_MAP_REASONS], i)));
 	return list;
 }
 
@@ -252,10 +251,11 @@ json_t *mesh_dp_status(struct mesh_dp *dp)
 
 	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
 		json_array_append_new(maps, map_status(dp, i));
-	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "abi",
+	return json_pack("{s:i, s:s, s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "abi",
 			 MESH_ABI_VERSION, "pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted,
 			 "version", (json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features",
 			 features_status(dp), "programs", programs_status(dp), "maps", maps, "tiers", tiers_status(dp),
 			 "reasons", reasons_status(dp), "refused", refused_status(dp), "pods", pods_status(dp),
-			 "switches", mesh_dp_switches(dp), "bypass", mesh_dp_bypass_status(dp));
+			 "switches", mesh_dp_switches(dp), "bypass", mesh_dp_bypass_status(dp), "splice",
+			 mesh_dp_splice_status(dp));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The switches of include/mesh/switches.h: set and told. A word is all that changes; programs stay where they are. */
 #include "dataplane/bypass.h"
+#include "dataplane/splice.h"
 
 #include <errno.h>
 
@@ -25,6 +26,8 @@ static bool in_use(const struct mesh_dp *dp, enum mesh_switch id, const char **w
 		return mesh_dp_bypass_in_use(dp, why);
 	case MESH_SWITCH_ANTISPOOF:
 		return mesh_dp_antispoof_in_use(dp, why);
+	case MESH_SWITCH_SPLICE:
+		return mesh_splice_in_use(dp, why);
 	default:
 		*why = "this version does not have it";
 		return false;
@@ -84,6 +87,15 @@ static int find(const char *name, const char *word, size_t *row, uint32_t *value
 	return unknown_switch(name, errs);
 }
 
+/* Its programs read a word of their own, which goes with what sockets keep. */
+static int splice_set(struct mesh_dp *dp, uint32_t word, struct mesh_errs *errs)
+{
+	enum mesh_splice_mode mode = MESH_SPLICE_MODE_AUTO;
+
+	mesh_splice_mode_parse(words[word], &mode);
+	return mesh_dp_splice_set(dp, mode, errs);
+}
+
 int mesh_dp_switch_set(struct mesh_dp *dp, const json_t *set, struct mesh_errs *errs)
 {
 	const char *name;
@@ -104,6 +116,8 @@ int mesh_dp_switch_set(struct mesh_dp *dp, const json_t *set, struct mesh_errs *
 				one = -errno;
 				mesh_errs_add(errs, "writing map switches: %s", strerror(-one));
 			}
+			if (one == 0 && write && which == MESH_SWITCH_SPLICE)
+				one = splice_set(dp, value, errs);
 			r = r < 0 ? r : one;
 		}
 	return r;

@@ -1,7 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/workload.h"
 
+#include "core/mem.h"
+
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+static const char *const wishes[] = {
+	[MESH_SPLICE_AUTO] = "auto", [MESH_SPLICE_ENABLED] = "enabled", [MESH_SPLICE_DISABLED] = "disabled"};
+
+int mesh_splice_wish_parse(const char *text, enum mesh_splice_wish *ret)
+{
+	for (size_t i = 0; text && i < MESH_ARRAY_SIZE(wishes); i++)
+		if (strcmp(text, wishes[i]) == 0) {
+			*ret = (enum mesh_splice_wish)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+const char *mesh_splice_wish_text(enum mesh_splice_wish wish)
+{
+	return wishes[wish];
+}
 
 const char *mesh_labels_get(const struct mesh_labels *labels, const char *key)
 {

@@ -9,6 +9,7 @@
 #define MESH_MODEL_WORKLOAD_H
 
 #include "core/addr.h"
+#include "mesh/tier.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,12 @@ bool mesh_labels_match(const struct mesh_labels *labels, const struct mesh_label
 /** The value of key, or NULL. */
 const char *mesh_labels_get(const struct mesh_labels *labels, const char *key);
 void mesh_labels_free(struct mesh_labels *labels);
+
+/** The annotation of pods and namespaces that says whether their flows may be spliced. */
+#define MESH_SPLICE_ANNOTATION "sockmesh.io/splice"
+/** "auto", "enabled" or "disabled". Returns 0; -EINVAL with *ret untouched if text is none of them, or NULL. */
+int mesh_splice_wish_parse(const char *text, enum mesh_splice_wish *ret);
+const char *mesh_splice_wish_text(enum mesh_splice_wish wish);
 
 /** A pod. */
 struct mesh_workload {

@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The splice tier: its object, its generations, and whose new flows enter. */
+#include "dataplane/splice.h"
+
+#include "core/netns.h"
+#include "dataplane/probe_splice.h"
+#include "model/workload.h"
+#include "splice.skel.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+static const struct {
+	const char *name, *pin;
+} gen_maps[] = {
+#define GEN_MAP(id, name, pin) [MESH_SPLICE_##id] = {#name, pin},
+	MESH_SPLICE_MAPS(GEN_MAP)
+#undef GEN_MAP
+};
+
+static const char *const modes[] = {
+	[MESH_SPLICE_MODE_AUTO] = "auto", [MESH_SPLICE_MODE_ON] = "on", [MESH_SPLICE_MODE_OFF] = "off"};
+
+const char *mesh_splice_mode_text(enum mesh_splice_mode mode)
+{
+	return modes[mode];
+}
+
+int mesh_splice_mode_parse(const char *text, enum mesh_splice_mode *ret)
+{
+	for (size_t i = 0; text && i < MESH_ARRAY_SIZE(modes); i++)
+		if (strcmp(text, modes[i]) == 0) {
+			*ret = (enum mesh_splice_mode)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* ---- generations ---- */
+
+static char *pin_of(const char *dir, unsigned number, const char *name)
+{
+	return mesh_xasprintf("%s/splice-%u-%s", dir, number, name);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+size_t mesh_splice_gen_list(const char *dir, unsigned **ret)
+{
+	MESH_VEC(unsigned) list = {0};
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	unsigned number;
+	int end;
+
+	while (d && (e = readdir(d))) {
+		end = 0;
+		if (sscanf(e->d_name, "splice-%u-flow%n", &number, &end) == 1 && end && !e->d_name[end])
+			mesh_vec_push(&list, number);
+	}
+	if (d)
+		closedir(d);
+	if (list.count)
+		qsort(list.items, list.count, sizeof(*list.items), by_number);
+	*ret = list.items;
+	return list.count;
+}
+
+struct mesh_splice_gen *mesh_splice_gen_open(const char *dir, unsigned number)
+{
+	struct mesh_splice_gen *g = mesh_xcalloc(1, sizeof(*g));
+	mesh_auto_free char *leave = pin_of(dir, number, "leave");
+	bool whole = true;
+
+	g->number = number;
+	for (int i = 0; i < MESH_SPLICE_MAP_COUNT; i++) {
+		mesh_auto_free char *pin = pin_of(dir, number, gen_maps[i].pin);
+
+		g->maps[i] = bpf_obj_get(pin);
+		whole &= g->maps[i] >= 0;
+	}
+	g->leave = bpf_obj_get(leave);
+	if (whole && g->leave >= 0)
+		return g;
+	mesh_splice_gen_free(g);
+	return NULL;
+}
+
+void mesh_splice_gen_free(struct mesh_splice_gen *g)
+{
+	if (!g)
+		return;
+	ring_buffer__free(g->ring);
+	for (int i = 0; i < MESH_SPLICE_MAP_COUNT; i++)
+		mesh_cleanup_fd(&g->maps[i]);
+	mesh_cleanup_fd(&g->leave);
+	free(g);
+}
+
+void mesh_splice_gen_unpin(const char *dir, unsigned number)
+{
+	static const char *const programs[] = {"leave", "msg"};
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(programs); i++) {
+		mesh_auto_free char *pin = pin_of(dir, number, programs[i]);
+
+		unlink(pin);
+	}
+	for (int i = MESH_SPLICE_MAP_COUNT; i > 0; i--) {
+		mesh_auto_free char *pin = pin_of(dir, number, gen_maps[i - 1].pin);
+
+		unlink(pin);
+	}
+}
+
+/* ---- the object ---- */
+
+/* The kernel's function by which a blocked reader is known; 0 if its address is kept from us. */
+static uint64_t reader_function(void)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	unsigned long long at, found = 0;
+	char line[256], name[128];
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx %*c %127s", &at, name) == 2 && strcmp(name, "woken_wake_function") == 0)
+			found = at;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const struct mesh_splice_gen *g)
+{
+	struct splice_bpf *obj = splice_bpf__open();
+	int r = obj ? 0 : -errno;
+	struct bpf_map *map;
+
+	for (int i = 0; r == 0 && i < MESH_DP_MAP_COUNT; i++) {
+		map = bpf_object__find_map_by_name(obj->obj, mesh_dp_map_name(i));
+		if (map && dp &&
+		    (i == MESH_DP_MAP_NODE || i == MESH_DP_MAP_PODS || i == MESH_DP_MAP_SOCK ||
+		     i == MESH_DP_MAP_SOCKMORE))
+			r = bpf_map__reuse_fd(map, dp->maps[i]);
+		else if (map)
+			r = bpf_map__set_autocreate(map, false);
+	}
+	if (r == 0 && !dp)
+		r = bpf_program__set_autoload(obj->progs.splice_ops, false);
+	if (r == 0 && conf >= 0)
+		r = bpf_map__reuse_fd(obj->maps.splice_conf, conf);
+	for (int i = 0; g && r == 0 && i < MESH_SPLICE_MAP_COUNT; i++)
+		r = bpf_map__reuse_fd(bpf_object__find_map_by_name(obj->obj, gen_maps[i].name), g->maps[i]);
+	if (r < 0) {
+		splice_bpf__destroy(obj);
+		errno = -r;
+		return NULL;
+	}
+	if (obj)
+		obj->rodata->reader_fn = reader_function();
+	return obj;
+}
+
+static int tag_of(int prog_fd, __u8 tag[BPF_TAG_SIZE])
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len) < 0)
+		return -errno;
+	memcpy(tag, info.tag, BPF_TAG_SIZE);
+	return 0;
+}
+
+/* Whether the sockets of a generation run the very program that we have. */
+static bool same_program(const struct mesh_splice *s, unsigned number, const struct splice_bpf *obj)
+{
+	mesh_auto_free char *pin = pin_of(s->dp->pin_dir, number, "msg");
+	mesh_auto_fd int fd = bpf_obj_get(pin);
+	__u8 theirs[BPF_TAG_SIZE], ours[BPF_TAG_SIZE];
+
+	return fd >= 0 && tag_of(fd, theirs) == 0 && tag_of(bpf_program__fd(obj->progs.splice_msg), ours) == 0 &&
+	       memcmp(theirs, ours, BPF_TAG_SIZE) == 0;
+}
+
+/* The object with the maps of an earlier agent's newest generation, if that one is like ours. */
+static bool adopt_newest(struct mesh_splice *s)
+{
+	struct mesh_splice_gen *newest = s->gens.count ? s->gens.items[s->gens.count - 1] : NULL;
+	struct splice_bpf *obj;
+
+	if (!newest)
+		return false;
+	obj = mesh_splice_open(s->dp, s->conf, newest);
+	if (obj && splice_bpf__load(obj) == 0 && same_program(s, newest->number, obj)) {
+		s->obj = obj;
+		return true;
+	}
+	splice_bpf__destroy(obj);
+	return false;
+}
+
+static int pin_program(const struct mesh_splice *s, unsigned number, const char *name, const struct bpf_program *prog)
+{
+	mesh_auto_free char *pin = pin_of(s->dp->pin_dir, number, name);
+
+	unlink(pin);
+	return bpf_obj_pin(bpf_program__fd(prog), pin) < 0 ? -errno : 0;
+}
+
+static int pin_generation(struct mesh_splice *s, unsigned number, const struct splice_bpf *obj)
+{
+	int r = pin_program(s, number, "msg", obj->progs.splice_msg);
+
+	if (r == 0)
+		r = pin_program(s, number, "leave", obj->progs.splice_leave);
+	for (int i = 0; r == 0 && i < MESH_SPLICE_MAP_COUNT; i++) {
+		mesh_auto_free char *pin = pin_of(s->dp->pin_dir, number, gen_maps[i].pin);
+		struct bpf_map *map = bpf_object__find_map_by_name(obj->obj, gen_maps[i].name);
+
+		unlink(pin);
+		r = bpf_obj_pin(bpf_map__fd(map), pin) < 0 ? -errno : 0;
+	}
+	return r;
+}
+
+static void add_generation(struct mesh_splice *s, struct mesh_splice_gen *g)
+{
+	g->splice = s;
+	pthread_mutex_lock(&s->lock);
+	mesh_vec_push(&s->gens, g);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int new_generation(struct mesh_splice *s)
+{
+	unsigned number = s->gens.count ? s->gens.items[s->gens.count - 1]->number + 1 : 1;
+	struct splice_bpf *obj = mesh_splice_open(s->dp, s->conf, NULL);
+	struct mesh_splice_gen *g = NULL;
+	int r = obj ? splice_bpf__load(obj) : -errno;
+
+	if (r == 0 && bpf_prog_attach(bpf_program__fd(obj->progs.splice_msg), bpf_map__fd(obj->maps.splice_socks),
+				      BPF_SK_MSG_VERDICT, 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = pin_generation(s, number, obj);
+	if (r == 0) {
+		g = mesh_splice_gen_open(s->dp->pin_dir, number);
+		r = g ? 0 : -EIO;
+	}
+	if (r < 0) {
+		mesh_splice_gen_unpin(s->dp->pin_dir, number);
+		splice_bpf__destroy(obj);
+		return r;
+	}
+	s->obj = obj;
+	add_generation(s, g);
+	return 0;
+}
+
+static int attach_ops(struct mesh_splice *s)
+{
+	mesh_auto_fd int fd = open(s->dp->cgroup_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t cgroup;
+	int r = fd < 0 ? -errno : mesh_cgroup_id(s->dp->cgroup_root, &cgroup);
+
+	return r < 0 ? r : mesh_dp_attach_program(s->dp, s->obj->progs.splice_ops, fd, cgroup);
+}
+
+/* From here on new flows may enter. */
+static int load(struct mesh_splice *s, struct mesh_errs *errs)
+{
+	int r = 0;
+
+	if (s->obj)
+		return 0;
+	if (!adopt_newest(s))
+		r = new_generation(s);
+	if (r == 0)
+		r = attach_ops(s);
+	if (r < 0) {
+		splice_bpf__destroy(s->obj);
+		s->obj = NULL;
+		free(s->trouble);
+		s->trouble = mesh_xasprintf("the splice tier cannot be loaded: %s", strerror(-r));
+		return mesh_dp_fail(errs, r, "loading splice.bpf.o");
+	}
+	free(mesh_steal(s->trouble));
+	mesh_splice_worker_wake(s);
+	return 0;
+}
+
+/* ---- whose flows enter ---- */
+
+static struct mesh_splice_conf conf_of(const struct mesh_splice *s)
+{
+	struct mesh_splice_conf c = {0};
+	uint32_t zero = 0;
+
+	bpf_map_lookup_elem(s->conf, &zero, &c);
+	return c;
+}
+
+static bool may_enter(struct mesh_splice *s, enum mesh_splice_wish wish)
+{
+	struct mesh_splice_conf c = conf_of(s);
+
+	if (c.mode == MESH_SPLICE_MODE_OFF || wish == MESH_SPLICE_DISABLED)
+		return false;
+	if (c.mode == MESH_SPLICE_MODE_ON || wish == MESH_SPLICE_ENABLED)
+		return true;
+	if (c.proven == 0) {
+		pthread_mutex_lock(&s->lock);
+		s->probe_wanted = true;
+		pthread_mutex_unlock(&s->lock);
+		mesh_splice_worker_wake(s);
+	}
+	return c.proven == 1;
+}
+
+static int newest_map(const struct mesh_splice *s, enum mesh_splice_map map)
+{
+	return s->obj ? s->gens.items[s->gens.count - 1]->maps[map] : -1;
+}
+
+static void put_ip(const struct mesh_splice *s, const uint8_t ip[16], uint64_t netns, bool enter)
+{
+	static const uint8_t none[16];
+	int fd = newest_map(s, MESH_SPLICE_IP);
+	uint64_t has;
+
+	if (fd < 0 || memcmp(ip, none, 16) == 0)
+		return;
+	if (enter)
+		bpf_map_update_elem(fd, ip, &netns, BPF_ANY);
+	else if (bpf_map_lookup_elem(fd, ip, &has) == 0 && has == netns)
+		bpf_map_delete_elem(fd, ip);
+}
+
+static void put_ips(const struct mesh_splice *s, const struct mesh_pod *pod, uint64_t netns, bool enter)
+{
+	static const uint8_t none[4];
+	struct mesh_addr v4;
+	uint32_t ip4;
+
+	memcpy(&ip4, pod->ip4, sizeof(ip4));
+	v4 = mesh_addr_from_v4(ip4, 0);
+	if (memcmp(pod->ip4, none, 4) != 0)
+		put_ip(s, v4.ip.s6_addr, netns, enter);
+	put_ip(s, pod->ip6, netns, enter);
+}
+
+static int put_pod(struct mesh_splice *s, uint64_t netns_cookie, enum mesh_splice_wish wish, struct mesh_errs *errs)
+{
+	int fd = s->dp->maps[MESH_DP_MAP_PODS];
+	bool enter = may_enter(s, wish);
+	struct mesh_pod pod;
+	uint32_t word;
+	int r = 0;
+
+	if (enter)
+		r = load(s, errs);
+	if (r < 0)
+		enter = false;
+	if (bpf_map_lookup_elem(fd, &netns_cookie, &pod) < 0)
+		return -ENOENT;
+	word = (uint32_t)wish | (enter ? MESH_POD_SPLICED : 0);
+	put_ips(s, &pod, netns_cookie, enter);
+	if (pod.splice == word)
+		return r;
+	pod.splice = word;
+	if (bpf_map_update_elem(fd, &netns_cookie, &pod, BPF_EXIST) < 0 && r == 0)
+		r = -errno;
+	return r;
+}
+
+void mesh_splice_lock(struct mesh_dp *dp)
+{
+	if (dp->splice)
+		pthread_mutex_lock(&dp->splice->pods);
+}
+
+void mesh_splice_unlock(struct mesh_dp *dp)
+{
+	if (dp->splice)
+		pthread_mutex_unlock(&dp->splice->pods);
+}
+
+int mesh_dp_splice_pod(struct mesh_dp *dp, uint64_t netns_cookie, enum mesh_splice_wish wish, struct mesh_errs *errs)
+{
+	int r;
+
+	mesh_splice_lock(dp);
+	r = put_pod(dp->splice, netns_cookie, wish, errs);
+	mesh_splice_unlock(dp);
+	return r;
+}
+
+void mesh_splice_forget(struct mesh_dp *dp, uint64_t netns_cookie)
+{
+	struct mesh_pod pod;
+
+	if (dp->splice && bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &netns_cookie, &pod) == 0)
+		put_ips(dp->splice, &pod, netns_cookie, false);
+}
+
+int mesh_splice_reconsider(struct mesh_splice *s, struct mesh_errs *errs)
+{
+	mesh_auto_free uint64_t *cookies = NULL;
+	size_t count = 0;
+	struct mesh_pod pod;
+	int r = 0, one;
+
+	mesh_splice_lock(s->dp);
+	mesh_dp_captured(s->dp, &cookies, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (bpf_map_lookup_elem(s->dp->maps[MESH_DP_MAP_PODS], &cookies[i], &pod) < 0)
+			continue;
+		one = put_pod(s, cookies[i], pod.splice & MESH_SPLICE_WISH, r == 0 ? errs : NULL);
+		if (one < 0 && one != -ENOENT)
+			r = one;
+	}
+	mesh_splice_unlock(s->dp);
+	return r;
+}
+
+int mesh_dp_splice_set(struct mesh_dp *dp, enum mesh_splice_mode mode, struct mesh_errs *errs)
+{
+	struct mesh_splice *s = dp->splice;
+	struct mesh_splice_conf c = conf_of(s);
+	uint32_t zero = 0;
+	int r;
+
+	c.mode = mode;
+	if (bpf_map_update_elem(s->conf, &zero, &c, BPF_ANY) < 0)
+		return mesh_dp_fail(errs, -errno, "writing map splice_conf");
+	s->mode = mode;
+	mesh_splice_lock(dp);
+	r = mode == MESH_SPLICE_MODE_ON ? load(s, errs) : 0;
+	mesh_splice_unlock(dp);
+	if (r == 0)
+		r = mesh_splice_reconsider(s, errs);
+	pthread_mutex_lock(&s->lock);
+	s->all_out = mode == MESH_SPLICE_MODE_OFF;
+	pthread_mutex_unlock(&s->lock);
+	mesh_splice_worker_wake(s);
+	return r;
+}
+
+bool mesh_splice_in_use(const struct mesh_dp *dp, const char **why)
+{
+	const struct mesh_splice *s = dp->splice;
+	mesh_auto_free uint64_t *cookies = NULL;
+	size_t count = 0;
+	struct mesh_pod pod;
+
+	mesh_dp_captured(s->dp, &cookies, &count);
+	for (size_t i = 0; s->obj && i < count; i++)
+		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &cookies[i], &pod) == 0 &&
+		    pod.splice & MESH_POD_SPLICED)
+			return true;
+	*why = s->mode == MESH_SPLICE_MODE_OFF  ? "switched off"
+	       : s->trouble                     ? s->trouble
+	       : s->mode == MESH_SPLICE_MODE_ON ? "no pod is captured that does not refuse it"
+	       : conf_of(s).proven == 1         ? "no pod is captured"
+						: "not every probe passes on this kernel, and no pod asks for it";
+	return false;
+}
+
+enum mesh_splice_mode mesh_dp_splice_get(const struct mesh_dp *dp)
+{
+	return dp->splice->mode;
+}
+
+/* ---- start and end ---- */
+
+static int open_conf(struct mesh_splice *s)
+{
+	mesh_auto_free char *pin = mesh_xasprintf("%s/splice_conf", s->dp->pin_dir);
+
+	s->conf = bpf_obj_get(pin);
+	if (s->conf >= 0)
+		return 0;
+	s->conf = bpf_map_create(BPF_MAP_TYPE_ARRAY, "splice_conf", sizeof(uint32_t), sizeof(struct mesh_splice_conf),
+				 1, NULL);
+	if (s->conf < 0)
+		return -errno;
+	return bpf_obj_pin(s->conf, pin) < 0 ? -errno : 0;
+}
+
+/* Addresses whose pod is gone, or does not want to any more. */
+static void drop_stale_ips(struct mesh_splice *s)
+{
+	int fd = newest_map(s, MESH_SPLICE_IP);
+	MESH_VEC(struct mesh_node_ip) stale = {0};
+	struct mesh_node_ip ip, *prev = NULL;
+	struct mesh_pod pod;
+	uint64_t netns;
+
+	while (fd >= 0 && bpf_map_get_next_key(fd, prev, &ip) == 0) {
+		prev = &ip;
+		if (bpf_map_lookup_elem(fd, &ip, &netns) < 0 ||
+		    bpf_map_lookup_elem(s->dp->maps[MESH_DP_MAP_PODS], &netns, &pod) < 0 ||
+		    !(pod.splice & MESH_POD_SPLICED))
+			mesh_vec_push(&stale, ip);
+	}
+	mesh_vec_each (k, &stale)
+		bpf_map_delete_elem(fd, k);
+	mesh_vec_free(&stale);
+}
+
+int mesh_splice_start(struct mesh_dp *dp, struct mesh_errs *errs)
+{
+	struct mesh_splice *s = dp->splice = mesh_xcalloc(1, sizeof(*s));
+	mesh_auto_free unsigned *numbers = NULL;
+	pthread_mutexattr_t recursive;
+	size_t count;
+	int r;
+
+	s->dp = dp;
+	s->conf = s->wake = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&s->pods, &recursive);
+	pthread_mutexattr_destroy(&recursive);
+	r = open_conf(s);
+	if (r < 0)
+		return mesh_dp_fail(errs, r, "map splice_conf");
+	s->mode = conf_of(s).mode;
+	count = mesh_splice_gen_list(dp->pin_dir, &numbers);
+	for (size_t i = 0; i < count; i++) {
+		struct mesh_splice_gen *g = mesh_splice_gen_open(dp->pin_dir, numbers[i]);
+
+		if (g)
+			add_generation(s, g);
+		else
+			mesh_splice_gen_unpin(dp->pin_dir, numbers[i]);
+	}
+	r = mesh_splice_worker_start(s);
+	if (r < 0) {
+		mesh_errs_add(errs, "starting a thread: %s", strerror(-r));
+		return r;
+	}
+	/* Programs of an earlier agent go on in any case; ours only adds the care for what they do. */
+	if (s->gens.count && load(s, NULL) == 0) {
+		drop_stale_ips(s);
+		mesh_splice_reconsider(s, NULL); /* a new generation knows no address yet */
+	}
+	return 0;
+}
+
+void mesh_splice_stop(struct mesh_splice *s)
+{
+	if (!s)
+		return;
+	mesh_splice_worker_stop(s);
+	splice_bpf__destroy(s->obj);
+	mesh_vec_each (g, &s->gens)
+		mesh_splice_gen_free(*g);
+	mesh_vec_free(&s->gens);
+	mesh_vec_free(&s->leavers);
+	mesh_cleanup_fd(&s->conf);
+	mesh_cleanup_fd(&s->wake);
+	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->pods);
+	free(s->trouble);
+	free(s);
+}
+
+/* ---- status ---- */
+
+static const struct {
+	const char *name, *help;
+} ways[] = {
+#define WAY_ROW(id, name, help) [MESH_SPLICE_WAY_##id] = {name, help},
+	MESH_SPLICE_WAYS(WAY_ROW)
+#undef WAY_ROW
+};
+
+static json_t *ways_status(const struct mesh_splice *s)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < MESH_SPLICE_WAY_COUNT; i++) {
+		uint64_t messages = 0, bytes = 0;
+
+		mesh_vec_each (g, &s->gens) {
+			messages += mesh_dp_sum((*g)->maps[MESH_SPLICE_COUNT], i);
+			bytes += mesh_dp_sum((*g)->maps[MESH_SPLICE_COUNT], MESH_SPLICE_WAY_COUNT + i);
+		}
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "way", ways[i].name, "help", ways[i].help,
+						      "messages", (json_int_t)messages, "bytes", (json_int_t)bytes));
+	}
+	return list;
+}
+
+static json_t *gens_status(const struct mesh_splice *s, size_t *ends)
+{
+	json_t *list = json_array();
+
+	*ends = 0;
+	mesh_vec_each (g, &s->gens) {
+		mesh_auto_free uint64_t *cookies = NULL;
+		size_t n = mesh_splice_cookies(*g, false, &cookies);
+
+		*ends += n;
+		json_array_append_new(list,
+				      json_pack("{s:i, s:I}", "number", (int)(*g)->number, "ends", (json_int_t)n));
+	}
+	return list;
+}
+
+static json_t *pods_wishes(const struct mesh_splice *s)
+{
+	mesh_auto_free uint64_t *cookies = NULL;
+	json_t *list = json_array();
+	struct mesh_pod pod;
+	size_t count = 0;
+
+	mesh_dp_captured(s->dp, &cookies, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (bpf_map_lookup_elem(s->dp->maps[MESH_DP_MAP_PODS], &cookies[i], &pod) < 0 ||
+		    (pod.splice & MESH_SPLICE_WISH) > MESH_SPLICE_DISABLED)
+			continue;
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "name", pod.name, "wish",
+						      mesh_splice_wish_text(pod.splice & MESH_SPLICE_WISH), "spliced",
+						      (pod.splice & MESH_POD_SPLICED) != 0));
+	}
+	return list;
+}
+
+json_t *mesh_dp_splice_status(struct mesh_dp *dp)
+{
+	static const char *const proven[] = {"not tried", "all passed", "not all passed"};
+	struct mesh_splice *s = dp->splice;
+	struct mesh_splice_conf c = conf_of(s);
+	json_t *gens, *ways_list;
+	size_t ends;
+
+	pthread_mutex_lock(&s->lock);
+	gens = gens_status(s, &ends);
+	ways_list = ways_status(s);
+	pthread_mutex_unlock(&s->lock);
+	return json_pack("{s:s, s:b, s:s?, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "mode", mesh_splice_mode_text(s->mode),
+			 "loaded", s->obj != NULL, "trouble", s->trouble, "probes", proven[c.proven % 3], "ends",
+			 (json_int_t)ends, "leaving", (json_int_t)s->leaving, "left", (json_int_t)s->left,
+			 "generations", gens, "ways", ways_list, "pods", pods_wishes(s));
+}
