@@ -22,8 +22,12 @@ static __always_inline int by_agent(void)
 {
 	__u32 zero = 0;
 	struct mesh_node *n = bpf_map_lookup_elem(&node, &zero);
+	__u64 who;
 
-	return n && n->agent_cgroup == bpf_get_current_cgroup_id();
+	if (!n)
+		return 0;
+	who = bpf_get_current_cgroup_id();
+	return who == n->agent_cgroup || who == n->agent_before;
 }
 
 /* A service entry as it was at one moment. */

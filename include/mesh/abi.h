@@ -3,7 +3,8 @@
  * What the BPF programs and user space share: keys, values and limits of every map, and nothing
  * else does. Fixed-width types (and enums of 32 bits, which a dump shows by name), no hidden padding (members named
  * zero are 0), addresses in network byte order as bytes, ports in host byte order, so that a dump of a map can be read
- * as it is. A change of any layout raises MESH_ABI_VERSION, which is pinned with the maps.
+ * as it is. A change of any layout raises MESH_ABI_VERSION, which is pinned with the maps, and adds a row to the table
+ * in user/dataplane/migrate.c; a new map does not.
  */
 #ifndef MESH_ABI_H
 #define MESH_ABI_H
@@ -41,6 +42,7 @@ struct mesh_node {
 	__u32 off;          /* not 0: every program lets everything pass */
 	__u64 agent_cgroup; /* connects made by this cgroup's tasks pass untouched */
 	__u64 elsewhere;    /* mesh_elsewhere(): what to look for when a destination is no VIP; 0: nothing */
+	__u64 agent_before; /* as agent_cgroup, of an agent that serves on while another takes its place; 0: none */
 };
 
 /* In one word, so that it is read whole: the range that all node ports are in, and whether there are MESH_KEY_ANY. */
@@ -347,7 +349,7 @@ struct mesh_splice_event {
 	__u32 zero;
 };
 
-_Static_assert(sizeof(struct mesh_node) == 24, "map value");
+_Static_assert(sizeof(struct mesh_node) == 32, "map value");
 _Static_assert(sizeof(struct mesh_pod) == 80, "map value");
 _Static_assert(sizeof(struct mesh_key4) == 8, "map key");
 _Static_assert(sizeof(struct mesh_key6) == 20, "map key");

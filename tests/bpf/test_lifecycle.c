@@ -530,8 +530,10 @@ TEST(another_layout_is_refused)
 	static const struct {
 		size_t size;
 		uint32_t abi;
-	} cases[] = {
-		{sizeof(struct mesh_node), MESH_ABI_VERSION + 1}, {4096, MESH_ABI_VERSION + 1}, {8, MESH_ABI_VERSION}};
+	} cases[] = {{sizeof(struct mesh_node), MESH_ABI_VERSION + 1},
+		     {4096, MESH_ABI_VERSION + 1},
+		     {8, MESH_ABI_VERSION},
+		     {24, 1}};
 	struct world w;
 
 	CHECK_INT(world_new(&w), 0);
@@ -554,13 +556,16 @@ TEST(another_layout_is_refused)
 		mesh_errs_format(&errs, &said);
 		mesh_errs_free(&errs);
 		CHECK_INT(r, -EPROTO);
-		want = cases[i].size == sizeof(struct mesh_node)
-			       ? mesh_xasprintf("%s/node is pinned by version %d of the data plane, this is %d "
-						"(detach the old one first)\n",
-						w.pin, MESH_ABI_VERSION + 1, MESH_ABI_VERSION)
-			       : mesh_xasprintf("%s/node is pinned by another version of the data plane "
-						"(detach the old one first)\n",
-						w.pin);
+		want = cases[i].abi > MESH_ABI_VERSION
+			       ? mesh_xasprintf(
+					 "%s/node is pinned in layout %u, which is newer than what version %s "
+					 "knows (%d) (run the version that pinned it, or let go of the node with "
+					 "meshd agent --detach --pin-dir %s)\n",
+					 w.pin, cases[i].abi, MESH_VERSION, MESH_ABI_VERSION, w.pin)
+			       : mesh_xasprintf("%s/node is pinned in a layout (%u) that version %s (layout %d) does "
+						"not know (run the version that pinned it, or let go of the node with "
+						"meshd agent --detach --pin-dir %s)\n",
+						w.pin, cases[i].abi, MESH_VERSION, MESH_ABI_VERSION, w.pin);
 		CHECK_STR(said.data, want);
 	}
 	world_free(&w);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -29,6 +30,25 @@ static uint16_t port_of(int fd)
 	return ntohs(a.sin_port);
 }
 
+/* Serves on until the keeper asks it to yield, and then until its successor speaks, or is gone. */
+static void wait_to_yield(struct mesh_keeper *k)
+{
+	int channel = -1, r = 0;
+	char text[8];
+
+	for (int i = 0; i < 1000 && r == 0; i++) {
+		r = mesh_keeper_asks(k, &channel);
+		nap(5);
+	}
+	if (r != 1 || mesh_keeper_yielded(k) < 0)
+		_exit(12);
+	if (recv(channel, text, sizeof(text), 0) <= 0)
+		_exit(MESH_KEEPER_RESUME);
+	if (send(channel, "moved", 5, MSG_NOSIGNAL) != 5 || mesh_keeper_moved(k) < 0)
+		_exit(13);
+	_exit(0);
+}
+
 /* Listens, has it held, tells the port, and dies. */
 static void first_life(struct mesh_keeper *k, FILE *out)
 {
@@ -46,9 +66,13 @@ static void first_life(struct mesh_keeper *k, FILE *out)
 	mesh_keeper_put(k, 9, NULL, 0);
 	fprintf(out, "%d\n", port_of(fds[0]));
 	fclose(out);
-	if (strcmp(getenv("KEEPER_TEST_DOES"), "puts") == 0)
+	if (strcmp(getenv("KEEPER_TEST_DOES"), "yields") == 0)
+		wait_to_yield(k);
+	if (strcmp(getenv("KEEPER_TEST_DOES"), "puts") == 0) {
+		mesh_keeper_free(k); /* it will not be asked */
 		for (;;)
 			pause();
+	}
 	raise(SIGKILL);
 }
 
@@ -57,6 +81,8 @@ static void second_life(struct mesh_keeper *k)
 {
 	int fds[MESH_KEEPER_FDS], more[MESH_KEEPER_FDS], peer;
 	size_t count = mesh_keeper_take(k, COOKIE, fds), eight, nine, again;
+	int channel = mesh_keeper_channel(k);
+	char moved[8] = "alone";
 
 	if (count != 1)
 		_exit(10);
@@ -64,10 +90,13 @@ static void second_life(struct mesh_keeper *k)
 	nine = mesh_keeper_take(k, 9, more);
 	again = mesh_keeper_take(k, COOKIE, more);
 	mesh_keeper_drop_rest(k);
+	if (channel >= 0 && (send(channel, "go", 2, MSG_NOSIGNAL) != 2 || recv(channel, moved, 5, 0) != 5 ||
+			     recv(channel, moved + 6, 1, 0) != 0 || mesh_keeper_moved(k) < 0))
+		_exit(14);
 	peer = accept(fds[0], NULL, NULL);
 	if (peer < 0)
 		_exit(11);
-	dprintf(peer, "%zu %zu %zu %zu", count, eight, nine, again);
+	dprintf(peer, "%zu %zu %zu %zu %s", count, eight, nine, again, moved);
 	close(peer);
 	_exit(0);
 }
@@ -153,7 +182,7 @@ TEST(a_connection_made_between_two_lives_is_served)
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	CHECK_INT(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	CHECK(read(fd, text, sizeof(text) - 1) > 0);
-	CHECK_STR(text, "1 2 0 0");
+	CHECK_STR(text, "1 2 0 0 alone");
 	close(fd);
 	CHECK_INT(waitpid(pid, &status, 0), pid);
 	CHECK(WIFEXITED(status));
@@ -162,9 +191,9 @@ TEST(a_connection_made_between_two_lives_is_served)
 }
 
 /* As a child of the first keeper: has a listener held. As one of the second: serves on it. */
-TEST(a_younger_keeper_takes_over)
+static void check_younger(const char *older_does, const char *want)
 {
-	static char door[] = "/tmp/keeper-door-XXXXXX";
+	char door[] = "/tmp/keeper-door-XXXXXX";
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int status = -1, fd, port;
 	char text[64] = "";
@@ -174,7 +203,7 @@ TEST(a_younger_keeper_takes_over)
 	unlink(door);
 	close(creat(path, 0600));
 	setenv("KEEPER_TEST_DOOR", door, 1);
-	older = keeper("puts");
+	older = keeper(older_does);
 	port = number_in_file();
 	CHECK(port > 0);
 	to.sin_port = htons((uint16_t)port);
@@ -182,7 +211,7 @@ TEST(a_younger_keeper_takes_over)
 	CHECK_INT(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	younger = keeper("");
 	CHECK(read(fd, text, sizeof(text) - 1) > 0);
-	CHECK_STR(text, "1 2 0 0");
+	CHECK_STR(text, want);
 	close(fd);
 	CHECK_INT(waitpid(younger, &status, 0), younger);
 	CHECK(WIFEXITED(status));
@@ -195,6 +224,64 @@ TEST(a_younger_keeper_takes_over)
 	CHECK_INT(WEXITSTATUS(status), 0);
 	unsetenv("KEEPER_TEST_DOOR");
 	unlink(door);
+	unlink(path);
+}
+
+TEST(a_younger_keeper_takes_over)
+{
+	check_younger("puts", "1 2 0 0 alone");
+}
+
+/* The two agents meet on a channel. */
+TEST(a_younger_keeper_takes_over_from_one_that_yields)
+{
+	check_younger("yields", "1 2 0 0 moved");
+}
+
+/* What a younger keeper does, up to where it has everything; then it is gone. */
+static void come_and_go(const char *door)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	uint32_t hello[4] = {0, 0, 0, 1};
+	char room[256];
+	ssize_t n;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+	memcpy(at.sun_path, door, strlen(door));
+	CHECK_INT(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	CHECK_INT(send(fd, hello, sizeof(hello), 0), sizeof(hello));
+	while ((n = recv(fd, room, sizeof(room), 0)) > 0) /* descriptors that nobody takes are closed */
+		;
+	CHECK_INT(n, 0);
+	close(fd);
+}
+
+TEST(where_the_younger_is_gone_the_older_serves_again)
+{
+	char door[] = "/tmp/keeper-door-XXXXXX", text[64] = "";
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int status = -1, fd, port;
+	pid_t pid;
+
+	close(mkstemp(door));
+	unlink(door);
+	close(creat(path, 0600));
+	setenv("KEEPER_TEST_DOOR", door, 1);
+	pid = keeper("yields");
+	port = number_in_file();
+	CHECK(port > 0);
+	come_and_go(door);
+	to.sin_port = htons((uint16_t)port);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK_INT(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	CHECK_STR(text, "1 2 0 0 alone");
+	close(fd);
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 0);
+	CHECK(access(door, F_OK) < 0); /* it had a door again, which went with it */
+	unsetenv("KEEPER_TEST_DOOR");
 	unlink(path);
 }
 
@@ -254,6 +341,9 @@ TEST(there_may_be_no_keeper)
 	CHECK(k == NULL);
 	CHECK_INT(mesh_keeper_take(NULL, COOKIE, fds), 0);
 	CHECK_INT(mesh_keeper_put(NULL, COOKIE, fds, 0), 0);
+	CHECK_INT(mesh_keeper_fd(NULL), -1);
+	CHECK_INT(mesh_keeper_channel(NULL), -1);
+	CHECK_INT(mesh_keeper_moved(NULL), 0);
 	mesh_keeper_drop_rest(NULL);
 	mesh_keeper_free(NULL);
 }

@@ -119,7 +119,7 @@ void mesh_agent_end_gone(struct mesh_agent *a)
 	mesh_map_each (e, &gone) {
 		const struct mesh_agent_gone *g = e->value;
 
-		mesh_pods_end_flows(a->pods, &g->ip);
+		mesh_pods_end_flows(a->pods, &g->ip, NULL);
 		mesh_proxy_gone(a->proxy, &g->ip);
 	}
 	a->gone.count = 0;
@@ -154,8 +154,10 @@ static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
 	if (a->pods_changed)
 		mesh_pods_update(a->pods, snap);
 	a->pods_changed = false;
+	mesh_handover_in_force(a->handover);
 	mesh_lease_report(a->lease, mesh_feed_versions(a->feed), true);
 	mesh_agent_end_gone(a);
+	mesh_stale_published(a->stale);
 	mesh_agent_answer(a);
 	install_cni(a);
 }
@@ -263,7 +265,10 @@ static void on_settled(void *arg)
 
 static void on_term(void *arg)
 {
-	mesh_loop_stop(((struct mesh_agent *)arg)->loop);
+	struct mesh_agent *a = arg;
+
+	if (!mesh_handover_lingers(a->handover)) /* else it ends soon, with its last connection */
+		mesh_loop_stop(a->loop);
 }
 
 static void on_events(struct mesh_loop *loop, struct mesh_io *io, uint32_t events)
@@ -304,7 +309,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 {
 	struct mesh_kube_opts kube = {
 		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
-	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir, .listeners_held = a->keeper != NULL};
+	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir, .listeners_held = a->keeper != NULL, .watch_stale = true};
 	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
 	struct mesh_feed_opts feed = {.node = a->opts.node,
 				      .changes = &a->changes,
@@ -325,7 +330,10 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 	dp.agent_cgroup = a->cgroup_own;
 	mesh_members_init(&a->members, &a->opts);
 	if ((r = mesh_loop_new(&a->loop)) < 0 || (r = mesh_loop_on_term(a->loop, on_term, a)) < 0 ||
-	    (r = mesh_dp_new(&a->dp, &dp, errs)) < 0 || (r = mesh_proxy_new(&a->proxy, &proxy)) < 0 ||
+	    (r = mesh_handover_new(&a->handover, a)) < 0)
+		return r;
+	dp.beside = mesh_handover_has_older(a->handover);
+	if ((r = mesh_dp_new(&a->dp, &dp, errs)) < 0 || (r = mesh_proxy_new(&a->proxy, &proxy)) < 0 ||
 	    (r = mesh_kube_new(&a->kube, a->loop, &kube, errs)) < 0)
 		return r;
 	listen_to_programs(a);
@@ -337,6 +345,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 							 .splice = a->opts.splice,
 							 .settled = on_settled,
 							 .arg = a});
+	a->stale = mesh_stale_new(a);
 	feed.loop = a->loop;
 	if ((r = mesh_lease_new(&a->lease, a->loop, a->kube, &lease)) < 0 ||
 	    (r = mesh_feed_new(&a->feed, a->kube, &feed)) < 0)
@@ -351,14 +360,38 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 	return r;
 }
 
+void mesh_agent_yield(struct mesh_agent *a)
+{
+	mesh_timer_remove(a->loop, &a->publish);
+	mesh_timer_remove(a->loop, &a->waiting);
+	mesh_timer_remove(a->loop, &a->adding);
+	mesh_timer_remove(a->loop, &a->leaving);
+	mesh_probe_free(mesh_steal(a->probe));
+	mesh_cni_conf_free(mesh_steal(a->cni));
+	mesh_ctlsock_free(mesh_steal(a->sock));
+	mesh_lease_free(mesh_steal(a->lease)); /* it stays: it is the next agent's */
+	mesh_stale_free(mesh_steal(a->stale));
+	mesh_agent_left_free(a);
+	mesh_compiler_free(mesh_steal(a->compiler));
+	mesh_feed_free(mesh_steal(a->feed));
+	mesh_changes_clear(&a->changes);
+	mesh_kube_free(mesh_steal(a->kube));
+	mesh_pods_yield(a->pods);
+	mesh_io_remove(a->loop, &a->events);
+	mesh_dp_yield(a->dp);
+}
+
 static void agent_stop(struct mesh_agent *a)
 {
+	bool lingered = mesh_handover_lingers(a->handover);
+
 	mesh_probe_free(a->probe);
 	mesh_cni_conf_free(a->cni);
 	mesh_ctlsock_free(a->sock);
 	if (a->lease && !a->left)
 		mesh_lease_withdraw(a->lease);
 	mesh_lease_free(a->lease);
+	mesh_stale_free(a->stale);
 	mesh_compiler_free(a->compiler);
 	mesh_agent_left_free(a);
 	mesh_feed_free(a->feed);
@@ -366,8 +399,9 @@ static void agent_stop(struct mesh_agent *a)
 	mesh_kube_free(a->kube);
 	mesh_pods_free(a->pods);
 	if (a->proxy)
-		mesh_proxy_free(a->proxy, MESH_SEC(2));
+		mesh_proxy_free(a->proxy, lingered ? 0 : MESH_SEC(2));
 	mesh_pods_free_late(a->pods);
+	mesh_handover_free(a->handover);
 	mesh_keeper_free(a->keeper);
 	if (a->loop)
 		mesh_io_remove(a->loop, &a->events);
@@ -490,5 +524,5 @@ int mesh_agent_main(int argc, char **argv)
 		mesh_error("cannot start: %s", strerror(-r));
 	}
 	agent_stop(&a);
-	return r < 0 ? 1 : 0;
+	return r < 0 ? 1 : a.exit_status;
 }

@@ -77,9 +77,10 @@ static void wait_pod(struct mesh_agent *a, struct mesh_ctlsock_conn *conn, const
 static json_t *proxy_status(struct mesh_agent *a)
 {
 	struct mesh_proxy_stats s;
+	json_t *ret;
 
 	mesh_proxy_stats(a->proxy, &s);
-	return json_pack(
+	ret = json_pack(
 		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:[I,I,I,I,I,I], s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}",
 		"connections", (json_int_t)s.connections_total, "connectionsActive", (json_int_t)s.connections_active,
 		"requests", (json_int_t)s.requests_total, "requestsActive", (json_int_t)s.requests_active,
@@ -91,6 +92,9 @@ static json_t *proxy_status(struct mesh_agent *a)
 		"flags", "UH", (json_int_t)s.flags_uh, "NC", (json_int_t)s.flags_nc, "NR", (json_int_t)s.flags_nr, "UF",
 		(json_int_t)s.flags_uf, "DPE", (json_int_t)s.flags_dpe, "noOrigdst", (json_int_t)s.no_origdst, "shed",
 		(json_int_t)s.shed);
+	json_object_set_new(ret, "movedIn", json_integer((json_int_t)s.moved_in));
+	json_object_set_new(ret, "movedOut", json_integer((json_int_t)s.moved_out));
+	return ret;
 }
 
 static json_t *cni_status(struct mesh_agent *a)
@@ -128,6 +132,9 @@ static json_t *agent_status(struct mesh_agent *a)
 		mesh_dp_status(a->dp));
 	json_object_set_new(ret, "cni", cni_status(a));
 	json_object_set_new(ret, "api", api_status(a));
+	json_object_set_new(ret, "pid", json_integer(getpid()));
+	json_object_set_new(ret, "stale", mesh_stale_status(a->stale));
+	json_object_set_new(ret, "handover", mesh_handover_status(a->handover));
 	return ret;
 }
 

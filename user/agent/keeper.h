@@ -6,7 +6,10 @@
  * into it.
  *
  * A keeper that starts while another runs (a DaemonSet's update with maxSurge) asks that one at its door, a unix
- * socket: the older ends its agent, hands over all that it holds and then only waits for its own end.
+ * socket: the older has its agent yield, hands over all that it holds and a channel to that agent, and then only waits
+ * for its own end. The older agent serves until the younger one says on the channel that it is in force, and then sends
+ * it its clients' connections (handover.h). If the younger goes away before that, the older keeper starts its agent
+ * anew. An agent that does not yield is ended, as is one whose younger keeper does not say hello.
  */
 #ifndef MESH_AGENT_KEEPER_H
 #define MESH_AGENT_KEEPER_H
@@ -17,7 +20,8 @@
 struct mesh_keeper;
 
 enum {
-	MESH_KEEPER_FDS = 4, /* of one namespace: see mesh_dp_capture() */
+	MESH_KEEPER_FDS = 4,     /* of one namespace: see mesh_dp_capture() */
+	MESH_KEEPER_RESUME = 75, /* exit status of an agent that yielded to one that never came */
 };
 
 /**
@@ -45,5 +49,22 @@ void mesh_keeper_drop_rest(struct mesh_keeper *k);
 /** Has the keeper hold duplicates of fds instead of what it had for that namespace; count 0 drops. Returns 0 or -errno.
  * k may be NULL. */
 int mesh_keeper_put(struct mesh_keeper *k, uint64_t netns_cookie, const int *fds, size_t count);
+
+/** The descriptor to watch for mesh_keeper_asks(), -1 if k is NULL. */
+int mesh_keeper_fd(const struct mesh_keeper *k);
+/**
+ * Whether the keeper asks to yield: returns 1 with *channel (the caller's), 0 if nothing is there, or -errno: the
+ * keeper is gone.
+ */
+int mesh_keeper_asks(struct mesh_keeper *k, int *channel);
+/** The answer: nothing of the node is changed by this agent any more. Returns 0 or -errno. */
+int mesh_keeper_yielded(struct mesh_keeper *k);
+/** The channel to the agent before, to be closed by the caller; -1: there is none. k may be NULL. */
+int mesh_keeper_channel(struct mesh_keeper *k);
+/**
+ * The channel is done with: in the younger agent, the older one is gone; in the older, the younger is in force, and
+ * nothing is to be held any more. Returns 0 or -errno. k may be NULL.
+ */
+int mesh_keeper_moved(struct mesh_keeper *k);
 
 #endif

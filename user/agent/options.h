@@ -19,6 +19,8 @@ struct mesh_agent_opts {
 	enum mesh_splice_wish splice; /* of pods that say nothing, nor their namespaces */
 	enum mesh_log_level log_level;
 	unsigned workers;
+	enum { MESH_DRAIN_KEEP, MESH_DRAIN_END } drain_end; /* flows that their service does not use any more */
+	unsigned drain_s; /* how long connections that another agent cannot get are served on */
 	bool keep, detach, health, alive, status, leave; /* at most one: what is asked for instead of running */
 };
 

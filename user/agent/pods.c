@@ -250,6 +250,24 @@ void mesh_pods_free_late(struct mesh_pods *pods)
 	free(pods);
 }
 
+struct mesh_proxy_listener *mesh_pods_listener(const struct mesh_pods *pods, uint64_t netns_cookie)
+{
+	mesh_map_each (e, &pods->by_name) {
+		const struct mesh_agent_pod *pod = e->value;
+
+		if (pod->captured && pod->netns_cookie == netns_cookie && pod->listener_count)
+			return pod->listeners[0];
+	}
+	return NULL;
+}
+
+void mesh_pods_yield(struct mesh_pods *pods)
+{
+	pods->left = true;
+	mesh_timer_remove(pods->opts.loop, &pods->retry);
+	mesh_timer_remove(pods->opts.loop, &pods->orphans);
+}
+
 bool mesh_pods_captured(const struct mesh_pods *pods, const struct mesh_addr *ip)
 {
 	mesh_map_each (e, &pods->by_name) {
@@ -262,8 +280,10 @@ bool mesh_pods_captured(const struct mesh_pods *pods, const struct mesh_addr *ip
 	return false;
 }
 
-void mesh_pods_end_flows(struct mesh_pods *pods, const struct mesh_addr *ip)
+unsigned mesh_pods_end_flows(struct mesh_pods *pods, const struct mesh_addr *ip, const struct mesh_addr *via)
 {
+	unsigned ended = 0;
+
 	mesh_dp_forget(pods->opts.dp, ip);
 	mesh_map_each (e, &pods->by_name) {
 		const struct mesh_agent_pod *pod = e->value;
@@ -271,10 +291,15 @@ void mesh_pods_end_flows(struct mesh_pods *pods, const struct mesh_addr *ip)
 
 		if (!pod->captured)
 			continue;
-		n = mesh_dp_end_flows(pods->opts.dp, pod->netns_fd, pod->netns_cookie, ip);
-		if (n > 0)
-			mesh_info("pod %s/%s: ended %d flows to an endpoint that is gone", pod->ns, pod->name, n);
+		n = via ? mesh_dp_end_flows_via(pods->opts.dp, pod->netns_fd, ip, via)
+			: mesh_dp_end_flows(pods->opts.dp, pod->netns_fd, pod->netns_cookie, ip);
+		if (n <= 0)
+			continue;
+		ended += (unsigned)n;
+		mesh_info("pod %s/%s: ended %d flows to an endpoint that %s", pod->ns, pod->name, n,
+			  via ? "its service does not use any more" : "is gone");
 	}
+	return ended;
 }
 
 void mesh_pods_leave(struct mesh_pods *pods)

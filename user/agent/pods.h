@@ -40,10 +40,17 @@ bool mesh_pods_wants(const struct mesh_pods *pods, const struct mesh_snapshot *s
 bool mesh_pods_awaits(const struct mesh_pods *pods, const struct mesh_snapshot *snap, const struct mesh_workload *w);
 /** Brings what is captured in line with the snapshot; whoever is new must be in the published configuration already. */
 void mesh_pods_update(struct mesh_pods *pods, const struct mesh_snapshot *snap);
+/** A listener of the captured pod with this namespace, or NULL. */
+struct mesh_proxy_listener *mesh_pods_listener(const struct mesh_pods *pods, uint64_t netns_cookie);
+/** Changes nothing from now on: another agent does. What listens goes on. */
+void mesh_pods_yield(struct mesh_pods *pods);
 /** Whether the pod with this address is captured now. */
 bool mesh_pods_captured(const struct mesh_pods *pods, const struct mesh_addr *ip);
-/** Ends the node's L4 flows to a pod address that is gone. */
-void mesh_pods_end_flows(struct mesh_pods *pods, const struct mesh_addr *ip);
+/**
+ * Ends the node's L4 flows to a pod address that is gone; with via, to an endpoint that what was connected to does not
+ * stand for any more. Returns how many.
+ */
+unsigned mesh_pods_end_flows(struct mesh_pods *pods, const struct mesh_addr *ip, const struct mesh_addr *via);
 /** Releases every pod and captures none from now on. Their listeners stay open for half a second. */
 void mesh_pods_leave(struct mesh_pods *pods);
 /** [{"namespace", "name", "ip", "captured", ...}]. New reference. */

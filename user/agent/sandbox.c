@@ -99,7 +99,7 @@ static void remove_pod(struct mesh_pods *pods, struct mesh_slice key, struct mes
 	mesh_agent_pod_release(pods, pod, true);
 	/* CNI frees the addresses after this: none of them can be another pod's yet. */
 	for (size_t i = 0; i < count; i++)
-		mesh_pods_end_flows(pods, &ips[i]);
+		mesh_pods_end_flows(pods, &ips[i], NULL);
 }
 
 bool mesh_pods_remove(struct mesh_pods *pods, const struct mesh_sandbox *s)

@@ -9,10 +9,12 @@
 #include "agent/cni_conf.h"
 #include "agent/ctlsock.h"
 #include "agent/feed.h"
+#include "agent/handover.h"
 #include "agent/lease.h"
 #include "agent/members.h"
 #include "agent/options.h"
 #include "agent/pods.h"
+#include "agent/stale.h"
 #include "compile/compiler.h"
 #include "obs/probe.h"
 
@@ -45,6 +47,8 @@ struct mesh_agent {
 	struct mesh_ctlsock *sock;
 	struct mesh_probe *probe;
 	struct mesh_keeper *keeper;
+	struct mesh_handover *handover;
+	struct mesh_stale *stale;
 	struct mesh_members members;
 	struct mesh_cni_conf *cni;
 	struct mesh_l7_states states;
@@ -61,6 +65,7 @@ struct mesh_agent {
 	struct mesh_ctlsock_conn *leaver;         /* who asked to leave and waits */
 	bool asked_changed, pods_changed;         /* since the last publish that was put in force */
 	bool dirty, published, failing, left;
+	int exit_status;
 	uint64_t publishes, publish_ns, publish_ns_max, publish_units, apply_failures, adds_total, adds_ns, adds_ns_max;
 };
 
@@ -72,6 +77,8 @@ void mesh_agent_end_gone(struct mesh_agent *a);
 /** An endpoint of a pod elsewhere left its service; for mesh_feed_opts.left. */
 void mesh_agent_left(void *arg, const char *ns, const char *pod, const struct mesh_addr *ip);
 void mesh_agent_left_free(struct mesh_agent *a);
+/** Lets go of all but the connections that it serves: another agent is to take over. */
+void mesh_agent_yield(struct mesh_agent *a);
 
 /** A request at the socket. */
 void mesh_agent_command(void *arg, struct mesh_ctlsock_conn *conn, const json_t *request);

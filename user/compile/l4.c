@@ -113,13 +113,26 @@ static enum mesh_tier tier_of(struct mesh_builder *b, const struct mesh_service 
 	return mesh_snapshot_in_mesh(b->snap, svc->ns) ? MESH_TIER_L7 : MESH_TIER_L4;
 }
 
+/* Annotation sockmesh.io/drain of a Service. */
+static enum mesh_l4_drain drain_of(const struct mesh_service *svc, bool *known)
+{
+	const char *text = mesh_labels_get(&svc->annotations, "sockmesh.io/drain");
+
+	*known = !text || strcmp(text, "keep") == 0 || strcmp(text, "end") == 0;
+	if (svc->entry)
+		return MESH_L4_DRAIN_NONE;
+	return !text || !*known ? MESH_L4_DRAIN_DEFAULT : *text == 'k' ? MESH_L4_DRAIN_KEEP : MESH_L4_DRAIN_END;
+}
+
 static struct mesh_l4_service *add_entry(struct mesh_l4_image *image, const struct mesh_service *svc,
 					 const struct mesh_service_port *port, const struct mesh_addr *ip,
 					 uint16_t number)
 {
 	struct mesh_l4_service *s = mesh_vec_add(&image->services);
+	bool known;
 
 	s->name = mesh_xasprintf("%s.%s:%u", svc->name, svc->ns, port->port);
+	s->drain = drain_of(svc, &known);
 	s->vip = *ip;
 	s->vip.port = number;
 	s->ip_proto = port->protocol == MESH_PROTOCOL_UDP ? IPPROTO_UDP : IPPROTO_TCP;
@@ -200,8 +213,14 @@ static void add_headless(struct mesh_builder *b, const struct mesh_service *svc,
 
 static void add_service(struct mesh_builder *b, const struct mesh_service *svc, struct mesh_l4_image *image)
 {
+	bool known;
+
 	if (svc->external_name)
 		return;
+	drain_of(svc, &known);
+	if (!known)
+		mesh_builder_warn(b, "Service", svc->ns, svc->name, "metadata.annotations[sockmesh.io/drain]",
+				  "neither \"keep\" nor \"end\": as if it were not there");
 	if (svc->source_ranges)
 		mesh_builder_warn(b, "Service", svc->ns, svc->name, "spec.loadBalancerSourceRanges",
 				  "the load balancer's addresses are left to the node's service proxy");

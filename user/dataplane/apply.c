@@ -119,8 +119,10 @@ static int make_plan(struct mesh_dp *dp, const struct mesh_l4_service *list, siz
 		c.old = in_force(dp, s, &key);
 		plan->count[key.v6]++;
 		plan->fresh[key.v6] += !c.old;
-		if (c.old)
+		if (c.old) {
 			c.old->seen = dp->applies;
+			c.old->drain = s->drain;
+		}
 		if (!c.old || c.old->hash != c.hash)
 			mesh_vec_push(&plan->changes, c);
 	}
@@ -199,7 +201,7 @@ static int switch_service(struct mesh_dp *dp, struct change *c)
 	}
 	if (s) {
 		garbage = set_in_force(s);
-		mesh_dp_sweep_add(dp, &garbage);
+		mesh_dp_retire(dp, s, &garbage);
 	} else {
 		s = mesh_xcalloc(1, sizeof(*s));
 		mesh_dp_key_of(c->s, &s->key);
@@ -214,6 +216,7 @@ static int switch_service(struct mesh_dp *dp, struct change *c)
 	s->dests = dests_of(c->s);
 	s->members = mesh_dp_has_members(c->s);
 	s->seen = dp->applies;
+	s->drain = c->s->drain;
 	return 0;
 }
 
@@ -225,7 +228,7 @@ static int remove_service(struct mesh_dp *dp, struct mesh_dp_service *s)
 	if (r < 0)
 		return r;
 	dp->doubt = true;
-	mesh_dp_sweep_add(dp, &garbage);
+	mesh_dp_retire(dp, s, &garbage);
 	mesh_map_remove(&dp->services, mesh_dp_key_bytes(&s->key));
 	dp->service_count[s->key.v6]--;
 	free(s);
@@ -279,6 +282,7 @@ int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct 
 	int r, one;
 
 	dp->applies++;
+	mesh_dp_retired_sweep(dp);
 	r = make_plan(dp, image->services.items, image->services.count, &plan, errs);
 	if (r == 0)
 		r = check_sizes(dp, plan.count, errs);
@@ -360,6 +364,7 @@ int mesh_dp_change(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct
 	if (delta->whole)
 		return apply_whole(dp, delta, errs);
 	dp->applies++;
+	mesh_dp_retired_sweep(dp);
 	r = make_plan(dp, delta->set.items, delta->set.count, &plan, errs);
 	if (r == 0)
 		r = check_room(dp, &plan, delta, errs);

@@ -85,6 +85,9 @@ int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct me
 	dp->cgroup_root = mesh_xstrdup(opts->cgroup_root);
 	dp->host_netns = opts->host_netns;
 	dp->next_set = 1;
+	dp->watch_stale = opts->watch_stale;
+	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
+		dp->older[i] = -1;
 	dp->pin_lock = -1;
 	pthread_mutex_init(&dp->lock, NULL);
 	pthread_mutex_init(&dp->sweeping, NULL);
@@ -102,6 +105,8 @@ void mesh_dp_free(struct mesh_dp *dp)
 {
 	if (!dp)
 		return;
+	mesh_dp_retired_sweep(dp);
+	mesh_vec_free(&dp->retired);
 	mesh_splice_stop(dp->splice);
 	mesh_dp_sweep_stop(dp);
 	mesh_dp_bypass_stop(dp);
@@ -118,6 +123,23 @@ void mesh_dp_free(struct mesh_dp *dp)
 	free(dp->pin_dir);
 	free(dp->cgroup_root);
 	free(dp);
+}
+
+void mesh_dp_yield(struct mesh_dp *dp)
+{
+	mesh_dp_retired_sweep(dp);
+	mesh_dp_sweep_stop(dp);
+	mesh_splice_stop(mesh_steal(dp->splice));
+	mesh_dp_bypass_stop(dp);
+	mesh_cleanup_fd(&dp->pin_lock);
+}
+
+void mesh_dp_alone(struct mesh_dp *dp)
+{
+	if (!dp->agent_before)
+		return;
+	dp->agent_before = 0;
+	mesh_dp_node_write(dp);
 }
 
 static int remove_pins(const char *dir, bool links)
@@ -168,7 +190,7 @@ int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs)
 
 int mesh_dp_detach_from(const char *pin_dir, int host_netns, struct mesh_errs *errs)
 {
-	mesh_auto_free char *links = mesh_xasprintf("%s/links", pin_dir);
+	mesh_auto_free char *links = mesh_xasprintf("%s/links", pin_dir), *next = mesh_xasprintf("%s/next", pin_dir);
 	int r;
 
 	mesh_splice_retire(pin_dir);
@@ -179,6 +201,8 @@ int mesh_dp_detach_from(const char *pin_dir, int host_netns, struct mesh_errs *e
 		return r;
 	}
 	r = remove_pins(links, true);
+	if (r == 0)
+		r = remove_pins(next, false); /* of a migration that was interrupted */
 	if (r == 0)
 		r = remove_pins(pin_dir, false);
 	if (r == 0)

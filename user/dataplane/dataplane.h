@@ -21,12 +21,22 @@ struct mesh_dp_opts {
 	const char *cgroup_root;  /* v2 cgroup whose pods are this node's: programs attach here */
 	const char *agent_cgroup; /* the agent's own cgroup, exempt; NULL: that of this process */
 	bool listeners_held;      /* an earlier agent's, see mesh_dp_recapture() */
+	bool watch_stale;         /* mesh_dp_stale() is called after each mesh_dp_apply() or mesh_dp_change() */
+	bool beside;              /* that agent still serves: until mesh_dp_alone() */
 	int host_netns; /* the network namespace that has the node's ends of pods' devices; 0: this process's */
 	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */
 };
 
-/** Loads or adopts. Returns 0; -errno with errs saying which step failed and what would help. */
+/** Loads or adopts, also what an older layout pinned (migrate.c). Returns 0; -errno with errs saying which step failed
+ * and what would help. */
 int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct mesh_errs *errs);
+/**
+ * Changes nothing from now on and lets another process do it: mesh_dp_origdst() and mesh_dp_free() are all that may
+ * follow.
+ */
+void mesh_dp_yield(struct mesh_dp *dp);
+/** The earlier agent that served beside this one is gone. */
+void mesh_dp_alone(struct mesh_dp *dp);
 /** Closes our handles; programs, links and maps stay pinned and in force. */
 void mesh_dp_free(struct mesh_dp *dp);
 /** Removes every program, link and pin of this node (uninstall, lab down). Works without mesh_dp_new(). */
@@ -113,6 +123,25 @@ int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh
  * means all its ports. Returns how many, or -errno.
  */
 int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint);
+/**
+ * The same, but only of what connect() was called for with via (address 0: any) and that was placed there; via NULL:
+ * all.
+ */
+int mesh_dp_end_flows_via(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint,
+			  const struct mesh_addr *via);
+
+/** An endpoint that new connections to a service do not get any more, while old ones may be there. */
+struct mesh_dp_stale {
+	struct mesh_addr via, endpoint; /* via: what clients connect to; address 0: a port of many */
+	enum mesh_l4_drain drain;       /* of the service; never NONE */
+};
+
+struct mesh_dp_stale_list {
+	MESH_VEC(struct mesh_dp_stale) list;
+};
+
+/** Adds to ret (the caller frees its array) what the last mesh_dp_apply() took away; see watch_stale. */
+void mesh_dp_stale(struct mesh_dp *dp, struct mesh_dp_stale_list *ret);
 
 /** Forgets what is known of flows from and to an address, whose pod is gone: their packets take the node's own path. */
 void mesh_dp_forget(struct mesh_dp *dp, const struct mesh_addr *ip);

@@ -70,8 +70,9 @@ struct mesh_dp_service {
 	uint64_t set, hash; /* hash: of all that an image says of it */
 	uint32_t dests;
 	enum mesh_tier tier;
-	bool members;  /* its endpoints are in map member too */
-	uint64_t seen; /* the apply that last found it in an image */
+	bool members;             /* its endpoints are in map member too */
+	enum mesh_l4_drain drain; /* as the last image that had it says; NONE before */
+	uint64_t seen;            /* the apply that last found it in an image */
 };
 
 /* A set that nothing points to any more, or never did. */
@@ -81,19 +82,30 @@ struct mesh_dp_garbage {
 	bool v6, members;
 };
 
+/* A set that is not in force any more and is not yet compared with what is. */
+struct mesh_dp_retired {
+	struct mesh_dp_garbage garbage;
+	struct mesh_dp_key key;
+	enum mesh_l4_drain drain;
+};
+
 struct mesh_dp_addr_cache;
 struct mesh_dp_bypass;
 
 struct mesh_dp {
 	char *pin_dir, *cgroup_root;
-	int host_netns; /* borrowed; 0: this process's */
-	uint64_t agent_cgroup;
+	int host_netns;                      /* borrowed; 0: this process's */
+	uint64_t agent_cgroup, agent_before; /* as in map node */
 	struct connect_bpf *connect;
 	struct sockops_bpf *sockops;
 	struct flows_bpf *flows; /* NULL: this kernel has no bpf_sock_destroy */
 	struct bpf_link *flows_link, *udp_flows_link;
 	int maps[MESH_DP_MAP_COUNT];
 	uint32_t sizes[MESH_DP_MAP_COUNT];
+	int older[MESH_DP_MAP_COUNT]; /* what the maps of the same number take the place of; -1: nothing */
+	bool committed;               /* the new maps have their places */
+	uint32_t found_abi;           /* layout of what was pinned; 0: nothing was */
+	uint64_t migrated;            /* entries that were carried over from older */
 	bool can_set_retval, adopted, off;
 	int pin_lock;       /* the pin directory, locked: one agent at a time */
 	uint64_t elsewhere; /* as in map node */
@@ -102,6 +114,8 @@ struct mesh_dp {
 	struct mesh_map node_ips; /* keys of map nodeip; the value says nothing */
 	size_t service_count[2];  /* of them, IPv4 and IPv6 */
 	uint64_t next_set, version, applies;
+	bool watch_stale;
+	MESH_VEC(struct mesh_dp_retired) retired;
 
 	pthread_t sweeper;
 	bool sweeper_runs;
@@ -154,6 +168,23 @@ int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, int cgr
 /** Adds to errs what failed, with what libbpf said. Returns r. */
 int mesh_dp_fail(struct mesh_errs *errs, int r, const char *what);
 
+/* migrate.c: pins of an older layout */
+/** Whether what is pinned in that layout can be gone on with. */
+bool mesh_dp_can_migrate(uint32_t abi);
+/** Reads a map node of any layout. Returns 0; -EPROTO if it is of none that is known, with its number in ret->abi. */
+int mesh_dp_node_read(int fd, struct mesh_node *ret);
+/** Finds what is to be replaced, for obj, whose maps are those of this version. Returns 0 or -errno with errs. */
+int mesh_dp_migrate_begin(struct mesh_dp *dp, const struct bpf_object *obj, struct mesh_errs *errs);
+/** Where a map that is loaded is pinned until the commit. Caller frees. */
+char *mesh_dp_pin_of(const struct mesh_dp *dp, enum mesh_dp_map map);
+int mesh_dp_migrate_fill(struct mesh_dp *dp, struct mesh_errs *errs);
+int mesh_dp_migrate_commit(struct mesh_dp *dp, struct mesh_errs *errs);
+/** What sockets asked for, from an older layout's local storage. Returns 0 or -errno with errs (NULL: not said). */
+int mesh_dp_migrate_sockets(struct mesh_dp *dp, struct mesh_errs *errs);
+bool mesh_dp_migrates_sockets(const struct mesh_dp *dp);
+/** When all programs are attached. */
+void mesh_dp_migrate_end(struct mesh_dp *dp);
+
 /* table.c: the service entries in the maps */
 struct mesh_slice mesh_dp_key_bytes(const struct mesh_dp_key *key);
 void mesh_dp_key_of(const struct mesh_l4_service *s, struct mesh_dp_key *ret);
@@ -184,6 +215,12 @@ void mesh_dp_grace_period(void);
 /** Deletes now, after a grace period, all that was added. */
 void mesh_dp_sweep_flush(struct mesh_dp *dp);
 void mesh_dp_set_delete(struct mesh_dp *dp, const struct mesh_dp_garbage *g);
+
+/* stale.c */
+/** As mesh_dp_sweep_add(), but if stale connections are looked for, after that. */
+void mesh_dp_retire(struct mesh_dp *dp, const struct mesh_dp_service *s, const struct mesh_dp_garbage *g);
+/** Nobody has asked: what was retired is swept. */
+void mesh_dp_retired_sweep(struct mesh_dp *dp);
 
 /* flows.c */
 /** Loads the program that ends flows, if the kernel can. */

@@ -22,7 +22,7 @@ enum {
 /* Flows to an endpoint that are to end. */
 struct victims {
 	const struct mesh_dp *dp;
-	const struct mesh_addr *endpoint;
+	const struct mesh_addr *endpoint, *via; /* via: NULL, or what connect() must have named */
 	uint8_t protocol;
 	MESH_VEC(struct inet_diag_req_v2) list;
 };
@@ -52,9 +52,30 @@ static bool is_agents(const struct mesh_dp *dp, const struct nlmsghdr *h)
 	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
 		if (a->rta_type == INET_DIAG_CGROUP_ID) {
 			memcpy(&cgroup, RTA_DATA(a), sizeof(cgroup));
-			return cgroup == dp->agent_cgroup;
+			return cgroup == dp->agent_cgroup || (cgroup && cgroup == dp->agent_before);
 		}
 	return false;
+}
+
+static bool is_any(const struct mesh_addr *a)
+{
+	struct mesh_addr any = {0}, any4 = mesh_addr_from_v4(0, 0);
+
+	return mesh_addr_ip_eq(a, &any) || mesh_addr_ip_eq(a, &any4);
+}
+
+/* Whether a socket was placed when connect() named via. */
+static bool is_via(const struct mesh_dp *dp, const uint32_t cookie_words[2], const struct mesh_addr *via)
+{
+	uint64_t cookie = cookie_words[0] | (uint64_t)cookie_words[1] << 32;
+	uint32_t place = (uint32_t)(cookie & (MESH_SOCK_PLACES - 1));
+	struct mesh_sock s;
+
+	if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SOCK], &place, &s) < 0 ||
+	    (s.cookie != cookie && bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SOCKMORE], &cookie, &s) < 0))
+		return false;
+	return s.tier == MESH_TIER_L4 && s.from_port == via->port &&
+	       (is_any(via) || memcmp(s.from, &via->ip, sizeof(s.from)) == 0);
 }
 
 static void note_victim(void *arg, const struct nlmsghdr *h)
@@ -64,6 +85,8 @@ static void note_victim(void *arg, const struct nlmsghdr *h)
 	struct inet_diag_req_v2 *req;
 
 	if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY || !is_to(m, v->endpoint) || is_agents(v->dp, h))
+		return;
+	if (v->via && !is_via(v->dp, m->id.idiag_cookie, v->via))
 		return;
 	req = mesh_vec_add(&v->list);
 	req->sdiag_family = m->idiag_family;
@@ -175,14 +198,22 @@ static int run_iterator(const struct bpf_link *link, int netns_fd)
 	return n < 0 ? -errno : 0;
 }
 
-static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint)
+static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint,
+			   const struct mesh_addr *via)
 {
 	struct flows_bpf__bss *in = dp->flows->bss;
 	int r;
 
 	memcpy(in->endpoint_ip, &endpoint->ip, sizeof(in->endpoint_ip));
 	in->endpoint_port = endpoint->port;
+	in->via = via != NULL;
+	in->via_any = via && is_any(via);
+	if (via) {
+		memcpy(in->via_ip, &via->ip, sizeof(in->via_ip));
+		in->via_port = via->port;
+	}
 	in->agent_cgroup = dp->agent_cgroup;
+	in->agent_before = dp->agent_before;
 	in->ended = 0;
 	r = run_iterator(dp->flows_link, netns_fd);
 	if (r == 0)
@@ -190,10 +221,10 @@ static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_a
 	return r < 0 ? r : (int)in->ended;
 }
 
-static int end_by_diag(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint)
+static int end_by_diag(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint, const struct mesh_addr *via)
 {
 	mesh_auto_fd int fd = mesh_netns_socket(netns_fd, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
-	struct victims v = {.dp = dp, .endpoint = endpoint};
+	struct victims v = {.dp = dp, .endpoint = endpoint, .via = via};
 	int r = 0, ended = 0;
 
 	if (fd < 0)
@@ -215,5 +246,11 @@ static int end_by_diag(struct mesh_dp *dp, int netns_fd, const struct mesh_addr 
 int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint)
 {
 	(void)netns_cookie;
-	return dp->flows ? end_by_iterator(dp, netns_fd, endpoint) : end_by_diag(dp, netns_fd, endpoint);
+	return mesh_dp_end_flows_via(dp, netns_fd, endpoint, NULL);
+}
+
+int mesh_dp_end_flows_via(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint,
+			  const struct mesh_addr *via)
+{
+	return dp->flows ? end_by_iterator(dp, netns_fd, endpoint, via) : end_by_diag(dp, netns_fd, endpoint, via);
 }

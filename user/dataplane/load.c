@@ -60,8 +60,11 @@ int mesh_dp_fail(struct mesh_errs *errs, int r, const char *what)
 
 int mesh_dp_node_write(struct mesh_dp *dp)
 {
-	struct mesh_node node = {
-		.abi = MESH_ABI_VERSION, .off = dp->off, .agent_cgroup = dp->agent_cgroup, .elsewhere = dp->elsewhere};
+	struct mesh_node node = {.abi = MESH_ABI_VERSION,
+				 .off = dp->off,
+				 .agent_cgroup = dp->agent_cgroup,
+				 .elsewhere = dp->elsewhere,
+				 .agent_before = dp->agent_before};
 	uint32_t zero = 0;
 
 	return bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODE], &zero, &node, BPF_ANY) < 0 ? -errno : 0;
@@ -137,16 +140,20 @@ static int make_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
 	return 0;
 }
 
-/* The size of the pinned map of that name, 0 if none is pinned. */
-static uint32_t pinned_size(const char *pin)
+static uint32_t size_of(int fd)
 {
 	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) < 0 ? 0 : info.max_entries;
+}
+
+/* The size of the pinned map of that name, 0 if none is pinned. */
+static uint32_t pinned_size(const char *pin)
+{
 	mesh_auto_fd int fd = bpf_obj_get(pin);
 
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return 0;
-	return info.max_entries;
+	return fd < 0 ? 0 : size_of(fd);
 }
 
 /* Two agents on the same maps would number their sets alike. One that is ending is waited for. */
@@ -171,39 +178,44 @@ static int lock_pin_dir(struct mesh_dp *dp, struct mesh_errs *errs)
 	return -EBUSY;
 }
 
+static int refuse_layout(const char *pin, uint32_t abi, const char *pin_dir, struct mesh_errs *errs)
+{
+	struct mesh_err *e;
+
+	if (abi > MESH_ABI_VERSION)
+		e = mesh_errs_add(errs, "%s is pinned in layout %u, which is newer than what version %s knows (%u)",
+				  pin, abi, MESH_VERSION, MESH_ABI_VERSION);
+	else
+		e = mesh_errs_add(errs, "%s is pinned in a layout (%u) that version %s (layout %u) does not know", pin,
+				  abi, MESH_VERSION, MESH_ABI_VERSION);
+	if (e)
+		e->hint = mesh_xasprintf("run the version that pinned it, or let go of the node with meshd agent "
+					 "--detach --pin-dir %s",
+					 pin_dir);
+	return -EPROTO;
+}
+
 /* Reads what an earlier agent pinned. */
-static int check_abi(struct mesh_dp *dp, struct mesh_errs *errs)
+static int check_abi(struct mesh_dp *dp, bool beside, struct mesh_errs *errs)
 {
 	mesh_auto_free char *pin = mesh_xasprintf("%s/node", dp->pin_dir);
 	mesh_auto_fd int fd = bpf_obj_get(pin);
-	struct bpf_map_info info = {0};
-	struct mesh_node node = {0};
-	uint32_t zero = 0, len = sizeof(info);
+	struct mesh_node node;
+	int r;
 
 	if (fd < 0)
 		return 0;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return mesh_dp_fail(errs, -errno, pin);
-	/* Of another layout even this map may be. */
-	if (info.value_size != sizeof(node) || info.key_size != sizeof(zero)) {
-		struct mesh_err *e = mesh_errs_add(errs, "%s is pinned by another version of the data plane", pin);
-
-		if (e)
-			e->hint = mesh_xstrdup("detach the old one first");
-		return -EPROTO;
-	}
-	if (bpf_map_lookup_elem(fd, &zero, &node) < 0)
-		return mesh_dp_fail(errs, -errno, pin);
-	if (node.abi != 0 && node.abi != MESH_ABI_VERSION) {
-		struct mesh_err *e = mesh_errs_add(errs, "%s is pinned by version %u of the data plane, this is %u",
-						   pin, node.abi, MESH_ABI_VERSION);
-		if (e)
-			e->hint = mesh_xstrdup("detach the old one first");
-		return -EPROTO;
-	}
-	dp->adopted = node.abi == MESH_ABI_VERSION;
+	r = mesh_dp_node_read(fd, &node);
+	if (r == -EPROTO)
+		return refuse_layout(pin, node.abi, dp->pin_dir, errs);
+	if (r < 0)
+		return mesh_dp_fail(errs, r, pin);
+	dp->found_abi = node.abi;
+	dp->adopted = node.abi != 0;
 	dp->off = node.off != 0;
 	dp->elsewhere = node.elsewhere;
+	if (beside && node.agent_cgroup != dp->agent_cgroup)
+		dp->agent_before = node.agent_cgroup;
 	return 0;
 }
 
@@ -226,13 +238,15 @@ static int place_maps(struct mesh_dp *dp, struct bpf_object *obj)
 	struct bpf_map *map;
 
 	for (int i = 0; i < MESH_DP_MAP_COUNT; i++) {
-		mesh_auto_free char *pin = mesh_xasprintf("%s/%s", dp->pin_dir, map_names[i]);
+		mesh_auto_free char *pin = mesh_dp_pin_of(dp, (enum mesh_dp_map)i);
 		uint32_t size = pinned_size(pin);
 		int r;
 
 		map = bpf_object__find_map_by_name(obj, map_names[i]);
 		if (!map)
 			return -ENOENT;
+		if (!size && dp->older[i] >= 0)
+			size = MESH_MAX(size_of(dp->older[i]), dp->sizes[i] ? dp->sizes[i] : bpf_map__max_entries(map));
 		r = bpf_map__set_pin_path(map, pin);
 		if (r == 0 && (size || dp->sizes[i]))
 			r = bpf_map__set_max_entries(map, size ? size : dp->sizes[i]);
@@ -274,11 +288,13 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	if (r == 0)
 		r = lock_pin_dir(dp, errs);
 	if (r == 0)
-		r = check_abi(dp, errs);
+		r = check_abi(dp, opts->beside, errs);
 	if (r < 0)
 		return r;
 	size_maps(dp, opts);
 	r = open_objects(dp, errs);
+	if (r == 0)
+		r = mesh_dp_migrate_begin(dp, dp->connect->obj, errs);
 	if (r == 0)
 		r = mesh_dp_load_object(dp, dp->connect->obj, "loading connect.bpf.o", errs);
 	if (r == 0)
@@ -291,6 +307,9 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 		dp->maps[i] = bpf_map__fd(map);
 		dp->sizes[i] = bpf_map__max_entries(map);
 	}
+	r = mesh_dp_migrate_fill(dp, errs);
+	if (r < 0)
+		return r;
 	r = mesh_dp_node_write(dp);
 	if (r < 0)
 		return mesh_dp_fail(errs, r, "writing map node");
@@ -334,6 +353,34 @@ int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, int cgr
 	return r;
 }
 
+/* The pin under which the sockops program of an older layout goes on for a while. */
+static char *before_pin(const struct mesh_dp *dp)
+{
+	return mesh_xasprintf("%s/links/sock_ops_before", dp->pin_dir);
+}
+
+/* It knows what sockets asked of older connect programs: the new one is put beside it. */
+static int keep_sockops(struct mesh_dp *dp)
+{
+	mesh_auto_free char *pin = mesh_xasprintf("%s/links/sock_ops", dp->pin_dir), *before = before_pin(dp);
+
+	if (!mesh_dp_migrates_sockets(dp) || access(before, F_OK) == 0)
+		return 0;
+	return rename(pin, before) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static void drop_sockops(struct mesh_dp *dp)
+{
+	mesh_auto_free char *before = before_pin(dp);
+	struct bpf_link *link = bpf_link__open(before);
+
+	if (!link)
+		return;
+	bpf_link__detach(link);
+	bpf_link__destroy(link);
+	unlink(before);
+}
+
 static int attach_object(struct mesh_dp *dp, struct bpf_object *obj, int cgroup_fd, uint64_t cgroup,
 			 struct mesh_errs *errs)
 {
@@ -363,11 +410,26 @@ int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs)
 	r = mesh_cgroup_id(dp->cgroup_root, &cgroup);
 	if (r < 0)
 		return mesh_dp_fail(errs, r, dp->cgroup_root);
+	r = mesh_dp_migrate_commit(dp, errs);
+	if (r < 0)
+		return r;
+	r = keep_sockops(dp);
+	if (r < 0)
+		return mesh_dp_fail(errs, r, dp->pin_dir);
 	/* The original destination must be written by the time something is sent to a listener. */
 	r = attach_object(dp, dp->sockops->obj, fd, cgroup, errs);
+	/* Nothing is remembered before there is what forgets it. */
+	if (r == 0 && mesh_dp_migrates_sockets(dp)) {
+		r = mesh_dp_attach_program(dp, dp->connect->progs.sock_release, fd, cgroup);
+		r = r < 0 ? mesh_dp_fail(errs, r, "attaching sock_release") : mesh_dp_migrate_sockets(dp, errs);
+	}
 	if (r == 0)
 		r = attach_object(dp, dp->connect->obj, fd, cgroup, errs);
-	return r;
+	if (r < 0)
+		return r;
+	mesh_dp_migrate_end(dp);
+	drop_sockops(dp);
+	return 0;
 }
 
 void mesh_dp_unload(struct mesh_dp *dp)
@@ -375,5 +437,7 @@ void mesh_dp_unload(struct mesh_dp *dp)
 	mesh_dp_flows_unload(dp);
 	connect_bpf__destroy(dp->connect);
 	sockops_bpf__destroy(dp->sockops);
+	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
+		mesh_cleanup_fd(&dp->older[i]);
 	mesh_cleanup_fd(&dp->pin_lock);
 }

@@ -21,6 +21,14 @@ struct mesh_l4_dest {
 	size_t endpoint_count;
 };
 
+/** What becomes of connections to an endpoint that lives, when its service sends nothing new there any more. */
+enum mesh_l4_drain {
+	MESH_L4_DRAIN_NONE,    /* not to be asked: its endpoints are no pods */
+	MESH_L4_DRAIN_DEFAULT, /* as the node says */
+	MESH_L4_DRAIN_KEEP,    /* they end with their pod */
+	MESH_L4_DRAIN_END,     /* they are ended */
+};
+
 /** What clients connect to: an address (ClusterIP, ...), port and protocol. */
 struct mesh_l4_service {
 	char *name;              /* "catalog.coolapp:8080", for people */
@@ -30,6 +38,7 @@ struct mesh_l4_service {
 	enum mesh_tier tier;
 	uint32_t refuse_reason; /* enum mesh_reason, with MESH_TIER_REFUSE */
 	uint32_t affinity_s;    /* seconds that a pod stays with an endpoint; 0: none */
+	enum mesh_l4_drain drain;
 	MESH_VEC(struct mesh_l4_dest) dests;
 };
 

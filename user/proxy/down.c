@@ -211,6 +211,8 @@ static bool step(struct mesh_down *d)
 {
 	struct mesh_request *r = d->request;
 
+	if (d->worker->moving && mesh_down_move(d))
+		return false;
 	if (!r && mesh_pipe_unread(&d->in) == 0) {
 		go_idle(d);
 		return false;
@@ -341,7 +343,7 @@ void mesh_down_run_later(struct mesh_worker *w)
 			end_failed(d);
 		else if (d->fresh)
 			first_read(d);
-		else if (!d->request && !d->lingering)
+		else if (!d->request && !d->lingering && !w->moving)
 			mesh_place_give(d);
 	}
 }
@@ -370,7 +372,8 @@ void mesh_down_enter(struct mesh_worker *w, struct mesh_down *d)
 	d->worker = w;
 	if (l->per[w->index].space && !atomic_load(&l->closing) && !w->draining) {
 		join(d);
-		mesh_down_update(d);
+		if (!w->moving || !mesh_down_move(d))
+			mesh_down_update(d);
 		return;
 	}
 	close(d->io.fd);
@@ -380,7 +383,8 @@ void mesh_down_enter(struct mesh_worker *w, struct mesh_down *d)
 	free(d);
 }
 
-void mesh_down_new(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, const struct mesh_addr *peer)
+static struct mesh_down *make(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd,
+			      const struct mesh_addr *peer)
 {
 	struct mesh_down *d = mesh_xcalloc(1, sizeof(*d));
 
@@ -392,6 +396,28 @@ void mesh_down_new(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd,
 	atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
 	mesh_count(&w->counts.downs, 1); /* worker->active was counted by who accepted */
 	join(d);
+	return d;
+}
+
+void mesh_down_adopt(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, const struct mesh_proxy_moved *c)
+{
+	struct mesh_down *d = make(w, l, fd, &c->peer);
+
+	d->origdst = c->origdst;
+	d->watch = true;
+	if (c->len) {
+		mesh_pipe_hold(&d->in, &w->buffers);
+		while (mesh_pipe_room(&d->in) < c->len && mesh_pipe_grow(&d->in, &w->buffers, c->len + w->buffers.size))
+			;
+		mesh_pipe_add(&d->in, c->data, c->len);
+	}
+	mesh_down_run(d);
+}
+
+void mesh_down_new(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, const struct mesh_addr *peer)
+{
+	struct mesh_down *d = make(w, l, fd, peer);
+
 	if (!find_origdst(d)) {
 		mesh_count(&w->counts.no_origdst, 1);
 		mesh_down_close(d, true);

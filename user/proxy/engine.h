@@ -27,6 +27,7 @@ enum {
 struct mesh_counts {
 	atomic_uint_fast64_t downs, downs_closed, requests, requests_ended, ups, ups_closed, in, out;
 	atomic_uint_fast64_t status[6], uh, nc, nr, uf, dpe, no_origdst, shed, pools, pools_freed;
+	atomic_uint_fast64_t moved_in, moved_out;
 };
 
 static inline void mesh_count(atomic_uint_fast64_t *c, uint64_t n)
@@ -131,6 +132,8 @@ struct mesh_worker {
 	pthread_t thread;
 	unsigned index;
 	bool started, stopping, draining;
+	bool moving;                  /* connections go to another process as they become idle; see move.c */
+	struct mesh_timer move_again; /* some could not go a moment ago */
 	atomic_uint load;             /* permille of a CPU, until load_at; see place.c */
 	atomic_uint_fast64_t load_at; /* on the loop's clock */
 	uint64_t load_cpu;            /* CPU time of the thread then */
@@ -183,6 +186,8 @@ struct mesh_proxy {
 	_Atomic(struct mesh_published *) published;
 	uint64_t generation;
 	struct mesh_proxy_listener *listeners;
+	mesh_proxy_move_fn *move_fn; /* set before any worker is moving */
+	void *move_arg;
 	unsigned worker_count;
 	struct mesh_worker *workers;
 };
@@ -198,7 +203,13 @@ void mesh_place_measure(struct mesh_worker *w);
 /** An idle connection may go to another worker now; it is not to be touched after. */
 void mesh_place_give(struct mesh_down *d);
 
+/* move.c: connections from and to other processes */
+/** Sends d elsewhere if it is between two requests. Returns whether it is gone (closed here). */
+bool mesh_down_move(struct mesh_down *d);
+
 /* down.c: a client's connection */
+/** A connection that another process served before, with what that one had read of it. */
+void mesh_down_adopt(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, const struct mesh_proxy_moved *c);
 void mesh_down_new(struct mesh_worker *w, struct mesh_proxy_listener *l, int fd, const struct mesh_addr *peer);
 /** What was postponed to the end of the round: connections that are new, or may go to another worker. */
 void mesh_down_run_later(struct mesh_worker *w);
@@ -235,6 +246,8 @@ void mesh_request_lost(struct mesh_request *r, const char *why, bool connect);
 bool mesh_request_reroute(struct mesh_request *r);
 /** Its endpoint is no more, and nothing came from there: goes elsewhere if that is safe, else ends. */
 void mesh_request_deserted(struct mesh_request *r);
+/** Its head is not complete and it is forgotten: another process reads it. Not counted as a request. */
+void mesh_request_withdraw(struct mesh_request *r);
 /** The client is gone, or the response cannot be completed: ends both sides. */
 void mesh_request_abort(struct mesh_request *r);
 /** A tunnel that both sides have closed. */

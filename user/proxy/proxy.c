@@ -70,7 +70,7 @@ void mesh_proxy_drain(struct mesh_proxy *p)
 	mesh_workers_run(p, begin_drain, NULL);
 }
 
-static unsigned active(const struct mesh_proxy *p)
+unsigned mesh_proxy_active(const struct mesh_proxy *p)
 {
 	unsigned n = 0;
 
@@ -89,7 +89,7 @@ void mesh_proxy_free(struct mesh_proxy *p, uint64_t drain_ns)
 	mesh_proxy_drain(p);
 	while (p->listeners)
 		mesh_proxy_listener_free(p->listeners, drain_ns == 0);
-	while (active(p) && mesh_now_ns() < end)
+	while (mesh_proxy_active(p) && mesh_now_ns() < end)
 		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 	for (unsigned i = 0; i < p->worker_count; i++)
 		mesh_worker_stop(&p->workers[i]);
@@ -256,6 +256,8 @@ void mesh_proxy_stats(const struct mesh_proxy *proxy, struct mesh_proxy_stats *r
 		s.flags_dpe += get(&c->dpe);
 		s.no_origdst += get(&c->no_origdst);
 		s.shed += get(&c->shed);
+		s.moved_in += get(&c->moved_in);
+		s.moved_out += get(&c->moved_out);
 		s.upstream_pools += get(&c->pools) - get(&c->pools_freed);
 	}
 	*ret = s;

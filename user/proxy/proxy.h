@@ -9,6 +9,7 @@
 #define MESH_PROXY_PROXY_H
 
 #include "core/addr.h"
+#include "core/buf.h"
 #include "core/err.h"
 #include "model/l7.h"
 
@@ -85,6 +86,33 @@ void mesh_proxy_listener_client(struct mesh_proxy_listener *l, const struct mesh
 /** Stops accepting. Its connections finish what is in flight and close, at once when abort is true. NULL is allowed. */
 void mesh_proxy_listener_free(struct mesh_proxy_listener *l, bool abort);
 
+/** A client's connection between two requests, as it goes from one process to another. */
+struct mesh_proxy_moved {
+	uint64_t netns_cookie; /* of the listener that it came by */
+	struct mesh_addr peer;
+	struct mesh_addr origdst; /* port 0: none, as in a gateway */
+	const char *data;         /* read from it already: of a request that is not complete; borrowed */
+	size_t len;
+};
+
+/**
+ * Sends a connection to another process; fd is borrowed. Called on worker threads, by several at once. Returns 0, and
+ * the caller closes its descriptor; or -errno: it is served on here, and with -EAGAIN tried again a moment later.
+ */
+typedef int mesh_proxy_move_fn(void *arg, int fd, const struct mesh_proxy_moved *c);
+
+/**
+ * Stops accepting and sends every connection elsewhere: at once where no request is under way, the others when theirs
+ * is finished. What is neither (tunnels) stays to its end. Once.
+ */
+void mesh_proxy_move_out(struct mesh_proxy *proxy, mesh_proxy_move_fn *fn, void *arg);
+/** Goes on with a connection that another process sent. Takes fd over; c is read, not kept. */
+void mesh_proxy_move_in(struct mesh_proxy_listener *l, int fd, const struct mesh_proxy_moved *c);
+/** Clients' connections, also such as are on their way between two workers. */
+unsigned mesh_proxy_active(const struct mesh_proxy *proxy);
+/** How many clients' connections are served; text (may be NULL) gets a line for each, lines_max of a worker at most. */
+size_t mesh_proxy_left(struct mesh_proxy *proxy, struct mesh_buf *text, size_t lines_max);
+
 /**
  * Closes pooled idle upstream connections to addresses that are in no cluster of the published
  * configuration any more; called by publish itself. Counters, for status and tests: */
@@ -94,8 +122,9 @@ struct mesh_proxy_stats {
 	uint64_t bytes_from_downstream, bytes_to_downstream;
 	uint64_t status[6]; /* [0] other, [1] 1xx .. [5] 5xx, as sent downstream */
 	uint64_t flags_uh, flags_nc, flags_nr, flags_uf, flags_dpe, no_origdst;
-	uint64_t shed;           /* connections closed unserved: no file descriptor was left for them */
-	uint64_t upstream_pools; /* addresses with an upstream connection, per namespace and worker */
+	uint64_t moved_in, moved_out; /* connections from and to other processes */
+	uint64_t shed;                /* connections closed unserved: no file descriptor was left for them */
+	uint64_t upstream_pools;      /* addresses with an upstream connection, per namespace and worker */
 };
 
 void mesh_proxy_stats(const struct mesh_proxy *proxy, struct mesh_proxy_stats *ret);

@@ -85,6 +85,16 @@ void mesh_request_finish(struct mesh_request *r)
 	w->free_request_count++;
 }
 
+void mesh_request_withdraw(struct mesh_request *r)
+{
+	struct mesh_worker *w = r->down->worker;
+
+	mesh_request_finish(r);
+	mesh_count(&w->counts.status[0], (uint64_t)-1);
+	mesh_count(&w->counts.requests_ended, (uint64_t)-1);
+	mesh_count(&w->counts.requests, (uint64_t)-1);
+}
+
 void mesh_request_abort(struct mesh_request *r)
 {
 	struct mesh_down *d = r->down;

@@ -138,7 +138,7 @@ void mesh_up_release(struct mesh_up *u, bool reuse)
 	struct mesh_pool *p = u->pool;
 	struct mesh_worker *w = u->worker;
 
-	if (!reuse || p->gone || !p->space || w->draining) {
+	if (!reuse || p->gone || !p->space || w->draining || w->moving) {
 		mesh_up_close(u);
 		return;
 	}
