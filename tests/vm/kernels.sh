@@ -46,7 +46,7 @@ judge() {
 	fi
 }
 
-programs=("$BUILD"/tests/test_apply "$BUILD"/tests/test_connect "$BUILD"/tests/test_lifecycle "$BUILD"/tests/test_services "$BUILD"/tests/test_core_netns)
+programs=("$BUILD"/tests/test_apply "$BUILD"/tests/test_connect "$BUILD"/tests/test_lifecycle "$BUILD"/tests/test_services "$BUILD"/tests/test_bypass "$BUILD"/tests/test_spoof "$BUILD"/tests/test_core_netns)
 for p in "${programs[@]}"; do [ -x "$p" ] || { echo "FAIL $p was not built"; exit 1; }; done
 mkdir -p $cache
 gcc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -static -o $cache/init tests/vm/init.c || exit 1
@@ -58,8 +58,8 @@ for k in $KERNELS; do
 	kernel=$(ls "$dir"/boot/vmlinuz-* 2> /dev/null | tail -1)
 	if [ -z "$kernel" ]; then echo "FAIL $dir has no boot/vmlinuz-*"; failed=1; continue; fi
 	version=${kernel##*/vmlinuz-}
-	python3 tests/vm/initramfs.py "$cache/$version.cpio.gz" $cache/init "$dir/lib/modules/$version" "veth bridge inet_diag tcp_diag udp_diag" \
-		/bin/sh "$(command -v ip)" "$(command -v nsenter)" "${programs[@]/#/tests:}" || exit 1
+	python3 tests/vm/initramfs.py "$cache/$version.cpio.gz" $cache/init "$dir/lib/modules/$version" "veth bridge inet_diag tcp_diag udp_diag sch_ingress cls_bpf sch_tbf nf_tables nft_ct nf_conntrack_netlink" \
+		/bin/sh "$(command -v ip)" "$(command -v nsenter)" "$(command -v tc)" "$(command -v nft)" "$(command -v grep)" "${programs[@]/#/tests:}" || exit 1
 	timeout -k 10 "${VM_TIMEOUT:-900}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 -nodefaults -no-user-config -no-reboot \
 		-display none -serial stdio -kernel "$kernel" -initrd "$cache/$version.cpio.gz" \
 		-append "console=ttyS0 panic=-1 loglevel=4 mitigations=off" < /dev/null 2>&1 | tr -d '\r' > "$cache/$version.log"

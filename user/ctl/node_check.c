@@ -98,7 +98,8 @@ void mesh_node_check_capabilities(json_t *rows, uint64_t effective)
 	} wanted[] = {
 		{CAP_BPF, "CAP_BPF", "load the programs, make and pin the maps"},
 		{CAP_NET_ADMIN, "CAP_NET_ADMIN",
-		 "attach the programs to cgroups and network namespaces; end flows whose endpoint is gone"},
+		 "attach the programs to cgroups and pods' devices; speak to connection tracking; end flows whose "
+		 "endpoint is gone"},
 		{CAP_PERFMON, "CAP_PERFMON",
 		 "the iterator over a namespace's TCP sockets; pointer arithmetic in programs"},
 		{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "enter the network namespaces of the node's pods (setns)"},
