@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does bpf_redirect_peer() do here what the bypass wants of it? A node and two pods of namespaces alone, a frame from
- * the one pod, and it must arrive at the other as one that is for it. All goes with the namespaces.
+ * Does bpf_redirect_peer() do here what the bypass wants of it? A node and two pods of namespaces alone, with no way
+ * between the pods but by the program, and a datagram from the one must arrive at the other. All goes with the
+ * namespaces.
  */
 #include "dataplane/bypass.h"
 
@@ -11,21 +12,25 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_packet.h>
+#include <linux/neighbour.h>
 #include <netlink/netlink.h>
+#include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/veth.h>
+#include <netlink/route/neighbour.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 
-enum { ETHERTYPE_TRY = 0x88b5 /* IEEE: for local experiments */, ARRIVAL_MS = 500, TRIES = 5 };
+enum { ARRIVAL_MS = 500, TRIES = 5, PORT = 9 };
+
+static const char *const addresses[] = {"169.254.90.1/30", "169.254.90.2/30"};
 
 struct scene {
 	int node, pods[2]; /* namespaces */
 	struct nl_sock *route;
 	uint32_t ends[2];
-	int sockets[2];
+	int sockets[2];   /* UDP */
 	const char *step; /* what is being done */
 };
 
@@ -57,12 +62,70 @@ static int bring_up(struct nl_sock *route, const char *name, uint32_t *ifindex)
 	return r < 0 ? -EIO : 0;
 }
 
+static int add_address(struct nl_sock *inside, uint32_t ifindex, const char *text)
+{
+	struct rtnl_addr *addr = rtnl_addr_alloc();
+	struct nl_addr *local = NULL;
+	int r = nl_addr_parse(text, AF_INET, &local);
+
+	if (r == 0) {
+		rtnl_addr_set_ifindex(addr, (int)ifindex);
+		rtnl_addr_set_local(addr, local);
+		r = rtnl_addr_add(inside, addr, 0);
+		nl_addr_put(local);
+	}
+	rtnl_addr_put(addr);
+	return r < 0 ? -EIO : 0;
+}
+
+/* The other pod's address has a MAC that nobody has: only the program's word makes a packet one for that pod. */
+static int add_neighbour(struct nl_sock *inside, uint32_t ifindex, const char *text)
+{
+	static const uint8_t nobody[6] = {2, 0x5a, 1, 2, 3, 4};
+	struct nl_addr *mac = nl_addr_build(AF_LLC, nobody, sizeof(nobody)), *ip = NULL;
+	struct rtnl_neigh *neigh = rtnl_neigh_alloc();
+	int r = nl_addr_parse(text, AF_INET, &ip);
+
+	if (r == 0) {
+		nl_addr_set_prefixlen(ip, 32);
+		rtnl_neigh_set_ifindex(neigh, (int)ifindex);
+		rtnl_neigh_set_dst(neigh, ip);
+		rtnl_neigh_set_lladdr(neigh, mac);
+		rtnl_neigh_set_state(neigh, NUD_PERMANENT);
+		r = rtnl_neigh_add(inside, neigh, NLM_F_CREATE | NLM_F_REPLACE);
+		nl_addr_put(ip);
+	}
+	rtnl_neigh_put(neigh);
+	nl_addr_put(mac);
+	return r < 0 ? -EIO : 0;
+}
+
+static struct sockaddr_in place_of(int pod)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	char text[INET_ADDRSTRLEN];
+
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(addresses[pod], "/"), addresses[pod]);
+	inet_pton(AF_INET, text, &in.sin_addr);
+	return in;
+}
+
+static int open_socket(struct scene *s, int pod)
+{
+	struct sockaddr_in at = place_of(pod);
+
+	s->sockets[pod] = mesh_netns_socket(s->pods[pod], AF_INET, SOCK_DGRAM, 0);
+	if (s->sockets[pod] < 0)
+		return s->sockets[pod];
+	return bind(s->sockets[pod], (struct sockaddr *)&at, sizeof(at)) < 0 ? -errno : 0;
+}
+
 static int make_pair(struct scene *s, int pod)
 {
 	struct rtnl_link *link = rtnl_link_veth_alloc(), *peer = rtnl_link_veth_get_peer(link);
 	const char *name = pod == 0 ? "try0" : "try1";
 	struct nl_sock *inside = NULL;
-	uint32_t ifindex;
+	uint32_t ifindex = 0;
 	int r;
 
 	rtnl_link_set_name(link, name);
@@ -77,18 +140,12 @@ static int make_pair(struct scene *s, int pod)
 		r = mesh_dp_route_open(s->pods[pod], &inside);
 	if (r == 0)
 		r = bring_up(inside, "eth0", &ifindex);
+	if (r == 0)
+		r = add_address(inside, ifindex, addresses[pod]);
+	if (r == 0)
+		r = add_neighbour(inside, ifindex, addresses[!pod]);
 	nl_socket_free(inside);
-	if (r < 0)
-		return r;
-	{
-		struct sockaddr_ll at = {
-			.sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE_TRY), .sll_ifindex = (int)ifindex};
-
-		s->sockets[pod] = mesh_netns_socket(s->pods[pod], AF_PACKET, SOCK_RAW, 0);
-		if (s->sockets[pod] < 0)
-			return s->sockets[pod];
-		return bind(s->sockets[pod], (struct sockaddr *)&at, sizeof(at)) < 0 ? -errno : 0;
-	}
+	return r < 0 ? r : open_socket(s, pod);
 }
 
 static int attach(const struct scene *s, struct bypass_bpf *skel)
@@ -106,27 +163,23 @@ static int attach(const struct scene *s, struct bypass_bpf *skel)
 	return r;
 }
 
-/* Whether the frame comes out at the other pod, as one that is for it. */
-static int try_frame(const struct scene *s)
+/* Whether a datagram arrives at the other pod. */
+static int try_packet(const struct scene *s)
 {
-	/* To an address that nobody has: only the program's word makes it for the pod. */
-	static const uint8_t frame[60] = {
-		2,   0x5a, 1,   2,   3,   4,   2,   0x5a, 5, 6, 7, 8, ETHERTYPE_TRY >> 8, ETHERTYPE_TRY & 0xff,
-		's', 'o',  'c', 'k', 'm', 'e', 's', 'h'};
+	static const char text[] = "sockmesh";
+	struct sockaddr_in to = place_of(1);
 	struct pollfd p = {.fd = s->sockets[1], .events = POLLIN};
-	struct sockaddr_ll from = {0};
-	socklen_t len = sizeof(from);
-	uint8_t got[sizeof(frame)];
+	char got[sizeof(text)] = "";
 
 	for (int i = 0; i < TRIES; i++) {
-		if (send(s->sockets[0], frame, sizeof(frame), 0) < 0)
+		if (sendto(s->sockets[0], text, sizeof(text), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 			return -errno;
 		if (poll(&p, 1, ARRIVAL_MS / TRIES) > 0)
 			break;
 	}
-	if (recvfrom(s->sockets[1], got, sizeof(got), MSG_DONTWAIT, (struct sockaddr *)&from, &len) != sizeof(frame))
+	if (recv(s->sockets[1], got, sizeof(got), MSG_DONTWAIT) != sizeof(text))
 		return -ETIMEDOUT;
-	return memcmp(got, frame, sizeof(frame)) == 0 && from.sll_pkttype == PACKET_HOST ? 0 : -EBADMSG;
+	return memcmp(got, text, sizeof(text)) == 0 ? 0 : -EBADMSG;
 }
 
 static int play(struct scene *s, struct bypass_bpf *skel)
@@ -155,7 +208,7 @@ static int play(struct scene *s, struct bypass_bpf *skel)
 	if (r < 0)
 		return r;
 	s->step = "bpf_redirect_peer";
-	return try_frame(s);
+	return try_packet(s);
 }
 
 char *mesh_dp_probe_peer(struct bypass_bpf *skel)
