@@ -157,9 +157,9 @@ def apiserver():
     away = random.uniform(1, 15)
 
     def do():
-        command = kill.kill_apiserver()
+        command = kill.kill("apiserver")
         time.sleep(away)
-        kill.apiserver = kill.start_apiserver(command, "apiserver-again")
+        kill.start(command, "apiserver-again")
 
     fault(f"kill -9 kube-apiserver (for {away:.0f} s)", None, do, lambda: kube.get("/api/v1/namespaces/churn").get("kind") == "Namespace")
 

@@ -43,7 +43,6 @@ class Faults:
     def __init__(self, cluster):
         self.cluster = cluster
         self.hyper = os.path.basename(os.path.realpath(os.environ["HYPER"]))
-        self.apiserver = None
 
     def on_node(self, node, *command, **more):
         return subprocess.Popen([f"{self.cluster}/enter.sh", str(node), *command], **more)
@@ -85,19 +84,20 @@ class Faults:
         for p in processes(node, "meshd", "control"):
             os.kill(p, signal.SIGKILL)
 
-    def apiserver_pid(self):
-        return self.apiserver or next(int(line.split()[0]) for line in open(D + "/pids") if line.split()[2] == "apiserver")
+    def pid_of(self, name):
+        """The last one of that name (apiserver, controller-manager) that was started, by up.sh or here."""
+        return [int(line.split()[0]) for line in open(D + "/pids") if line.split()[2].startswith(name)][-1]
 
-    def start_apiserver(self, command, name):
+    def start(self, command, name):
         log = open(f"{D}/log/{name}.log", "a")
         p = subprocess.Popen(command, cwd=D, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         with open(D + "/pids", "a") as f:
             f.write(f"{p.pid} {start_of(p.pid)} {name}\n")  # down.sh ends it
         return p.pid
 
-    def kill_apiserver(self):
-        """Returns its command, for start_apiserver()."""
-        pid = self.apiserver_pid()
+    def kill(self, name):
+        """Returns its command, for start()."""
+        pid = self.pid_of(name)
         command = command_of(pid)
         os.kill(pid, signal.SIGKILL)
         try:
