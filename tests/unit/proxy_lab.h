@@ -374,10 +374,8 @@ LAB void lab_upstream_stop(struct lab_upstream *up)
 
 LAB void lab_config_destroy(struct mesh_l7_config *cfg)
 {
-	mesh_pmap_each (e, &cfg->gateway)
-		mesh_pmap_free(&((struct mesh_l7_table *)e->value)->exact);
-	mesh_pmap_each (e, &cfg->outbound)
-		mesh_pmap_free(&((struct mesh_l7_table *)e->value)->exact);
+	mesh_pmap_each(e, &cfg->gateway) mesh_pmap_free(&((struct mesh_l7_table *)e->value)->exact);
+	mesh_pmap_each(e, &cfg->outbound) mesh_pmap_free(&((struct mesh_l7_table *)e->value)->exact);
 	mesh_pmap_free(&cfg->gateway);
 	mesh_pmap_free(&cfg->outbound);
 	mesh_pmap_free(&cfg->by_vip);
@@ -523,12 +521,13 @@ LAB struct mesh_proxy_stats lab_stats(const struct lab_proxy *p)
 	return s;
 }
 
-/* TEST() with a world around it, which start() and stop() of the including file make; taken down also when a CHECK fails. */
-#define WORLD(id)                                                                                                      \
+/* TEST() with a world around it, which start(...) and stop() of the including file make; taken down also when a CHECK
+ * fails. */
+#define WORLD(id, ...)                                                                                                 \
 	static void world_##id(void);                                                                                  \
 	TEST(id)                                                                                                       \
 	{                                                                                                              \
-		start();                                                                                               \
+		start(__VA_ARGS__);                                                                                    \
 		world_##id();                                                                                          \
 		stop();                                                                                                \
 	}                                                                                                              \

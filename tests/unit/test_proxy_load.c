@@ -21,16 +21,6 @@ static void stop(void)
 	lab_upstream_stop(&v2);
 }
 
-#define WORLD(id, workers)                                                                                             \
-	static void world_##id(void);                                                                                  \
-	TEST(id)                                                                                                       \
-	{                                                                                                              \
-		start(workers);                                                                                        \
-		world_##id();                                                                                          \
-		stop();                                                                                                \
-	}                                                                                                              \
-	static void world_##id(void)
-
 static size_t rss_kib(void)
 {
 	unsigned long size, rss = 0;

@@ -28,15 +28,7 @@ static void stop(void)
 	m = (struct lab_message){0};
 }
 
-#define WORLD(id, ...)                                                                                                 \
-	static void world_##id(void);                                                                                  \
-	TEST(id)                                                                                                       \
-	{                                                                                                              \
-		start(&(struct mesh_proxy_opts){__VA_ARGS__});                                                         \
-		world_##id();                                                                                          \
-		stop();                                                                                                \
-	}                                                                                                              \
-	static void world_##id(void)
+#define ROUTED(id, ...) WORLD(id, &(struct mesh_proxy_opts){__VA_ARGS__})
 
 static const uint16_t *ports(uint16_t a, uint16_t b)
 {
@@ -67,7 +59,7 @@ static int refused_with(const char *text)
 	return lab_more(fd, &m) || !m.eof ? -2 : m.head.status;
 }
 
-WORLD(answers_of_the_mesh, .workers = 2)
+ROUTED(answers_of_the_mesh, .workers = 2)
 {
 	struct mesh_l7_config *cfg = lab_config();
 	struct mesh_l7_table *t = lab_table(cfg, &cfg->gateway, "80", MESH_L7_NOT_FOUND);
@@ -113,13 +105,13 @@ WORLD(answers_of_the_mesh, .workers = 2)
 	CHECK_INT(refused_with("POST /x HTTP/1.1\r\nHost: nosubset\r\nContent-Length: 2\r\n\r\n"), 503);
 }
 
-WORLD(gateway_before_any_configuration, .workers = 1)
+ROUTED(gateway_before_any_configuration, .workers = 1)
 {
 	lab_listen_gateway(&px);
 	CHECK_INT(lab_get(px.port, &m, "a", "/"), 404);
 }
 
-WORLD(pod_of_a_namespace, .workers = 1)
+ROUTED(pod_of_a_namespace, .workers = 1)
 {
 	struct mesh_label items[] = {{(char *)"app", (char *)"client"}};
 	struct mesh_proxy_client client = {.ns = "coolapp", .pod = "p", .labels = {items, 1}};
@@ -166,7 +158,7 @@ WORLD(pod_of_a_namespace, .workers = 1)
 	CHECK_INT(lab_get(px.port, &m, "catalog", "/"), 200);
 }
 
-WORLD(http2_goes_through_untouched, .workers = 1)
+ROUTED(http2_goes_through_untouched, .workers = 1)
 {
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 	struct mesh_l7_config *cfg = lab_config();
@@ -194,7 +186,7 @@ WORLD(http2_goes_through_untouched, .workers = 1)
 	CHECK_INT(recv(c, got, sizeof(got), 0), 0);
 }
 
-WORLD(endpoints_alternate_strictly, .workers = 2)
+ROUTED(endpoints_alternate_strictly, .workers = 2)
 {
 	struct mesh_l7_state state = {0};
 	mesh_auto_fd int fd = -1;
@@ -251,7 +243,7 @@ static void connect_all(int *fds, int count)
 		fds[i] = lab_connect(px.port);
 }
 
-WORLD(workers_are_filled_one_after_another, .workers = 2)
+ROUTED(workers_are_filled_one_after_another, .workers = 2)
 {
 	int fds[48];
 
@@ -281,7 +273,7 @@ static void give_ten(struct mesh_worker *w, void *arg)
 	w->give_to = &px.proxy->workers[1];
 }
 
-WORLD(idle_connections_move_to_another_worker, .workers = 2)
+ROUTED(idle_connections_move_to_another_worker, .workers = 2)
 {
 	int fds[16];
 
@@ -338,7 +330,7 @@ static unsigned gives(unsigned worker, unsigned load, unsigned other, unsigned c
 	return self.give;
 }
 
-WORLD(a_full_worker_gives_some_and_one_hardly_used_gives_all, .workers = 2)
+ROUTED(a_full_worker_gives_some_and_one_hardly_used_gives_all, .workers = 2)
 {
 	CHECK_INT(gives(0, 950, 100, 40), 6);
 	CHECK_INT(gives(0, 950, 100, 1), 0); /* it would only be somewhere else */
@@ -351,7 +343,7 @@ WORLD(a_full_worker_gives_some_and_one_hardly_used_gives_all, .workers = 2)
 	CHECK_INT(gives(1, 300, 100, 40), 0);
 }
 
-WORLD(refused_endpoint_is_not_an_error_while_there_is_another, .workers = 1)
+ROUTED(refused_endpoint_is_not_an_error_while_there_is_another, .workers = 1)
 {
 	mesh_proxy_publish(px.proxy, lab_config_any(NULL, ports(closed_port(), v1.port)));
 	lab_listen_gateway(&px);
@@ -360,7 +352,7 @@ WORLD(refused_endpoint_is_not_an_error_while_there_is_another, .workers = 1)
 	CHECK_INT(lab_stats(&px).flags_uf, 0);
 }
 
-WORLD(pool_of_an_endpoint_that_left, .workers = 1)
+ROUTED(pool_of_an_endpoint_that_left, .workers = 1)
 {
 	mesh_auto_fd int fd = -1;
 
@@ -385,7 +377,7 @@ WORLD(pool_of_an_endpoint_that_left, .workers = 1)
 	CHECK_INT(lab_stats(&px).upstream_connections_active, 1);
 }
 
-WORLD(limits, .workers = 1, .max_header_bytes = 4096, .max_request_line = 1024, .max_body_bytes = 100)
+ROUTED(limits, .workers = 1, .max_header_bytes = 4096, .max_request_line = 1024, .max_body_bytes = 100)
 {
 	mesh_auto_free char *text = NULL;
 	char pad[8192];
@@ -426,7 +418,7 @@ WORLD(limits, .workers = 1, .max_header_bytes = 4096, .max_request_line = 1024, 
 	CHECK_INT(lab_stats(&px).flags_dpe, 10);
 }
 
-WORLD(heads_larger_than_a_buffer, .workers = 1, .buffer_bytes = 1024)
+ROUTED(heads_larger_than_a_buffer, .workers = 1, .buffer_bytes = 1024)
 {
 	mesh_auto_fd int fd = -1;
 	mesh_auto_free char *text = NULL;
@@ -446,7 +438,8 @@ WORLD(heads_larger_than_a_buffer, .workers = 1, .buffer_bytes = 1024)
 	}
 }
 
-WORLD(timeouts, .workers = 1, .head_timeout_ns = 80000000, .stream_timeout_ns = 150000000, .idle_timeout_ns = 300000000)
+ROUTED(timeouts, .workers = 1, .head_timeout_ns = 80000000, .stream_timeout_ns = 150000000,
+       .idle_timeout_ns = 300000000)
 {
 	struct mesh_l7_config *cfg = lab_config_any(NULL, ports(v1.port, 0));
 	uint64_t begin = mesh_now_ns();
@@ -468,7 +461,7 @@ WORLD(timeouts, .workers = 1, .head_timeout_ns = 80000000, .stream_timeout_ns = 
 	CHECK(mesh_now_ns() - begin >= MESH_MS(250));
 }
 
-WORLD(timeout_of_a_route, .workers = 1)
+ROUTED(timeout_of_a_route, .workers = 1)
 {
 	struct mesh_l7_config *cfg = lab_config();
 	struct mesh_l7_table *t = lab_table(cfg, &cfg->gateway, "80", MESH_L7_NOT_FOUND);
@@ -489,7 +482,7 @@ WORLD(timeout_of_a_route, .workers = 1)
 	}
 }
 
-WORLD(listener_that_ends, .workers = 2)
+ROUTED(listener_that_ends, .workers = 2)
 {
 	mesh_auto_fd int busy = -1, idle = -1;
 	struct mesh_proxy_listener *first;
