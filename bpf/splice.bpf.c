@@ -24,7 +24,9 @@ static __always_inline int is_agents(const struct tcp_sock *tcp)
 	__u32 zero = 0;
 	struct mesh_node *n = bpf_map_lookup_elem(&node, &zero);
 
-	return n && n->agent_cgroup == BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup, kn, id);
+	__u64 cgroup = BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup, kn, id);
+
+	return n && cgroup && (cgroup == n->agent_cgroup || cgroup == n->agent_before);
 }
 
 /* The namespace that the other end of a client's connection is in, if both ends want to be spliced; 0: they do not. */

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static int agent_cgroup_id(const struct mesh_dp_opts *opts, uint64_t *ret, struct mesh_errs *errs)
+static int agent_cgroup_id(const struct mesh_dp_opts *opts, uint64_t *ret, char **path_ret, struct mesh_errs *errs)
 {
 	mesh_auto_free char *own = NULL;
 	int r = 0;
@@ -26,6 +26,8 @@ static int agent_cgroup_id(const struct mesh_dp_opts *opts, uint64_t *ret, struc
 			err->hint =
 				mesh_xstrdup("it is outside of this cgroup namespace: start the agent in one inside");
 	}
+	if (r == 0)
+		*path_ret = mesh_xstrdup(opts->agent_cgroup ? opts->agent_cgroup : own);
 	return r;
 }
 
@@ -49,7 +51,7 @@ void mesh_dp_origdst_drop(struct mesh_dp *dp, bool (*keep)(struct mesh_dp *dp, c
 
 static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
 {
-	int r = agent_cgroup_id(opts, &dp->agent_cgroup, errs);
+	int r = agent_cgroup_id(opts, &dp->agent_cgroup, &dp->agent_cgroup_path, errs);
 
 	if (r == 0)
 		r = mesh_dp_load(dp, opts, errs);
@@ -122,6 +124,7 @@ void mesh_dp_free(struct mesh_dp *dp)
 	pthread_mutex_destroy(&dp->sweeping);
 	free(dp->pin_dir);
 	free(dp->cgroup_root);
+	free(dp->agent_cgroup_path);
 	free(dp);
 }
 

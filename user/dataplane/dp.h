@@ -94,6 +94,7 @@ struct mesh_dp_bypass;
 
 struct mesh_dp {
 	char *pin_dir, *cgroup_root;
+	char *agent_cgroup_path;
 	int host_netns;                      /* borrowed; 0: this process's */
 	uint64_t agent_cgroup, agent_before; /* as in map node */
 	struct connect_bpf *connect;
@@ -163,8 +164,9 @@ int mesh_dp_load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *
 /** Brings map node up to date with dp. Returns 0 or -errno. */
 int mesh_dp_node_write(struct mesh_dp *dp);
 
-/** Replaces the program of the pinned link of its name, or attaches and pins a new one. Returns 0 or -errno. */
-int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, int cgroup_fd, uint64_t cgroup);
+/** Replaces the program of the link that is pinned as name, or attaches and pins a new one. Returns 0 or -errno. */
+int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, const char *name, int cgroup_fd,
+			   uint64_t cgroup);
 /** Adds to errs what failed, with what libbpf said. Returns r. */
 int mesh_dp_fail(struct mesh_errs *errs, int r, const char *what);
 

@@ -328,9 +328,10 @@ static bool link_is_on(struct bpf_link *link, uint64_t cgroup)
 	       info.cgroup.cgroup_id == cgroup;
 }
 
-int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, int cgroup_fd, uint64_t cgroup)
+int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, const char *name, int cgroup_fd,
+			   uint64_t cgroup)
 {
-	mesh_auto_free char *pin = mesh_xasprintf("%s/links/%s", dp->pin_dir, bpf_program__name(prog));
+	mesh_auto_free char *pin = mesh_xasprintf("%s/links/%s", dp->pin_dir, name);
 	struct bpf_link *link = bpf_link__open(pin);
 	int r;
 
@@ -388,7 +389,7 @@ static int attach_object(struct mesh_dp *dp, struct bpf_object *obj, int cgroup_
 
 	bpf_object__for_each_program(prog, obj)
 	{
-		int r = mesh_dp_attach_program(dp, prog, cgroup_fd, cgroup);
+		int r = mesh_dp_attach_program(dp, prog, bpf_program__name(prog), cgroup_fd, cgroup);
 
 		if (r < 0) {
 			mesh_auto_free char *what =

@@ -265,13 +265,30 @@ static int new_generation(struct mesh_splice *s)
 	return 0;
 }
 
+static int attach_ops_to(struct mesh_splice *s, const char *path, const char *name)
+{
+	mesh_auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t cgroup;
+	int r = fd < 0 ? -errno : mesh_cgroup_id(path, &cgroup);
+
+	return r < 0 ? r : mesh_dp_attach_program(s->dp, s->obj->progs.splice_ops, name, fd, cgroup);
+}
+
+static bool is_below(const char *path, const char *root)
+{
+	size_t len = strlen(root);
+
+	return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* The agent's ends are told by a link of their own where the agent is no pod of the node. */
 static int attach_ops(struct mesh_splice *s)
 {
-	mesh_auto_fd int fd = open(s->dp->cgroup_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t cgroup;
-	int r = fd < 0 ? -errno : mesh_cgroup_id(s->dp->cgroup_root, &cgroup);
+	int r = attach_ops_to(s, s->dp->cgroup_root, "splice_ops");
 
-	return r < 0 ? r : mesh_dp_attach_program(s->dp, s->obj->progs.splice_ops, fd, cgroup);
+	if (r == 0 && !is_below(s->dp->agent_cgroup_path, s->dp->cgroup_root))
+		r = attach_ops_to(s, s->dp->agent_cgroup_path, "splice_ops_own");
+	return r;
 }
 
 /* From here on new flows may enter. */
@@ -397,6 +414,8 @@ int mesh_dp_splice_pod(struct mesh_dp *dp, uint64_t netns_cookie, enum mesh_spli
 {
 	int r;
 
+	if (!dp->splice)
+		return -EBUSY;
 	mesh_splice_lock(dp);
 	r = put_pod(dp->splice, netns_cookie, wish, errs);
 	mesh_splice_unlock(dp);
@@ -434,10 +453,13 @@ int mesh_splice_reconsider(struct mesh_splice *s, struct mesh_errs *errs)
 int mesh_dp_splice_set(struct mesh_dp *dp, enum mesh_splice_mode mode, struct mesh_errs *errs)
 {
 	struct mesh_splice *s = dp->splice;
-	struct mesh_splice_conf c = conf_of(s);
+	struct mesh_splice_conf c;
 	uint32_t zero = 0;
 	int r;
 
+	if (!s)
+		return -EBUSY;
+	c = conf_of(s);
 	c.mode = mode;
 	if (bpf_map_update_elem(s->conf, &zero, &c, BPF_ANY) < 0)
 		return mesh_dp_fail(errs, -errno, "writing map splice_conf");
@@ -461,6 +483,9 @@ bool mesh_splice_in_use(const struct mesh_dp *dp, const char **why)
 	size_t count = 0;
 	struct mesh_pod pod;
 
+	*why = "another agent has it now";
+	if (!s)
+		return false;
 	mesh_dp_captured(s->dp, &cookies, &count);
 	for (size_t i = 0; s->obj && i < count; i++)
 		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &cookies[i], &pod) == 0 &&
@@ -641,10 +666,13 @@ json_t *mesh_dp_splice_status(struct mesh_dp *dp)
 {
 	static const char *const proven[] = {"not tried", "all passed", "not all passed"};
 	struct mesh_splice *s = dp->splice;
-	struct mesh_splice_conf c = conf_of(s);
+	struct mesh_splice_conf c;
 	json_t *gens, *ways_list;
 	size_t ends;
 
+	if (!s)
+		return json_null(); /* another agent has it now */
+	c = conf_of(s);
 	pthread_mutex_lock(&s->lock);
 	gens = gens_status(s, &ends);
 	ways_list = ways_status(s);
