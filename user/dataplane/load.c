@@ -421,7 +421,7 @@ int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs)
 	r = attach_object(dp, dp->sockops->obj, fd, cgroup, errs);
 	/* Nothing is remembered before there is what forgets it. */
 	if (r == 0 && mesh_dp_migrates_sockets(dp)) {
-		r = mesh_dp_attach_program(dp, dp->connect->progs.sock_release, fd, cgroup);
+		r = mesh_dp_attach_program(dp, dp->connect->progs.sock_release, "sock_release", fd, cgroup);
 		r = r < 0 ? mesh_dp_fail(errs, r, "attaching sock_release") : mesh_dp_migrate_sockets(dp, errs);
 	}
 	if (r == 0)
