@@ -155,7 +155,7 @@ static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
 		mesh_pods_update(a->pods, snap);
 	a->pods_changed = false;
 	mesh_handover_in_force(a->handover);
-	mesh_lease_report(a->lease, mesh_feed_versions(a->feed), true);
+	mesh_agent_report(a, true);
 	mesh_agent_end_gone(a);
 	mesh_stale_published(a->stale);
 	mesh_agent_answer(a);
@@ -216,7 +216,7 @@ static void on_publish(struct mesh_loop *loop, struct mesh_timer *timer)
 	if (a->dirty && mesh_agent_publish(a))
 		mesh_agent_cni_run(a);
 	else if (a->published && !a->dirty)
-		mesh_lease_report(a->lease, mesh_feed_versions(a->feed), false);
+		mesh_agent_report(a, false);
 }
 
 static void on_changed(void *arg, enum mesh_feed_change change)
@@ -410,6 +410,9 @@ static void agent_stop(struct mesh_agent *a)
 	mesh_l7_states_free(&a->states);
 	mesh_vec_free(&a->waiters);
 	mesh_vec_free(&a->adds);
+	mesh_agent_in_force_forget(a, NULL);
+	mesh_vec_free(&a->askers);
+	json_decref(a->reached);
 	mesh_vec_free(&a->gone);
 	mesh_map_free(&a->tables);
 	mesh_map_free(&a->asked);

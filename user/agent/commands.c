@@ -263,6 +263,7 @@ void mesh_agent_forget(void *arg, struct mesh_ctlsock_conn *conn)
 	for (size_t i = a->waiters.count; i > 0; i--)
 		if (a->waiters.items[i - 1].conn == conn)
 			mesh_vec_remove(&a->waiters, i - 1);
+	mesh_agent_in_force_forget(a, conn);
 	mesh_agent_cni_forget(a, conn);
 }
 
@@ -283,6 +284,8 @@ void mesh_agent_command(void *arg, struct mesh_ctlsock_conn *conn, const json_t 
 		mesh_ctlsock_reply(conn, switches(a));
 	else if (strcmp(cmd, "dataplane-set") == 0)
 		mesh_ctlsock_reply(conn, set_switches(a, json_object_get(request, "set")));
+	else if (strcmp(cmd, "in-force") == 0)
+		mesh_agent_in_force_command(a, conn, request);
 	else if (strcmp(cmd, "leave") == 0)
 		begin_to_leave(a, conn);
 	else if (strncmp(cmd, "cni-", 4) == 0)

@@ -30,6 +30,13 @@ struct mesh_agent_gone {
 	bool elsewhere;
 };
 
+/* Who asked for what is in force; answered when there is more than after. */
+struct mesh_agent_asker {
+	struct mesh_ctlsock_conn *conn;
+	char *resource;
+	uint64_t after;
+};
+
 struct mesh_agent_add;
 struct mesh_agent_look;
 
@@ -57,6 +64,9 @@ struct mesh_agent {
 	struct mesh_timer publish, waiting, adding, leaving;
 	struct mesh_io events; /* of the BPF programs */
 	MESH_VEC(struct mesh_agent_waiter) waiters;
+	MESH_VEC(struct mesh_agent_asker) askers;
+	json_t *reached;     /* versions in force, as in the Lease; NULL: nothing is */
+	uint64_t reached_ns; /* since when */
 	MESH_VEC(struct mesh_agent_add *) adds;   /* of CNI, that wait for something */
 	struct mesh_map tables;                   /* namespaces that the configuration in force has tables for */
 	struct mesh_map asked;                    /* namespaces that CNI named: tables are made for them from then on */
@@ -88,6 +98,13 @@ extern const struct mesh_probe_path mesh_agent_probe_paths[];
 void mesh_agent_forget(void *arg, struct mesh_ctlsock_conn *conn);
 /** Answers those whose pods are decided now. */
 void mesh_agent_answer(struct mesh_agent *a);
+/** Tells everyone what is in force now: by the Lease (at once, or when there is time) and those who asked. */
+void mesh_agent_report(struct mesh_agent *a, bool at_once);
+/** "in-force" */
+void mesh_agent_in_force_command(struct mesh_agent *a, struct mesh_ctlsock_conn *conn, const json_t *request);
+void mesh_agent_in_force_run(struct mesh_agent *a);
+/** conn NULL: everyone. */
+void mesh_agent_in_force_forget(struct mesh_agent *a, const struct mesh_ctlsock_conn *conn);
 /** Lets go of the node: pods, plugin, Lease, programs. Done when the timer leaving was due. */
 void mesh_agent_leave(struct mesh_agent *a);
 /** Removes the path at which a younger keeper finds this one. */
