@@ -150,10 +150,50 @@ static void remove_slice(struct mesh_feed *feed, const char *ns, const char *nam
 		mesh_snapshot_set_##word(&feed->snap, ns, name, NULL);                                                 \
 	}
 
-SIMPLE_KIND(service, mesh_service)
 SIMPLE_KIND(virtual_service, mesh_virtual_service)
 SIMPLE_KIND(gateway, mesh_gateway)
 SIMPLE_KIND(service_entry, mesh_service_entry)
+
+/* Annotations that are not ours say nothing here. */
+static void keep_ours(struct mesh_labels *annotations)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < annotations->count; i++) {
+		struct mesh_label *one = &annotations->items[i];
+
+		if (strncmp(one->key, "sockmesh.io/", strlen("sockmesh.io/")) == 0) {
+			annotations->items[n++] = *one;
+			continue;
+		}
+		free(one->key);
+		free(one->value);
+	}
+	annotations->count = n;
+	if (n == 0)
+		mesh_labels_free(annotations);
+}
+
+/* Of thousands of services only what routing asks for is kept. */
+static int set_service(struct mesh_feed *feed, const json_t *obj)
+{
+	struct mesh_service *svc;
+	int r = mesh_decode_service(obj, &svc);
+
+	if (r < 0)
+		return r;
+	mesh_labels_free(&svc->labels);
+	keep_ours(&svc->annotations);
+	if (!feed->opts.gateways) /* which look for the Services of their own pod */
+		mesh_labels_free(&svc->selector);
+	mesh_snapshot_set_service(&feed->snap, svc->ns, svc->name, svc);
+	return 0;
+}
+
+static void remove_service(struct mesh_feed *feed, const char *ns, const char *name)
+{
+	mesh_snapshot_set_service(&feed->snap, ns, name, NULL);
+}
 
 static int set_destination_rule(struct mesh_feed *feed, const json_t *obj)
 {

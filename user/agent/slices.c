@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/slices.h"
 
+#include "core/buf.h"
 #include "core/mem.h"
 #include "core/vec.h"
 
 struct service_slices {
-	MESH_VEC(struct mesh_endpoint_pieces *) list; /* borrowed from by_name */
-	struct mesh_map ports;                        /* port names in the snapshot now */
+	struct mesh_endpoint_pieces *first; /* borrowed from by_name; by next */
+	char *ports;                        /* port names in the snapshot now, a "/" behind each; NULL: none */
 };
 
 struct mesh_slices {
@@ -28,8 +29,7 @@ void mesh_slices_free(struct mesh_slices *slices)
 	mesh_map_each (e, &slices->by_service) {
 		struct service_slices *s = e->value;
 
-		mesh_vec_free(&s->list);
-		mesh_map_free(&s->ports);
+		free(s->ports);
 		free(s);
 	}
 	mesh_map_free(&slices->by_name);
@@ -69,13 +69,13 @@ static const struct mesh_endpoints *only_piece(const struct service_slices *s, c
 {
 	const struct mesh_endpoints *only = NULL;
 
-	mesh_vec_each (pieces, &s->list)
-		for (size_t i = 0; i < (*pieces)->count; i++) {
-			if (strcmp((*pieces)->items[i]->port_name, port_name) != 0)
+	for (const struct mesh_endpoint_pieces *p = s->first; p; p = p->next)
+		for (size_t i = 0; i < p->count; i++) {
+			if (strcmp(p->items[i]->port_name, port_name) != 0)
 				continue;
 			if (only)
 				return NULL;
-			only = (*pieces)->items[i];
+			only = p->items[i];
 		}
 	for (size_t i = 1; only && i < only->count; i++)
 		if (mesh_addr_eq(&only->items[i - 1].addr, &only->items[i].addr))
@@ -83,17 +83,13 @@ static const struct mesh_endpoints *only_piece(const struct service_slices *s, c
 	return only;
 }
 
-/* With the items of that piece: it is in the list for as long as this is in the snapshot. */
-static struct mesh_endpoints *borrow(const struct mesh_endpoints *piece, const char *ns, const char *service)
+/* With all of that piece: it is in the list for as long as this is in the snapshot. */
+static struct mesh_endpoints *borrow(const struct mesh_endpoints *piece)
 {
 	struct mesh_endpoints *ret = mesh_xcalloc(1, sizeof(*ret));
 
-	*ret = (struct mesh_endpoints){.ns = mesh_xstrdup(ns),
-				       .service = mesh_xstrdup(service),
-				       .port_name = mesh_xstrdup(piece->port_name),
-				       .items = piece->items,
-				       .count = piece->count,
-				       .borrowed = true};
+	*ret = *piece;
+	ret->borrowed = true;
 	return ret;
 }
 
@@ -105,11 +101,11 @@ static struct mesh_endpoints *merge_port(const struct service_slices *s, const c
 	struct mesh_endpoints *ret;
 
 	if (only)
-		return borrow(only, ns, service);
+		return borrow(only);
 	ret = mesh_xcalloc(1, sizeof(*ret));
-	mesh_vec_each (pieces, &s->list) {
-		for (size_t i = 0; i < (*pieces)->count; i++) {
-			const struct mesh_endpoints *piece = (*pieces)->items[i];
+	for (const struct mesh_endpoint_pieces *p = s->first; p; p = p->next) {
+		for (size_t i = 0; i < p->count; i++) {
+			const struct mesh_endpoints *piece = p->items[i];
 
 			if (strcmp(piece->port_name, port_name) != 0)
 				continue;
@@ -131,23 +127,70 @@ static struct mesh_endpoints *merge_port(const struct service_slices *s, const c
 				       .items = items.items,
 				       .count = items.count};
 	drop_doubles(ret);
+	mesh_endpoints_pack(ret);
 	return ret;
+}
+
+static bool has_port(const struct service_slices *s, struct mesh_slice name)
+{
+	for (const struct mesh_endpoint_pieces *p = s->first; p; p = p->next)
+		for (size_t i = 0; i < p->count; i++)
+			if (mesh_slice_eq(mesh_slice_str(p->items[i]->port_name), name))
+				return true;
+	return false;
+}
+
+/* Takes ports out of the snapshot that no slice has any more. */
+static void drop_ports(struct service_slices *s, struct mesh_snapshot *snap, const char *ns, const char *service)
+{
+	struct mesh_slice rest = mesh_slice_str(s->ports ? s->ports : ""), name;
+
+	while (rest.len) {
+		ssize_t slash = mesh_slice_find(rest, '/');
+
+		name = mesh_slice_of(rest.ptr, (size_t)slash);
+		rest = mesh_slice_of(rest.ptr + slash + 1, rest.len - (size_t)slash - 1);
+		if (!has_port(s, name)) {
+			mesh_auto_free char *port = mesh_xstrndup(name.ptr, name.len);
+
+			mesh_snapshot_set_endpoints(snap, ns, service, port, NULL);
+		}
+	}
+}
+
+static bool is_noted(const struct mesh_buf *ports, const char *name)
+{
+	struct mesh_slice rest = mesh_buf_view(ports), one;
+
+	while (rest.len) {
+		ssize_t slash = mesh_slice_find(rest, '/');
+
+		one = mesh_slice_of(rest.ptr, (size_t)slash);
+		rest = mesh_slice_of(rest.ptr + slash + 1, rest.len - (size_t)slash - 1);
+		if (mesh_slice_eq(one, mesh_slice_str(name)))
+			return true;
+	}
+	return false;
 }
 
 static void merge_service(struct service_slices *s, struct mesh_snapshot *snap, const char *ns, const char *service)
 {
-	struct mesh_map ports = {0};
+	struct mesh_buf ports = {0};
 
-	mesh_vec_each (pieces, &s->list)
-		for (size_t i = 0; i < (*pieces)->count; i++)
-			mesh_map_put_str(&ports, (*pieces)->items[i]->port_name, s);
-	mesh_map_each (e, &s->ports)
-		if (!mesh_map_get(&ports, mesh_slice_of(e->key, e->key_len)))
-			mesh_snapshot_set_endpoints(snap, ns, service, e->key, NULL);
-	mesh_map_each (e, &ports)
-		mesh_snapshot_set_endpoints(snap, ns, service, e->key, merge_port(s, ns, service, e->key));
-	mesh_map_free(&s->ports);
-	s->ports = ports;
+	drop_ports(s, snap, ns, service);
+	for (const struct mesh_endpoint_pieces *p = s->first; p; p = p->next)
+		for (size_t i = 0; i < p->count; i++) {
+			const char *port = p->items[i]->port_name;
+
+			if (is_noted(&ports, port))
+				continue;
+			mesh_buf_str(&ports, port);
+			mesh_buf_char(&ports, '/');
+			mesh_snapshot_set_endpoints(snap, ns, service, port, merge_port(s, ns, service, port));
+		}
+	free(s->ports);
+	s->ports = ports.len ? mesh_xstrndup(ports.data, ports.len) : NULL;
+	mesh_buf_free(&ports);
 }
 
 /* A slice of no service has no pieces; its name is kept to know it when it changes. */
@@ -162,10 +205,10 @@ static void unlink_pieces(struct mesh_slices *slices, struct mesh_snapshot *snap
 	struct service_slices *s =
 		mesh_map_get(&slices->by_service, mesh_snapshot_key(buf, sizeof(buf), old->ns, service_of(old), NULL));
 
-	for (size_t i = 0; s && i < s->list.count; i++) {
-		if (s->list.items[i] != old)
+	for (struct mesh_endpoint_pieces **p = s ? &s->first : NULL; p && *p; p = &(*p)->next) {
+		if (*p != old)
 			continue;
-		mesh_vec_remove(&s->list, i);
+		*p = old->next;
 		break;
 	}
 	if (s)
@@ -188,7 +231,8 @@ void mesh_slices_set(struct mesh_slices *slices, struct mesh_snapshot *snap, str
 		s = mesh_xcalloc(1, sizeof(*s));
 		mesh_map_put(&slices->by_service, key, s);
 	}
-	mesh_vec_push(&s->list, pieces);
+	pieces->next = s->first;
+	s->first = pieces;
 	if (old)
 		unlink_pieces(slices, snap, old);
 	merge_service(s, snap, pieces->ns, service_of(pieces));

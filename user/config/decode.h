@@ -28,6 +28,7 @@ struct mesh_endpoint_pieces {
 	char *ns, *name, *service; /* of the slice; service: label kubernetes.io/service-name */
 	struct mesh_endpoints **items;
 	size_t count;
+	struct mesh_endpoint_pieces *next; /* its owner's to use */
 };
 
 void mesh_endpoint_pieces_free(struct mesh_endpoint_pieces *pieces);

@@ -98,6 +98,7 @@ static struct mesh_endpoints *piece(const struct mesh_endpoint_pieces *p, const 
 	e->items = mesh_xcalloc(json_array_size(list) + 1, sizeof(*e->items));
 	json_array_foreach(list, i, item) add_endpoint(e, item, (uint16_t)number);
 	qsort(e->items, e->count, sizeof(*e->items), by_address);
+	mesh_endpoints_pack(e);
 	return e;
 }
 

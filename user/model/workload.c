@@ -126,14 +126,72 @@ void mesh_endpoints_free(struct mesh_endpoints *e)
 {
 	if (!e)
 		return;
-	for (size_t i = 0; !e->borrowed && i < e->count; i++)
-		mesh_endpoint_clear(&e->items[i]);
-	if (!e->borrowed)
+	if (!e->borrowed) {
+		for (size_t i = 0; !e->packed && i < e->count; i++)
+			mesh_endpoint_clear(&e->items[i]);
 		free(e->items);
-	free(e->ns);
-	free(e->service);
-	free(e->port_name);
+		free(e->ns);
+		free(e->service);
+		free(e->port_name);
+	}
 	free(e);
+}
+
+static size_t text_size(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+/* The text at *at, which moves on; NULL stays NULL. */
+static char *put_text(char **at, const char *text)
+{
+	char *ret = *at;
+
+	if (!text)
+		return NULL;
+	memcpy(ret, text, strlen(text) + 1);
+	*at += strlen(text) + 1;
+	return ret;
+}
+
+/* Of nodes there are few: the name that one of the last items has too, or NULL. */
+static char *known_node(const struct mesh_endpoint *items, size_t i, const char *node)
+{
+	for (size_t back = 1; node && back <= i && back <= 16; back++)
+		if (items[i - back].node && strcmp(items[i - back].node, node) == 0)
+			return items[i - back].node;
+	return NULL;
+}
+
+void mesh_endpoints_pack(struct mesh_endpoints *e)
+{
+	size_t size = sizeof(*e->items) * e->count;
+	struct mesh_endpoint *items;
+	char *at;
+
+	if (e->packed || e->borrowed)
+		return;
+	for (size_t i = 0; i < e->count; i++) {
+		const struct mesh_endpoint *x = &e->items[i];
+
+		size += text_size(x->pod) + text_size(x->hints);
+		size += known_node(e->items, i, x->node) ? 0 : text_size(x->node);
+	}
+	items = mesh_xmalloc(size + 1);
+	at = (char *)(items + e->count);
+	for (size_t i = 0; i < e->count; i++) {
+		char *node = known_node(items, i, e->items[i].node);
+
+		items[i] = e->items[i];
+		items[i].pod = put_text(&at, e->items[i].pod);
+		items[i].hints = put_text(&at, e->items[i].hints);
+		items[i].node = node ? node : put_text(&at, e->items[i].node);
+	}
+	for (size_t i = 0; i < e->count; i++)
+		mesh_endpoint_clear(&e->items[i]);
+	free(e->items);
+	e->items = items;
+	e->packed = true;
 }
 
 void mesh_machine_free(struct mesh_machine *m)

@@ -111,10 +111,13 @@ struct mesh_endpoints {
 	char *ns, *service, *port_name; /* port_name "" for the unnamed port */
 	struct mesh_endpoint *items;
 	size_t count;
-	bool borrowed; /* items and what they point to are another's, who outlives this */
+	bool borrowed; /* all but this struct is another's, who outlives this */
+	bool packed;   /* what items point to is in the same block */
 };
 
 void mesh_endpoints_free(struct mesh_endpoints *e);
+/** Moves items and their texts, of which there are as many as pods in the cluster, into one block. */
+void mesh_endpoints_pack(struct mesh_endpoints *e);
 
 /** A Node. */
 struct mesh_machine {
