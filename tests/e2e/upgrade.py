@@ -3,7 +3,9 @@
 byte is compared. Prints JSON.
 upgrade.py serve PORT: an HTTP/1.1 server with answers that take their time: /stream/N (a chunk each 0.1 s, N times) and
 /tunnel (101, then an echo).
-upgrade.py ask HOST:PORT PATH [TEXTS SECONDS]: one request; prints what came and how it ended."""
+upgrade.py ask HOST:PORT PATH [TEXTS SECONDS]: one request; prints what came and how it ended.
+upgrade.py probe HOST:PORT SECONDS: a request every 10 ms, each on a connection of its own. Prints JSON.
+upgrade.py hold HOST:PORT: a connection to an echo service, until it ends."""
 import hashlib
 import json
 import os
@@ -183,10 +185,29 @@ def probe(to, seconds):
                       "worstMs": int(max(t for _, t in seen) * 1000)}))
 
 
+def hold(to):
+    s = socket.create_connection(address(to), timeout=5)
+    first = True
+    try:
+        while True:
+            s.sendall(b"x\n")
+            got = s.recv(100)
+            if not got:
+                print("ended by a FIN", flush=True)
+                return
+            print("up" if first else "on", got.split(b" ")[0].decode(), flush=True)
+            first = False
+            time.sleep(0.2)
+    except OSError as e:
+        print("ended", type(e).__name__, flush=True)
+
+
 if sys.argv[1] == "streams":
     streams(sys.argv[2], int(sys.argv[3]), sys.argv[4])
 elif sys.argv[1] == "probe":
     probe(sys.argv[2], float(sys.argv[3]))
+elif sys.argv[1] == "hold":
+    hold(sys.argv[2])
 elif sys.argv[1] == "serve":
     serve(int(sys.argv[2]))
 elif sys.argv[1] == "ask":

@@ -181,6 +181,16 @@ TEST(setting_cni)
 	o = with(NULL, "cni.policy=plain", NULL);
 	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/cniPolicy")), "plain");
 	json_decref(o);
+	o = with(NULL, "drain=end", NULL);
+	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/drain")), "end");
+	json_decref(o);
+	/* The kubelet waits longer than the agent. */
+	o = with(NULL, "upgrade.drainTime=300", NULL);
+	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/drainTime")), "300");
+	CHECK_INT(json_integer_value(at(mesh_manifest_find(o, "DaemonSet", NULL),
+					"spec/template/spec/terminationGracePeriodSeconds")),
+		  310);
+	json_decref(o);
 }
 
 TEST(settings_refused)

@@ -292,6 +292,19 @@ static int set_failure_policy(const struct setting *s, json_t *objects, const ch
 	return config ? 0 : -ENOENT;
 }
 
+/* An agent that was replaced is given that time, and a little more to end. */
+static int set_drain_time(const struct setting *s, json_t *objects, const char *rest, const char *value)
+{
+	json_t *agents = mesh_manifest_find(objects, "DaemonSet", "sockmesh-agent");
+	json_t *spec = json_object_get(json_object_get(json_object_get(agents, "spec"), "template"), "spec");
+
+	if (!spec)
+		return -ENOENT;
+	json_object_set_new(spec, "terminationGracePeriodSeconds",
+			    json_integer((json_int_t)strtoul(value, NULL, 10) + 10));
+	return set_config(s, objects, rest, value);
+}
+
 /* clang-format off */
 static const struct setting settings[] = {
 	{"agent.resources.requests.cpu", QUANTITY, NULL, AGENT, set_resource, "requests.cpu", "CPU that each agent reserves"},
@@ -318,6 +331,8 @@ static const struct setting settings[] = {
 	{"cni.binDir", PATH, NULL, AGENT, set_host_path, "/host/opt/cni/bin", "where the runtime looks for CNI plugins (default /opt/cni/bin)"},
 	{"cni.confDir", PATH, NULL, AGENT, set_host_path, "/host/etc/cni/net.d", "where it looks for their configuration (default /etc/cni/net.d)"},
 	{"cni.policy", CHOICE, "refuse|plain", 0, set_config, "cniPolicy", "a pod of the mesh that starts while its node's agent is away: refuse (default) or plain"},
+	{"drain", CHOICE, "keep|end", 0, set_config, "drain", "L4 connections to a pod that lives, when its service sends nothing new there: keep (default) or end; for services without an annotation sockmesh.io/drain"},
+	{"upgrade.drainTime", NUMBER, NULL, 0, set_drain_time, "drainTime", "seconds that an agent whose place another took serves tunnels and long answers on (default 20)"},
 	{"splice", CHOICE, "auto|enabled|disabled", 0, set_config, "splice", "flows between pods of a node past TCP, for pods and namespaces without an annotation sockmesh.io/splice: auto (default: on kernels that pass every probe), enabled or disabled"},
 	{"webhook.failurePolicy", CHOICE, "Fail|Ignore", 0, set_failure_policy, NULL, "objects of the mesh while no control pod answers: refused (Fail) or unchecked (Ignore)"},
 };
