@@ -153,15 +153,28 @@ def control():
         fault("kill -9 control (the leader)", node, lambda: kill.kill_control(node), lambda: kube.get(name)["spec"]["holderIdentity"] not in (before, ""))
 
 
+def renewed(node):
+    return kube.get(f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n{node}")["spec"]["renewTime"]
+
+
 def apiserver():
-    away = random.uniform(1, 15)
+    """With the controllers: they start again when the nodes have said that they live, else they would take them for dead."""
+    away, before = random.uniform(1, 15), [renewed(1), renewed(2)]
+    controllers = []
 
     def do():
+        controllers.append(kill.kill("controller-manager"))
         command = kill.kill("apiserver")
         time.sleep(away)
         kill.start(command, "apiserver-again")
 
-    fault(f"kill -9 kube-apiserver (for {away:.0f} s)", None, do, lambda: kube.get("/api/v1/namespaces/churn").get("kind") == "Namespace")
+    def back():
+        if renewed(1) <= before[0] or renewed(2) <= before[1]:
+            return False
+        kill.start(controllers.pop(), "controller-manager-again")
+        return True
+
+    fault(f"kill -9 kube-apiserver (for {away:.0f} s)", None, do, back)
 
 
 kube.watch("/apis/discovery.k8s.io/v1/namespaces/churn/endpointslices", on_slice, stop)
