@@ -34,9 +34,10 @@ static int connect_to(struct world *w, const char *to)
 	struct dial d = {.to = at(to)};
 	struct conn c = pod_dial(&w->pods[0], &d);
 
-	if (c.fd < 0)
-		return -c.error;
-	return pod_name(&w->pods[0], c.fd) == 'b' ? c.fd : -EPROTO;
+	if (c.fd >= 0 && pod_name(&w->pods[0], c.fd) == 'b')
+		return c.fd;
+	printf("  connecting to %s: %s\n", to, c.fd < 0 ? strerror(c.error) : "it says nothing");
+	return -1;
 }
 
 /* Streams for ms, returns how many packets were bypassed meanwhile; -1: a byte was wrong. */

@@ -58,7 +58,7 @@ for k in $KERNELS; do
 	kernel=$(ls "$dir"/boot/vmlinuz-* 2> /dev/null | tail -1)
 	if [ -z "$kernel" ]; then echo "FAIL $dir has no boot/vmlinuz-*"; failed=1; continue; fi
 	version=${kernel##*/vmlinuz-}
-	python3 tests/vm/initramfs.py "$cache/$version.cpio.gz" $cache/init "$dir/lib/modules/$version" "veth bridge inet_diag tcp_diag udp_diag sch_ingress cls_bpf sch_tbf nf_tables nft_ct nf_conntrack_netlink" \
+	python3 tests/vm/initramfs.py "$cache/$version.cpio.gz" $cache/init "$dir/lib/modules/$version" "veth bridge inet_diag tcp_diag udp_diag sch_ingress cls_bpf sch_tbf nf_tables nft_ct nft_objref nf_conntrack_netlink" \
 		/bin/sh "$(command -v ip)" "$(command -v nsenter)" "$(command -v tc)" "$(command -v nft)" "$(command -v grep)" "${programs[@]/#/tests:}" || exit 1
 	timeout -k 10 "${VM_TIMEOUT:-900}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 -nodefaults -no-user-config -no-reboot \
 		-display none -serial stdio -kernel "$kernel" -initrd "$cache/$version.cpio.gz" \
