@@ -4,7 +4,7 @@
 #include "core/mem.h"
 
 /* What a part has at least, and for each endpoint: most parts are then one block without much left over. */
-enum { PART_BLOCK = 768, PART_ENDPOINT = 80 };
+enum { PART_BLOCK = 320, PART_ENDPOINT = 72 };
 
 static void compiled_destroy(struct mesh_l7_part *part)
 {

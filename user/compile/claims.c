@@ -209,7 +209,7 @@ static void note_endpoints(const struct mesh_compiled *part, struct mesh_map *re
 struct l4_claim {
 	struct l4_claim *next;
 	struct mesh_unit *unit;
-	char *name; /* of the service */
+	char name[]; /* of the service */
 };
 
 static struct mesh_l4_name l4_name(const struct mesh_l4_service *s)
@@ -231,19 +231,13 @@ static void touch(struct mesh_compiler *c, const struct mesh_l4_name *name)
 static void l4_claim_add(struct mesh_compiler *c, struct mesh_unit *u, const struct mesh_l4_name *name,
 			 const char *service)
 {
-	struct l4_claim *claim = mesh_xcalloc(1, sizeof(*claim));
+	struct l4_claim *claim = mesh_xmalloc(sizeof(*claim) + strlen(service) + 1);
 
 	claim->unit = u;
-	claim->name = mesh_xstrdup(service);
+	memcpy(claim->name, service, strlen(service) + 1);
 	claim->next = mesh_map_put(&c->l4, name_bytes(name), claim);
 	c->node_ports += !claim->next && name->kind == MESH_KEY_NODE;
 	touch(c, name);
-}
-
-static void l4_claim_free(struct l4_claim *claim)
-{
-	free(claim->name);
-	free(claim);
 }
 
 static void l4_claim_remove(struct mesh_compiler *c, struct mesh_unit *u, const struct mesh_l4_name *name)
@@ -256,7 +250,7 @@ static void l4_claim_remove(struct mesh_compiler *c, struct mesh_unit *u, const 
 	if (!mine)
 		return;
 	*at = mine->next;
-	l4_claim_free(mine);
+	free(mine);
 	if (first) {
 		mesh_map_put(&c->l4, name_bytes(name), first);
 	} else {
@@ -443,7 +437,7 @@ void mesh_claims_free(struct mesh_compiler *c)
 
 		for (; claim; claim = next) {
 			next = claim->next;
-			l4_claim_free(claim);
+			free(claim);
 		}
 	}
 	mesh_map_free(&c->l4);

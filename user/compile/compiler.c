@@ -12,6 +12,7 @@ struct mesh_compiler *mesh_compiler_new(const struct mesh_snapshot *snap, struct
 	c->snap = snap;
 	c->states = states;
 	c->whole = true;
+	c->indexing = mesh_xcalloc(1, sizeof(*c->indexing) + 1);
 	c->outbound = mesh_pmap_of_tables();
 	c->by_vip = mesh_pmap_of_clusters();
 	mesh_vec_push(&c->by_id, NULL); /* there is no 0 */
@@ -27,9 +28,9 @@ static struct mesh_unit *unit_at(struct mesh_compiler *c, enum mesh_unit_kind ki
 
 	if (u || !make)
 		return u;
-	u = mesh_xcalloc(1, sizeof(*u));
+	u = mesh_xcalloc(1, sizeof(*u) + strlen(key) + 1);
 	u->kind = kind;
-	u->key = mesh_xstrdup(key);
+	memcpy(u->key, key, strlen(key) + 1);
 	if (c->free_ids.count) {
 		u->id = c->free_ids.items[--c->free_ids.count];
 		c->by_id.items[u->id] = u;
@@ -95,7 +96,6 @@ static void unit_free(struct mesh_compiler *c, struct mesh_unit *u)
 	c->by_id.items[u->id] = NULL;
 	mesh_vec_push(&c->free_ids, u->id);
 	mesh_map_remove_str(&c->units[u->kind], u->key);
-	free(u->key);
 	free(u);
 }
 
@@ -348,7 +348,7 @@ static void make_index(struct mesh_compiler *c)
 	mesh_index_free(&c->index);
 	mesh_index_make(&c->index, c->snap, &warnings);
 	c->indexed = true;
-	set_warnings(c, &c->indexing, &warnings);
+	set_warnings(c, c->indexing, &warnings);
 }
 
 static bool is_empty(const struct mesh_compiler *c, const struct mesh_unit *u)
@@ -458,7 +458,8 @@ void mesh_compiler_free(struct mesh_compiler *c)
 		free((*u)->l4);
 		unit_free(c, *u);
 	}
-	forget_warnings(c, c->indexing.warnings, c->indexing.warning_count);
+	forget_warnings(c, c->indexing->warnings, c->indexing->warning_count);
+	free(c->indexing);
 	mesh_claims_free(c);
 	mesh_map_each (e, &c->warnings)
 		free(e->value);

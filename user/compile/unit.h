@@ -21,7 +21,6 @@ struct mesh_l4_name {
 struct mesh_unit {
 	enum mesh_unit_kind kind;
 	uint32_t id;    /* its place in the compiler's list */
-	char *key;      /* "NS/NAME" of a Service or VirtualService, host of a ServiceEntry */
 	uint64_t order; /* among its kind; then the key */
 	bool dirty, built;
 	struct mesh_compiled *part; /* one reference; NULL: nothing for HTTP */
@@ -30,6 +29,7 @@ struct mesh_unit {
 	char **warnings;
 	uint32_t l4_count, pod_count, warning_count;
 	uint32_t built_at, built_count; /* in the compiler's built, if built */
+	char key[];                     /* "NS/NAME" of a Service or VirtualService, host of a ServiceEntry */
 };
 
 struct mesh_warning {
@@ -48,10 +48,10 @@ struct mesh_compiler {
 	MESH_VEC(struct mesh_unit *) by_id; /* from 1; NULL: free */
 	MESH_VEC(uint32_t) free_ids;
 	MESH_VEC(struct mesh_unit *) dirty;
-	struct mesh_refs pods;     /* hash of "NS/NAME" -> unit ids */
-	struct mesh_map warnings;  /* "OBJECT: TEXT" -> struct mesh_warning * */
-	struct mesh_unit indexing; /* has the index's warnings alone */
-	size_t compiled;           /* units, in this update */
+	struct mesh_refs pods;      /* hash of "NS/NAME" -> unit ids */
+	struct mesh_map warnings;   /* "OBJECT: TEXT" -> struct mesh_warning * */
+	struct mesh_unit *indexing; /* has the index's warnings alone */
+	size_t compiled;            /* units, in this update */
 
 	/* claims.c: HTTP */
 	struct mesh_pmap outbound, by_vip; /* of the version being made */

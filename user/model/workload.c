@@ -126,14 +126,15 @@ void mesh_endpoints_free(struct mesh_endpoints *e)
 {
 	if (!e)
 		return;
-	if (!e->borrowed) {
-		for (size_t i = 0; !e->packed && i < e->count; i++)
+	if (!e->borrowed && !e->packed) {
+		for (size_t i = 0; i < e->count; i++)
 			mesh_endpoint_clear(&e->items[i]);
-		free(e->items);
 		free(e->ns);
 		free(e->service);
 		free(e->port_name);
 	}
+	if (!e->borrowed)
+		free(e->items);
 	free(e);
 }
 
@@ -165,7 +166,8 @@ static char *known_node(const struct mesh_endpoint *items, size_t i, const char 
 
 void mesh_endpoints_pack(struct mesh_endpoints *e)
 {
-	size_t size = sizeof(*e->items) * e->count;
+	size_t size = sizeof(*e->items) * e->count + text_size(e->ns) + text_size(e->service) + text_size(e->port_name);
+	char **names[] = {&e->ns, &e->service, &e->port_name};
 	struct mesh_endpoint *items;
 	char *at;
 
@@ -189,6 +191,12 @@ void mesh_endpoints_pack(struct mesh_endpoints *e)
 	}
 	for (size_t i = 0; i < e->count; i++)
 		mesh_endpoint_clear(&e->items[i]);
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(names); i++) {
+		char *text = put_text(&at, *names[i]);
+
+		free(*names[i]);
+		*names[i] = text;
+	}
 	free(e->items);
 	e->items = items;
 	e->packed = true;

@@ -92,13 +92,13 @@ void mesh_service_free(struct mesh_service *s);
 /** One address of an EndpointSlice with the port it serves a service port on. */
 struct mesh_endpoint {
 	struct mesh_addr addr; /* pod address and target port */
-	char *pod;             /* targetRef name, or NULL */
+	bool ready, serving, terminating;
+	char *pod; /* targetRef name, or NULL */
 	union {
 		char *node;                       /* nodeName, or NULL */
 		const struct mesh_labels *labels; /* of a ServiceEntry's endpoint, borrowed */
 	};
 	char *hints; /* "zone:a zone:b node:n1": whom it is for; NULL: no hint */
-	bool ready, serving, terminating;
 };
 
 /** Frees what e owns, not e. */
@@ -112,7 +112,7 @@ struct mesh_endpoints {
 	struct mesh_endpoint *items;
 	size_t count;
 	bool borrowed; /* all but this struct is another's, who outlives this */
-	bool packed;   /* what items point to is in the same block */
+	bool packed;   /* all texts are in the block of items */
 };
 
 void mesh_endpoints_free(struct mesh_endpoints *e);
