@@ -170,6 +170,43 @@ TEST(source_ranges_are_left_to_the_node)
 	CHECK_STR(f.warnings.list.items[0].path, "spec.loadBalancerSourceRanges");
 }
 
+static enum mesh_l4_drain drain_with(const char *annotations, size_t *warnings)
+{
+	FIXTURE;
+	mesh_auto_free char *yaml = mesh_xasprintf("apiVersion: v1\nkind: Service\nmetadata: {name: db%s}\nspec: "
+						   "{clusterIP: 10.0.0.1, ports: [{name: sql, port: 5432}]}\n",
+						   annotations);
+	struct mesh_l4_image image = {0};
+	enum mesh_l4_drain drain;
+
+	if (yaml_load(&f.snap, f.slices, yaml, "shop") != 0)
+		printf("  bad yaml\n");
+	mesh_errs_free(&f.warnings);
+	mesh_compile_l4(&f.snap, &image, &f.warnings);
+	drain = image.services.count == 1 ? image.services.items[0].drain : MESH_L4_DRAIN_NONE;
+	*warnings = f.warnings.list.count;
+	if (f.warnings.list.count &&
+	    strcmp(f.warnings.list.items[0].text,
+		   "the annotation sockmesh.io/drain is neither \"keep\" nor \"end\": it has no effect") != 0)
+		*warnings = 99;
+	mesh_l4_image_free(&image);
+	return drain;
+}
+
+TEST(what_becomes_of_connections_is_the_services_word)
+{
+	size_t warnings;
+
+	CHECK_INT(drain_with("", &warnings), MESH_L4_DRAIN_DEFAULT);
+	CHECK_INT(warnings, 0);
+	CHECK_INT(drain_with(", annotations: {sockmesh.io/drain: keep}", &warnings), MESH_L4_DRAIN_KEEP);
+	CHECK_INT(warnings, 0);
+	CHECK_INT(drain_with(", annotations: {sockmesh.io/drain: end}", &warnings), MESH_L4_DRAIN_END);
+	CHECK_INT(warnings, 0);
+	CHECK_INT(drain_with(", annotations: {sockmesh.io/drain: soon}", &warnings), MESH_L4_DRAIN_DEFAULT);
+	CHECK_INT(warnings, 1);
+}
+
 TEST(affinity_has_kubernetes_default)
 {
 	FIXTURE;
@@ -503,7 +540,7 @@ TEST(entry_by_host)
 	/* Without a rule it passes, as it would without the entry. */
 	CHECK(!outbound_vhost(cfg, "shop|80", "plain.example.com"));
 	CHECK(mesh_pmap_get_str(&((struct mesh_l7_table *)mesh_pmap_get_str(&cfg->outbound, "shop|80"))->suffix,
-			       ".wild.example.com"));
+				".wild.example.com"));
 	mesh_l7_unref(cfg);
 	mesh_l7_states_free(&states);
 }

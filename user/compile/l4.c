@@ -220,7 +220,7 @@ static void add_service(struct mesh_builder *b, const struct mesh_service *svc, 
 	drain_of(svc, &known);
 	if (!known)
 		mesh_builder_warn(b, "Service", svc->ns, svc->name, "metadata.annotations[sockmesh.io/drain]",
-				  "neither \"keep\" nor \"end\": as if it were not there");
+				  "the annotation sockmesh.io/drain is neither \"keep\" nor \"end\": it has no effect");
 	if (svc->source_ranges)
 		mesh_builder_warn(b, "Service", svc->ns, svc->name, "spec.loadBalancerSourceRanges",
 				  "the load balancer's addresses are left to the node's service proxy");
