@@ -506,6 +506,9 @@ TEST(app_to_agent_with_the_same_ports_in_two_pods)
 		CHECK(agent[i] >= 0);
 	}
 	CHECK_INT(splice_number(w.dp, "ends"), 4);
+	CHECK(mesh_dp_spliced(w.dp, agent[0]) && mesh_dp_spliced(w.dp, agent[1]));
+	CHECK(!mesh_dp_spliced(w.dp, w.hub.sock)); /* another socket */
+	CHECK(mesh_dp_spliced(w.dp, -1));          /* not known is not no */
 	for (int round = 0; round < 50; round++)
 		for (int i = 0; i < 2; i++) {
 			struct stream s = {

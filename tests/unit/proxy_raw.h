@@ -13,6 +13,7 @@ static struct lab_proxy px;
 static struct lab_message m;
 static int fd = -1, listener = -1, server = -1; /* client; upstream: listening, accepted */
 static uint16_t port;
+static struct mesh_proxy_opts raw_opts = {.workers = 1}; /* of the worlds that follow */
 
 LAB void start(void)
 {
@@ -20,7 +21,7 @@ LAB void start(void)
 
 	listener = lab_listen(&port);
 	setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &five, sizeof(five)); /* of accept() */
-	lab_proxy_start(&px, &(struct mesh_proxy_opts){.workers = 1}, lab_config_any(NULL, (uint16_t[]){port, 0}));
+	lab_proxy_start(&px, &raw_opts, lab_config_any(NULL, (uint16_t[]){port, 0}));
 	lab_listen_gateway(&px);
 	fd = lab_connect(px.port);
 }

@@ -305,6 +305,11 @@ static int find_cgroups(struct mesh_agent *a, struct mesh_errs *errs)
 	return 0;
 }
 
+static bool is_spliced(void *arg, int fd)
+{
+	return mesh_dp_spliced(arg, fd);
+}
+
 static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 {
 	struct mesh_kube_opts kube = {
@@ -333,8 +338,11 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 	    (r = mesh_handover_new(&a->handover, a)) < 0)
 		return r;
 	dp.beside = mesh_handover_has_older(a->handover);
-	if ((r = mesh_dp_new(&a->dp, &dp, errs)) < 0 || (r = mesh_proxy_new(&a->proxy, &proxy)) < 0 ||
-	    (r = mesh_kube_new(&a->kube, a->loop, &kube, errs)) < 0)
+	if ((r = mesh_dp_new(&a->dp, &dp, errs)) < 0)
+		return r;
+	proxy.spliced = is_spliced;
+	proxy.spliced_arg = a->dp;
+	if ((r = mesh_proxy_new(&a->proxy, &proxy)) < 0 || (r = mesh_kube_new(&a->kube, a->loop, &kube, errs)) < 0)
 		return r;
 	listen_to_programs(a);
 	a->pods = mesh_pods_new(&(struct mesh_pods_opts){.loop = a->loop,

@@ -94,6 +94,7 @@ int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct me
 	pthread_mutex_init(&dp->lock, NULL);
 	pthread_mutex_init(&dp->sweeping, NULL);
 	pthread_cond_init(&dp->wake, NULL);
+	pthread_rwlock_init(&dp->splice_kept, NULL);
 	r = start(dp, opts, errs);
 	if (r < 0) {
 		mesh_dp_free(dp);
@@ -120,6 +121,7 @@ void mesh_dp_free(struct mesh_dp *dp)
 	mesh_vec_free(&dp->garbage);
 	mesh_dp_cache_free(dp->cache);
 	pthread_cond_destroy(&dp->wake);
+	pthread_rwlock_destroy(&dp->splice_kept);
 	pthread_mutex_destroy(&dp->lock);
 	pthread_mutex_destroy(&dp->sweeping);
 	free(dp->pin_dir);
@@ -130,9 +132,14 @@ void mesh_dp_free(struct mesh_dp *dp)
 
 void mesh_dp_yield(struct mesh_dp *dp)
 {
+	struct mesh_splice *s;
+
 	mesh_dp_retired_sweep(dp);
 	mesh_dp_sweep_stop(dp);
-	mesh_splice_stop(mesh_steal(dp->splice));
+	pthread_rwlock_wrlock(&dp->splice_kept);
+	s = mesh_steal(dp->splice);
+	pthread_rwlock_unlock(&dp->splice_kept);
+	mesh_splice_stop(s);
 	mesh_dp_bypass_stop(dp);
 	mesh_cleanup_fd(&dp->pin_lock);
 }

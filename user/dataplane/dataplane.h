@@ -155,6 +155,8 @@ int mesh_dp_splice_set(struct mesh_dp *dp, enum mesh_splice_mode mode, struct me
 enum mesh_splice_mode mesh_dp_splice_get(const struct mesh_dp *dp);
 /** What a captured pod asks for; its new flows go by it. Returns 0; -ENOENT: not captured; -errno with errs. */
 int mesh_dp_splice_pod(struct mesh_dp *dp, uint64_t netns_cookie, enum mesh_splice_wish wish, struct mesh_errs *errs);
+/** Whether that socket is in a sockmap, or may be: what was given to it there, splice(2) would not see. Any thread. */
+bool mesh_dp_spliced(struct mesh_dp *dp, int fd);
 /** Mode, flows, messages by way, generations, what the probes found. New reference. */
 json_t *mesh_dp_splice_status(struct mesh_dp *dp);
 /** "auto", "on", "off"; -EINVAL if text is none of them. */

@@ -127,6 +127,7 @@ struct mesh_dp {
 	bool stop;                                /* under lock */
 
 	struct mesh_splice *splice;
+	pthread_rwlock_t splice_kept; /* against its end while another thread asks it */
 
 	struct mesh_dp_addr_cache *cache;
 	struct mesh_dp_bypass *bypass;

@@ -91,6 +91,13 @@ struct mesh_down {
 	bool failed;    /* epoll does not take it (fs.epoll.max_user_watches): ends with the round */
 };
 
+/** A pipe in the kernel that a body goes through. */
+struct mesh_bulk {
+	struct mesh_bulk *next; /* among the free */
+	int in, out;
+	size_t held; /* bytes in it */
+};
+
 /** The phases of each direction: a head, then a body, then over. */
 enum mesh_phase { MESH_PHASE_HEAD, MESH_PHASE_BODY, MESH_PHASE_DONE };
 
@@ -108,7 +115,8 @@ struct mesh_request {
 	struct mesh_http1_body body, answer_body;
 	struct mesh_buf up_head, down_head; /* as sent on */
 	size_t up_head_sent, down_head_sent;
-	struct mesh_pipe out; /* of the response */
+	struct mesh_pipe out;   /* of the response */
+	struct mesh_bulk *bulk; /* instead of it, in the middle of a large body; NULL: none */
 	struct mesh_timer timer;
 	uint64_t begin_ns, answer_bytes;
 	enum mesh_phase phase, answer_phase;
@@ -144,6 +152,8 @@ struct mesh_worker {
 	struct mesh_pipe_cache buffers;
 	struct mesh_request *free_requests;
 	unsigned free_request_count;
+	struct mesh_bulk *free_bulks;
+	unsigned bulks, free_bulk_count; /* all pipes; those that no request has */
 	struct mesh_down *downs, *dead_downs, *later;
 	struct mesh_up *dead_ups;
 	struct mesh_timeouts idle, head, stream, linger, connect, pooled, unwatched, gone;
@@ -191,6 +201,26 @@ struct mesh_proxy {
 	unsigned worker_count;
 	struct mesh_worker *workers;
 };
+
+/* bulk.c: large bodies that are not copied */
+enum mesh_bulk_result {
+	MESH_BULK_NOTHING, /* there was nothing to read, although there may be for recv() */
+	MESH_BULK_MOVED,   /* all that was read is sent, or the upstream has ended */
+	MESH_BULK_BLOCKED, /* the client does not take it now: down->blocked is set */
+	MESH_BULK_GONE,    /* the client is gone */
+	MESH_BULK_FAILED,  /* the upstream's connection failed: errno */
+};
+
+/** Whether the response's next bytes are to be moved; makes r->bulk. */
+bool mesh_bulk_begin(struct mesh_request *r);
+/** Moves what is there, as far as the body goes. */
+enum mesh_bulk_result mesh_bulk_move(struct mesh_request *r);
+/** Sends what is held. */
+enum mesh_bulk_result mesh_bulk_flush(struct mesh_request *r);
+/** The request is over, or the body. */
+void mesh_bulk_drop(struct mesh_request *r);
+/** Frees what a worker keeps. */
+void mesh_bulk_end(struct mesh_worker *w);
 
 /* listener.c */
 void mesh_listener_unref(struct mesh_proxy_listener *l);

@@ -190,6 +190,8 @@ void mesh_http1_body_response(struct mesh_http1_body *body, const struct mesh_ht
 enum mesh_http1_result mesh_http1_body_next(struct mesh_http1_body *body, const char *data, size_t len, size_t *used,
 					    struct mesh_slice *payload);
 /** Whether the whole body has been walked over. */
+/** n bytes of a body of known length, at most those left, went another way. */
+void mesh_http1_body_pass(struct mesh_http1_body *body, uint64_t n);
 static inline bool mesh_http1_body_done(const struct mesh_http1_body *body)
 {
 	return body->framing == MESH_HTTP1_NO_BODY;

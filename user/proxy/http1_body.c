@@ -196,6 +196,14 @@ static void take_payload(struct mesh_http1_body *b, const char *data, size_t len
 	b->total += n;
 }
 
+void mesh_http1_body_pass(struct mesh_http1_body *b, uint64_t n)
+{
+	b->left -= n;
+	b->total += n;
+	if (b->left == 0)
+		b->framing = MESH_HTTP1_NO_BODY;
+}
+
 static enum mesh_http1_result chunked_next(struct mesh_http1_body *b, const char *data, size_t len, size_t *used,
 					   struct mesh_slice *payload)
 {

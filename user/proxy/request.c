@@ -65,6 +65,7 @@ void mesh_request_finish(struct mesh_request *r)
 		atomic_fetch_sub_explicit(r->endpoint->active, 1, memory_order_relaxed);
 	mesh_timer_remove(w->loop, &r->timer);
 	mesh_pipe_drop(&r->out, &w->buffers);
+	mesh_bulk_drop(r);
 	mesh_l7_unref(r->cfg);
 	mesh_arena_reset(&r->arena);
 	d->in.sent = d->in.ready;

@@ -238,11 +238,32 @@ static bool decode(struct mesh_request *r)
 	return true;
 }
 
+/* The client takes bytes again. Returns false if the pump has nothing to do now. */
+static bool flush_bulk(struct mesh_request *r)
+{
+	struct mesh_down *d = r->down;
+
+	if (!r->bulk || d->blocked)
+		return !r->bulk;
+	switch (mesh_bulk_flush(r)) {
+	case MESH_BULK_BLOCKED:
+		mesh_down_update(d);
+		return false;
+	case MESH_BULK_GONE:
+		mesh_request_abort(r);
+		return false;
+	default:
+		return true;
+	}
+}
+
 void mesh_response_pump(struct mesh_request *r)
 {
 	struct mesh_down *d = r->down;
 	bool whole;
 
+	if (!flush_bulk(r))
+		return;
 	whole = decode(r);
 	join_small(r);
 	if (!d->blocked && !write_down(r))
@@ -266,6 +287,34 @@ void mesh_response_pump(struct mesh_request *r)
 	mesh_timeout_set(&d->worker->stream, &d->timeout);
 }
 
+/* Returns false if recv() is to read instead. */
+static bool read_bulk(struct mesh_request *r)
+{
+	if (!mesh_bulk_begin(r))
+		return false;
+	switch (mesh_bulk_move(r)) {
+	case MESH_BULK_NOTHING:
+		return false;
+	case MESH_BULK_GONE:
+		mesh_request_abort(r);
+		return true;
+	case MESH_BULK_FAILED:
+		mesh_request_lost(r, strerror(errno), false);
+		return true;
+	case MESH_BULK_BLOCKED:
+		if (mesh_http1_body_done(&r->answer_body))
+			r->answer_phase = MESH_PHASE_DONE;
+		mesh_up_update(r->up);
+		mesh_down_update(r->down);
+		mesh_timeout_set(&r->down->worker->stream, &r->down->timeout);
+		return true;
+	case MESH_BULK_MOVED:
+		mesh_response_pump(r);
+		return true;
+	}
+	return true;
+}
+
 void mesh_response_read(struct mesh_request *r)
 {
 	struct mesh_worker *w = r->down->worker;
@@ -275,6 +324,8 @@ void mesh_response_read(struct mesh_request *r)
 		mesh_up_close(r->up);
 		return;
 	}
+	if (read_bulk(r))
+		return;
 	if (!r->out.data) {
 		struct mesh_http1_limits limits = {.head_bytes = w->proxy->limits.head_bytes};
 

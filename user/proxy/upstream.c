@@ -123,7 +123,7 @@ void mesh_up_update(struct mesh_up *u)
 
 	if (u->connecting)
 		events = EPOLLOUT;
-	else if (!r || (!r->up_eof && !mesh_pipe_full(&r->out)))
+	else if (!r || (!r->up_eof && !mesh_pipe_full(&r->out) && !(r->bulk && r->bulk->held)))
 		events = EPOLLIN;
 	if (u->blocked)
 		events |= EPOLLOUT;

@@ -143,6 +143,7 @@ void mesh_worker_stop(struct mesh_worker *w)
 		free(r);
 	}
 	mesh_pipe_cache_free(&w->buffers);
+	mesh_bulk_end(w);
 	mesh_map_free(&w->spaces);
 	mesh_loop_free(w->loop);
 	mesh_cleanup_fd(&w->spare_fd);
