@@ -205,6 +205,9 @@ static __always_inline enum mesh_splice_way receiver_takes(struct sock *peer, __
 		return MESH_SPLICE_WAY_STATE;
 	if (BPF_CORE_READ(peer, sk_rcvlowat) > 1)
 		return MESH_SPLICE_WAY_LOWAT;
+	/* What it would make of bytes that did not come by TCP is not what its program expects. */
+	if (BPF_CORE_READ(tcp, inet_conn.icsk_ulp_ops))
+		return MESH_SPLICE_WAY_ULP;
 	psock = psock_of(peer);
 	if (!psock)
 		return MESH_SPLICE_WAY_UNKNOWN;
@@ -244,6 +247,8 @@ static __always_inline enum mesh_splice_way way_of(struct tcp_sock *tcp, struct 
 		return MESH_SPLICE_WAY_OFF;
 	if (sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1)
 		return MESH_SPLICE_WAY_ZEROCOPY;
+	if (tcp->inet_conn.icsk_ulp_ops)
+		return MESH_SPLICE_WAY_ULP;
 	if (size > MESH_SPLICE_MESSAGE)
 		return MESH_SPLICE_WAY_LARGE;
 	if (sk->__sk_common.skc_state != BPF_TCP_ESTABLISHED)
@@ -293,7 +298,7 @@ static __always_inline void note_passed(struct tcp_sock *tcp, struct mesh_splice
 	if (way == MESH_SPLICE_WAY_LEAVING || way == MESH_SPLICE_WAY_OFF)
 		return;
 	f->passed += size;
-	if (f->passed >= MESH_SPLICE_BULK || way == MESH_SPLICE_WAY_ZEROCOPY ||
+	if (f->passed >= MESH_SPLICE_BULK || way == MESH_SPLICE_WAY_ZEROCOPY || way == MESH_SPLICE_WAY_ULP ||
 	    (reader_fn && has_waiter(&tcp->inet_conn.icsk_inet.sk)))
 		begin_to_leave(f, cookie, way);
 }

@@ -288,6 +288,7 @@ struct mesh_splice_conf {
 	X(OFF, "off", "the tier is switched off")                                                                      \
 	X(LEAVING, "leaving", "the flow is on its way out of the tier")                                                \
 	X(ZEROCOPY, "zerocopy", "the sender uses MSG_ZEROCOPY")                                                        \
+	X(ULP, "ulp", "an end has another protocol on top of TCP (TLS in the kernel)")                                 \
 	X(LARGE, "large", "the message is larger than the tier takes")                                                 \
 	X(STATE, "state", "an end is not, or not any more, established")                                               \
 	X(UNACKED, "unacked", "the sender has bytes on their way by TCP")                                              \

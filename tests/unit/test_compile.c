@@ -94,6 +94,25 @@ static const char *load(struct fixture *f, const char *yaml)
 	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: catalog, creationTimestamp: "      \
 	"'2026-01-01T00:00:00Z'}\nspec: {hosts: [catalog], http: [" http "]}\n"
 
+TEST(what_a_namespace_asks_of_splicing)
+{
+	struct mesh_changes changes = {0};
+	struct mesh_snapshot snap = {.changes = &changes};
+
+	CHECK(!mesh_snapshot_set_splice(&snap, "a", NULL));
+	CHECK(mesh_snapshot_set_splice(&snap, "a", "enabled"));
+	CHECK(changes.splice);
+	changes.splice = false;
+	CHECK(!mesh_snapshot_set_splice(&snap, "a", "enabled"));
+	CHECK(!changes.splice);
+	CHECK(mesh_snapshot_set_splice(&snap, "a", "disabled"));
+	CHECK_STR((const char *)mesh_map_get_str(&snap.splice, "a"), "disabled");
+	CHECK(mesh_snapshot_set_splice(&snap, "a", NULL));
+	CHECK(mesh_map_get_str(&snap.splice, "a") == NULL);
+	mesh_changes_clear(&changes);
+	mesh_snapshot_free(&snap);
+}
+
 TEST(no_rule_routes_to_every_ready_endpoint)
 {
 	FIXTURE;

@@ -267,6 +267,28 @@ TEST(metadata)
 	"\"metadata\":{\"labels\":" labels "},\"spec\":{\"containers\":[" container "]}}}}"
 #define CONTAINER "{\"name\":\"c\",\"image\":\"i\"}"
 
+#define SPLICE_SAID "Unsupported value: \"always\": supported values: \"auto\", \"disabled\", \"enabled\"\n"
+#define SPLICE_TEMPLATE(word)                                                                                          \
+	"{\"metadata\":{\"name\":\"x\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{"         \
+	"\"metadata\":{"                                                                                               \
+	"\"labels\":{\"a\":\"b\"},\"annotations\":{\"sockmesh.io/splice\":\"" word                                     \
+	"\"}},\"spec\":{\"containers\":[{\"name\":"                                                                    \
+	"\"c\",\"image\":\"i\"}]}}}}"
+
+TEST(splice_annotation)
+{
+	CHECK_SAID("ns", "{\"metadata\":{\"name\":\"x\",\"annotations\":{\"sockmesh.io/splice\":\"always\"}}}",
+		   "metadata.annotations[sockmesh.io/splice]: " SPLICE_SAID);
+	CHECK_SAID("ns", "{\"metadata\":{\"name\":\"x\",\"annotations\":{\"sockmesh.io/splice\":\"enabled\"}}}", "");
+	CHECK_SAID("po",
+		   "{\"metadata\":{\"name\":\"x\",\"annotations\":{\"sockmesh.io/splice\":\"always\"}},\"spec\":{"
+		   "\"containers\":[{\"name\":\"a\",\"image\":\"i\"}]}}",
+		   "metadata.annotations[sockmesh.io/splice]: " SPLICE_SAID);
+	CHECK_SAID("deploy", SPLICE_TEMPLATE("always"),
+		   "spec.template.metadata.annotations[sockmesh.io/splice]: " SPLICE_SAID);
+	CHECK_SAID("deploy", SPLICE_TEMPLATE("disabled"), "");
+}
+
 TEST(kubernetes)
 {
 	CHECK_SAID("deploy", DEPLOYMENT("", "{\"a\":\"b\"}", CONTAINER), "");

@@ -8,6 +8,8 @@
 #include "model/route.h"
 #include "model/workload.h"
 
+#include <errno.h>
+
 static struct mesh_labels labels_of(const char *const *pairs)
 {
 	struct mesh_labels l = {0};
@@ -20,6 +22,20 @@ static struct mesh_labels labels_of(const char *const *pairs)
 }
 
 #define LABELS(...) labels_of((const char *const[]){__VA_ARGS__, NULL})
+
+TEST(splice_wishes)
+{
+	enum mesh_splice_wish wish = MESH_SPLICE_ENABLED;
+
+	CHECK_INT(mesh_splice_wish_parse(NULL, &wish), -EINVAL);
+	CHECK_INT(mesh_splice_wish_parse("", &wish), -EINVAL);
+	CHECK_INT(mesh_splice_wish_parse("Enabled", &wish), -EINVAL);
+	CHECK_INT(wish, MESH_SPLICE_ENABLED);
+	for (int i = MESH_SPLICE_AUTO; i <= MESH_SPLICE_DISABLED; i++) {
+		CHECK_INT(mesh_splice_wish_parse(mesh_splice_wish_text((enum mesh_splice_wish)i), &wish), 0);
+		CHECK_INT(wish, i);
+	}
+}
 
 TEST(labels_get_finds_every_key)
 {
