@@ -104,6 +104,30 @@ static void check_bypass(json_t *rows, const json_t *bypass)
 	check_devices(rows, devices);
 }
 
+static void check_splice(json_t *rows, const json_t *splice)
+{
+	static const char why[] = "messages between sockets of a node go past TCP";
+	const char *trouble = text(splice, "trouble");
+	size_t spliced = 0, i;
+	const json_t *pod;
+
+	if (!json_is_object(splice))
+		return;
+	json_array_foreach(json_object_get(splice, "pods"), i, pod) spliced +=
+		json_is_true(json_object_get(pod, "spliced"));
+	if (trouble[0])
+		mesh_verdict_add(rows, MESH_VERDICT_WARN, "splice", why,
+				 "nothing has to be done: all works, at the price of TCP", "not in use: %s", trouble);
+	else if (json_is_true(json_object_get(splice, "inUse")))
+		mesh_verdict_add(rows, MESH_VERDICT_OK, "splice", why, NULL,
+				 "in use for %zu of %zu pods (%s), %lld ends now, %lld flows turned to bulk and left",
+				 spliced, json_array_size(json_object_get(splice, "pods")), text(splice, "mode"),
+				 (long long)json_integer_value(json_object_get(splice, "ends")),
+				 (long long)json_integer_value(json_object_get(splice, "left")));
+	else
+		mesh_verdict_add(rows, MESH_VERDICT_OK, "splice", why, NULL, "not in use: %s", text(splice, "why"));
+}
+
 void mesh_check_agent(json_t *rows, const json_t *status)
 {
 	static const char why[] = "routing of the node's pods";
@@ -137,6 +161,7 @@ void mesh_check_agent(json_t *rows, const json_t *status)
 					 "not captured: %s", text(pod, "trouble"));
 	}
 	check_bypass(rows, json_object_get(json_object_get(status, "dataplane"), "bypass"));
+	check_splice(rows, json_object_get(json_object_get(status, "dataplane"), "splice"));
 }
 
 /* What a pod on the node has found out. */

@@ -686,17 +686,25 @@ json_t *mesh_dp_splice_status(struct mesh_dp *dp)
 	struct mesh_splice *s = dp->splice;
 	struct mesh_splice_conf c;
 	json_t *gens, *ways_list;
+	const char *why = NULL;
+	json_t *ret;
 	size_t ends;
+	bool used;
 
 	if (!s)
 		return json_null(); /* another agent has it now */
+	mesh_splice_lock(dp);       /* the worker may load it */
+	used = mesh_splice_in_use(dp, &why);
 	c = conf_of(s);
 	pthread_mutex_lock(&s->lock);
 	gens = gens_status(s, &ends);
 	ways_list = ways_status(s);
 	pthread_mutex_unlock(&s->lock);
-	return json_pack("{s:s, s:b, s:s?, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "mode", mesh_splice_mode_text(s->mode),
-			 "loaded", s->obj != NULL, "trouble", s->trouble, "probes", proven[c.proven % 3], "ends",
-			 (json_int_t)ends, "leaving", (json_int_t)s->leaving, "left", (json_int_t)s->left,
-			 "generations", gens, "ways", ways_list, "pods", pods_wishes(s));
+	ret = json_pack("{s:b, s:s?, s:s, s:b, s:s?, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "inUse", used, "why",
+			used ? NULL : why, "mode", mesh_splice_mode_text(s->mode), "loaded", s->obj != NULL, "trouble",
+			s->trouble, "probes", proven[c.proven % 3], "ends", (json_int_t)ends, "leaving",
+			(json_int_t)s->leaving, "left", (json_int_t)s->left, "generations", gens, "ways", ways_list,
+			"pods", pods_wishes(s));
+	mesh_splice_unlock(dp);
+	return ret;
 }
