@@ -169,9 +169,9 @@ def apiserver():
         kill.start(command, "apiserver-again")
 
     def back():
-        if renewed(1) <= before[0] or renewed(2) <= before[1]:
+        if not kube.healthy() or renewed(1) <= before[0] or renewed(2) <= before[1]:
             return False
-        kill.start(controllers.pop(), "controller-manager-again")
+        kill.start(controllers.pop(), "controller-manager-again", lives_s=4)
         return True
 
     fault(f"kill -9 kube-apiserver (for {away:.0f} s)", None, do, back)

@@ -88,12 +88,18 @@ class Faults:
         """The last one of that name (apiserver, controller-manager) that was started, by up.sh or here."""
         return [int(line.split()[0]) for line in open(D + "/pids") if line.split()[2].startswith(name)][-1]
 
-    def start(self, command, name):
+    def start(self, command, name, lives_s=0):
+        """lives_s: one that ends within that time (an API server that is not ready yet lets controllers end) is started again."""
         log = open(f"{D}/log/{name}.log", "a")
-        p = subprocess.Popen(command, cwd=D, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        with open(D + "/pids", "a") as f:
-            f.write(f"{p.pid} {start_of(p.pid)} {name}\n")  # down.sh ends it
-        return p.pid
+        while True:
+            p = subprocess.Popen(command, cwd=D, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            with open(D + "/pids", "a") as f:
+                f.write(f"{p.pid} {start_of(p.pid)} {name}\n")  # down.sh ends it
+            try:
+                p.wait(lives_s)
+            except subprocess.TimeoutExpired:
+                return p.pid
+            time.sleep(0.5)
 
     def kill(self, name):
         """Returns its command, for start()."""

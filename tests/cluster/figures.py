@@ -11,6 +11,7 @@ import socket
 import sys
 
 SYS_pidfd_open, SYS_pidfd_getfd = 434, 438
+NSFS = os.stat("/proc/self/ns/net").st_dev
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,7 +38,7 @@ def kind_of(pid, pidfd, fd):
     to = os.readlink(f"/proc/{pid}/fd/{fd}")
     if to.startswith("socket:"):
         return socket_kind(pidfd, fd)
-    if to.startswith("net:["):
+    if os.stat(f"/proc/{pid}/fd/{fd}").st_dev == NSFS:
         return "network namespace"
     if to.startswith("anon_inode:"):
         return to[11:].strip("[]")

@@ -30,6 +30,14 @@ class Kube:
         finally:
             c.close()
 
+    def healthy(self):
+        c = self.open(5)
+        try:
+            c.request("GET", "/healthz", headers={"Authorization": "Bearer " + self.token})
+            return c.getresponse().status == 200
+        finally:
+            c.close()
+
     def get(self, path):
         return self.call("GET", path)[1]
 

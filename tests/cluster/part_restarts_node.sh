@@ -131,7 +131,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, "tests/cluster")
 from faults import Faults
-Faults(sys.argv[1]).start(open(f"{sys.argv[2]}/{sys.argv[3]}").read().split("\0"), sys.argv[3] + "-again")
+Faults(sys.argv[1]).start(open(f"{sys.argv[2]}/{sys.argv[3]}").read().split("\0"), sys.argv[3] + "-again", lives_s=4)
 PY
 python3 "$T/back.py" "$cluster" "$T/commands" apiserver
 api_is_back() { kubectl get --raw /readyz > /dev/null 2>&1; }
@@ -139,7 +139,7 @@ eventually 60 api_is_back || fail "the API server is back"
 in_step() { for i in $(nodes); do on_node "$i" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | jq -e '.api.inStep and (.api.fromSnapshot | not)' > /dev/null || return 1; done; }
 check "agents are in step again" eventually 30 in_step
 # Else nodes that had no time to say that they live would be taken for dead: that is the cluster's affair, not the mesh's.
-nodes_live() { [[ "$(renewed n1)" > "${before[0]}" && "$(renewed n2)" > "${before[1]}" ]]; }
+nodes_live() { kubectl get --raw /healthz > /dev/null 2>&1 && [[ "$(renewed n1)" > "${before[0]}" && "$(renewed n2)" > "${before[1]}" ]]; }
 eventually 60 nodes_live || fail "nodes say that they live"
 python3 "$T/back.py" "$cluster" "$T/commands" controller-manager
 streams_are "API server away"

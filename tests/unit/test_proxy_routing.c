@@ -352,6 +352,21 @@ ROUTED(refused_endpoint_is_not_an_error_while_there_is_another, .workers = 1)
 	CHECK_INT(lab_stats(&px).flags_uf, 0);
 }
 
+/* Whatever the draw says: one that refused is not asked again for the same request. */
+ROUTED(refused_endpoint_is_not_tried_twice, .workers = 1)
+{
+	struct mesh_l7_config *cfg = lab_config();
+	struct mesh_l7_cluster *c = lab_cluster(cfg, NULL, ports(closed_port(), v1.port));
+
+	c->lb = MESH_LB_RANDOM;
+	lab_host(cfg, lab_table(cfg, &cfg->gateway, "80", MESH_L7_NOT_FOUND), "*", c);
+	mesh_proxy_publish(px.proxy, cfg);
+	lab_listen_gateway(&px);
+	for (int i = 0; i < 200; i++)
+		CHECK_INT(lab_get(px.port, &m, "a", "/"), 200);
+	CHECK_INT(lab_stats(&px).flags_uf, 0);
+}
+
 ROUTED(pool_of_an_endpoint_that_left, .workers = 1)
 {
 	mesh_auto_fd int fd = -1;

@@ -121,15 +121,16 @@ struct mesh_request {
 	uint64_t begin_ns, answer_bytes;
 	enum mesh_phase phase, answer_phase;
 	int status;
-	unsigned tries;
-	bool is_head, is_connect, idempotent; /* of the method */
-	bool upgrade, upgrade_cut;            /* asked for; without the versions of HTTP among it */
-	bool old;                             /* an HTTP/1.0 client */
-	bool keep;                            /* the connection may go on after it */
-	bool kept;                            /* all that was sent upstream is still there */
-	bool refused;                         /* the request itself is bad: what follows is not read */
-	bool local;                           /* answered here */
-	bool plain;                           /* the response's chunks are taken apart, for an HTTP/1.0 client */
+	unsigned tries, tried_count;
+	struct mesh_addr tried[MESH_REQUEST_TRIES - 1]; /* endpoints that could not be connected to */
+	bool is_head, is_connect, idempotent;           /* of the method */
+	bool upgrade, upgrade_cut;                      /* asked for; without the versions of HTTP among it */
+	bool old;                                       /* an HTTP/1.0 client */
+	bool keep;                                      /* the connection may go on after it */
+	bool kept;                                      /* all that was sent upstream is still there */
+	bool refused;                                   /* the request itself is bad: what follows is not read */
+	bool local;                                     /* answered here */
+	bool plain; /* the response's chunks are taken apart, for an HTTP/1.0 client */
 	bool tunnel, up_shut, down_shut, up_eof, fresh;
 	struct mesh_http1_field fields[MESH_REQUEST_FIELDS]; /* last: not cleared for reuse */
 };

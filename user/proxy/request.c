@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <sys/uio.h>
 
-enum { FREE_MAX = 256 };
+enum {
+	FREE_MAX = 256,
+	PICKS = 16, /* for an endpoint that was not tried before */
+};
 
 static void route_timeout(struct mesh_loop *loop, struct mesh_timer *timer)
 {
@@ -384,13 +387,26 @@ static bool replayable(const struct mesh_request *r)
 	return r->kept && r->answer_bytes == 0 && (r->idempotent || r->up_head_sent == 0);
 }
 
+static bool was_tried(const struct mesh_request *r)
+{
+	for (unsigned i = 0; i < r->tried_count; i++)
+		if (mesh_addr_eq(&r->tried[i], &r->to))
+			return true;
+	return false;
+}
+
+/* Another than those that failed, if that can be had: one that is ending is in the configuration for a moment still. */
 static bool pick_again(struct mesh_request *r)
 {
 	struct mesh_worker *w = r->down->worker;
 	bool found;
 
+	if (r->tried_count < MESH_ARRAY_SIZE(r->tried))
+		r->tried[r->tried_count++] = r->to;
 	mesh_worker_read_begin(w); /* who the client is may change */
 	found = pick_endpoint(r) == TO_UPSTREAM;
+	for (int i = 0; found && was_tried(r) && i < PICKS; i++)
+		found = pick_endpoint(r) == TO_UPSTREAM;
 	mesh_worker_read_end(w);
 	return found;
 }
@@ -409,6 +425,7 @@ void mesh_request_lost(struct mesh_request *r, const char *why, bool connect)
 	}
 	if (stale) {
 		r->fresh = true;
+		r->tries--; /* that it was closed says nothing of the endpoint */
 		send_request(r);
 		return;
 	}
