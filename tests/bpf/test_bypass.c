@@ -402,9 +402,8 @@ TEST(others_on_the_device)
 	/* Still, nothing leaves the pod but what is from it. */
 	CHECK_INT(in_ns(&w.hub, "tc filter show dev e1 ingress | grep -q pod_out"), 0);
 	/* One whose address is on no veth. */
-	in_ns(&w.pods[2],
-	      "ip link add d0 type bridge && ip link set d0 up && ip addr del 10.77.0.3/24 dev eth0 && "
-	      "ip addr add 10.77.0.3/32 dev d0");
+	in_ns(&w.pods[2], "ip link add d0 type bridge && ip link set d0 up && ip addr del 10.77.0.3/24 dev eth0 && "
+			  "ip addr add 10.77.0.3/32 dev d0");
 	CHECK_INT(world_capture(&w, &w.pods[2]), 0);
 	CHECK_INT(device_bypassed(w.dp, 3, why), 0);
 	CHECK_STR(why, "its device d0 is no veth but bridge");

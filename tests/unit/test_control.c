@@ -238,8 +238,7 @@ TEST(a_member_is_pending_until_its_namespace_exists)
 		  "NamespaceMissing");
 	CHECK_INT(make_namespace(&w, "coolapp"), 201);
 	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"coolapp\"], \"pendingMembers\": []}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "reason")),
-		  "Configured");
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "reason")), "Configured");
 	CHECK(comes(&w, "/api/v1/namespaces/coolapp",
 		    "{\"metadata\": {\"labels\": {\"maistra.io/member-of\": \"istio-system\"}}}"));
 	CHECK_INT(api_do(&w.api, "PATCH", ROLL, "{\"spec\": {\"members\": []}}"), 200);
@@ -256,8 +255,7 @@ TEST(without_a_control_plane_nobody_is_configured)
 	CHECK(world_new(&w) && started(&w));
 	CHECK_INT(make_roll(&w, "\"default\""), 201);
 	CHECK(comes(&w, ROLL, "{\"status\": {\"observedGeneration\": 1, \"pendingMembers\": [\"default\"]}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "reason")),
-		  "SMCPMissing");
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "Ready"), "reason")), "SMCPMissing");
 }
 
 TEST(a_member_object_joins_its_namespace)
@@ -347,8 +345,7 @@ TEST(a_roll_is_in_force_when_agents_have_its_members)
 	CHECK_INT(report_roll(&w, "POST", "1"), 201);
 	CHECK_INT(make_roll(&w, "\"shop\""), 201);
 	CHECK(comes(&w, ROLL, "{\"status\": {\"configuredMembers\": [\"shop\"]}}"));
-	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "InForce"), "reason")),
-		  "Pending");
+	CHECK_STR(json_string_value(json_object_get(mesh_condition_find(w.seen, "InForce"), "reason")), "Pending");
 	version = mesh_xstrdup(
 		json_string_value(json_object_get(json_object_get(w.seen, "metadata"), "resourceVersion")));
 	CHECK(settles(&w));

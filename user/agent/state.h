@@ -65,8 +65,8 @@ struct mesh_agent {
 	struct mesh_io events; /* of the BPF programs */
 	MESH_VEC(struct mesh_agent_waiter) waiters;
 	MESH_VEC(struct mesh_agent_asker) askers;
-	json_t *reached;     /* versions in force, as in the Lease; NULL: nothing is */
-	uint64_t reached_ns; /* since when */
+	json_t *reached;                          /* versions in force, as in the Lease; NULL: nothing is */
+	uint64_t reached_ns;                      /* since when */
 	MESH_VEC(struct mesh_agent_add *) adds;   /* of CNI, that wait for something */
 	struct mesh_map tables;                   /* namespaces that the configuration in force has tables for */
 	struct mesh_map asked;                    /* namespaces that CNI named: tables are made for them from then on */

@@ -380,3 +380,21 @@ void mesh_splice_retire(const char *pin_dir)
 		mesh_splice_gen_free(*g);
 	mesh_vec_free(&s.gens);
 }
+
+bool mesh_dp_spliced(struct mesh_dp *dp, int fd)
+{
+	uint64_t cookie, same;
+	socklen_t len = sizeof(cookie);
+	bool ret = true; /* also while the flows are another agent's care */
+
+	pthread_rwlock_rdlock(&dp->splice_kept);
+	if (dp->splice && getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0) {
+		pthread_mutex_lock(&dp->splice->lock);
+		ret = false;
+		mesh_vec_each (g, &dp->splice->gens)
+			ret |= bpf_map_lookup_elem((*g)->maps[MESH_SPLICE_SOCKS], &cookie, &same) == 0;
+		pthread_mutex_unlock(&dp->splice->lock);
+	}
+	pthread_rwlock_unlock(&dp->splice_kept);
+	return ret;
+}

@@ -151,9 +151,7 @@ static void gateway_publish(struct gateway *g)
 	mesh_compile_gateway(snap, &pod, &g->states, &cfg, &warnings);
 	mesh_l7_ref(cfg);
 	mesh_proxy_publish(g->proxy, cfg);
-	mesh_pmap_each (e, &cfg->gateway)
-		if (!mesh_map_get_str(&g->listeners, e->key))
-			listen_on(g, e->key);
+	mesh_pmap_each(e, &cfg->gateway) if (!mesh_map_get_str(&g->listeners, e->key)) listen_on(g, e->key);
 	close_unused(g, &cfg->gateway);
 	mesh_l7_unref(cfg);
 	g->dirty = false;

@@ -40,9 +40,10 @@ struct mesh_proxy_opts {
 	uint64_t stream_timeout_ns;  /* a request or tunnel in flight without any progress (408, 504); 0: 1 h */
 	size_t max_request_line;     /* 0: 8 KiB less than max_header_bytes, or half of it */
 	uint64_t max_body_bytes;     /* of a request (413); 0: unlimited */
-	bool (*spliced)(void *arg, int fd); /* whether splice(2) would miss bytes of a socket; any worker; NULL: never */
+	bool (*spliced)(void *arg,
+			int fd); /* whether splice(2) would miss bytes of a socket; any worker; NULL: never */
 	void *spliced_arg;
-	const char *server_name;     /* "server:" of answers the mesh makes or passes without one; NULL: "sockmesh" */
+	const char *server_name; /* "server:" of answers the mesh makes or passes without one; NULL: "sockmesh" */
 };
 
 int mesh_proxy_new(struct mesh_proxy **ret, const struct mesh_proxy_opts *opts);
