@@ -242,6 +242,22 @@ static __always_inline int may_leave(struct mesh_splice_ask *ask, struct mesh_sp
 	return clean && has_nothing_unread(sa) && has_nothing_unread(sb);
 }
 
+static __always_inline __u64 first_waiter(struct sock *sk)
+{
+	struct socket_wq *wq = sk ? BPF_CORE_READ(sk, sk_wq) : NULL;
+	struct list_head *head, *at;
+	struct wait_queue_entry *e;
+
+	if (!wq)
+		return 0;
+	head = (struct list_head *)((char *)wq + bpf_core_field_offset(struct socket_wq, wait.head));
+	at = BPF_CORE_READ(head, next);
+	if (!at || at == head)
+		return 0;
+	e = (struct wait_queue_entry *)((char *)at - bpf_core_field_offset(struct wait_queue_entry, entry));
+	return (__u64)BPF_CORE_READ(e, func);
+}
+
 SEC("syscall")
 int splice_leave(struct mesh_splice_ask *ask)
 {
@@ -251,6 +267,10 @@ int splice_leave(struct mesh_splice_ask *ask)
 	ask->answer = 2;
 	if (!a)
 		return 0;
+	if (ask->step == MESH_SPLICE_STEP_READER) {
+		ask->peer = first_waiter(sock_at(a->self_at, cookie));
+		return 0;
+	}
 	peer = a->peer;
 	ask->peer = peer;
 	ask->answer = 0;

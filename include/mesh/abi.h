@@ -334,7 +334,12 @@ struct mesh_splice_wait {
 };
 
 /* What program splice_leave is asked, and answers. */
-enum mesh_splice_step { MESH_SPLICE_STEP_PASS, MESH_SPLICE_STEP_QUIET, MESH_SPLICE_STEP_CHECK };
+enum mesh_splice_step {
+	MESH_SPLICE_STEP_PASS,
+	MESH_SPLICE_STEP_QUIET,
+	MESH_SPLICE_STEP_CHECK,
+	MESH_SPLICE_STEP_READER, /* by what function the first on the socket's wait queue is woken: answer in peer */
+};
 
 struct mesh_splice_ask {
 	__u64 cookie; /* of either end */

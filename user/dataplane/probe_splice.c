@@ -122,7 +122,7 @@ static bool pair_warm(const struct lab *lab, const struct pair *p)
 	return false;
 }
 
-static int pair_spliced(const struct lab *lab, struct pair *p)
+static int pair_in_map(const struct lab *lab, struct pair *p)
 {
 	int flows = bpf_map__fd(lab->obj->maps.splice_flow), socks = bpf_map__fd(lab->obj->maps.splice_socks);
 	struct mesh_splice_flow fa, fb;
@@ -141,10 +141,16 @@ static int pair_spliced(const struct lab *lab, struct pair *p)
 	    bpf_map_update_elem(socks, &p->cb, &b, BPF_ANY) < 0) {
 		r = -errno;
 		pair_close(p);
-		return r;
 	}
-	if (pair_warm(lab, p))
-		return 0;
+	return r;
+}
+
+static int pair_spliced(const struct lab *lab, struct pair *p)
+{
+	int r = pair_in_map(lab, p);
+
+	if (r < 0 || pair_warm(lab, p))
+		return r;
 	pair_close(p);
 	return -EIO;
 }
@@ -585,6 +591,57 @@ static int lab_open(struct lab *lab, const char **step)
 	return 0;
 }
 
+static void lab_close(struct lab *lab)
+{
+	splice_bpf__destroy(lab->obj);
+	mesh_cleanup_fd(&lab->listener);
+}
+
+/* ---- what a blocked reader looks like ---- */
+
+static uint64_t look_at_reader(const struct lab *lab, struct pair *p)
+{
+	struct mesh_splice_gen g = {.leave = bpf_program__fd(lab->obj->progs.splice_leave)};
+	struct blocked b = {.fd = p->b};
+	uint64_t fn = 0;
+	pthread_t t;
+
+	if (send(p->b, "x", 1, 0) != 1 || !read_all(p->a, (char[1]){0}, 1) ||
+	    pthread_create(&t, NULL, blocked_read, &b) != 0)
+		return 0;
+	for (int i = 0; i < WARM_TRIES && !fn; i++) {
+		usleep(1000);
+		mesh_splice_ask(&g, p->cb, MESH_SPLICE_STEP_READER, &fn);
+	}
+	if (send(p->a, "x", 1, 0) != 1)
+		fn = 0;
+	pthread_join(t, NULL);
+	return fn;
+}
+
+static void *learn(void *arg)
+{
+	struct lab lab = {.listener = -1};
+	struct pair p = {.a = -1, .b = -1};
+	const char *step;
+
+	if (lab_open(&lab, &step) == 0 && pair_in_map(&lab, &p) == 0)
+		*(uint64_t *)arg = look_at_reader(&lab, &p);
+	pair_close(&p);
+	lab_close(&lab);
+	return NULL;
+}
+
+uint64_t mesh_splice_learn_reader(void)
+{
+	uint64_t fn = 0;
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, learn, &fn) == 0)
+		pthread_join(t, NULL);
+	return fn;
+}
+
 struct job {
 	struct mesh_splice_found *found;
 	bool until_first;
@@ -619,14 +676,16 @@ static void *run(void *arg)
 	struct job *job = arg;
 	struct lab lab = {.listener = -1};
 	const char *step;
-	int r = lab_open(&lab, &step);
+	int r;
+
+	mesh_splice_find_reader();
+	r = lab_open(&lab, &step);
 
 	if (r < 0)
 		snprintf(job->found->trouble, sizeof(job->found->trouble), "%s: %s", step, strerror(-r));
 	else
 		run_all(&lab, job);
-	splice_bpf__destroy(lab.obj);
-	mesh_cleanup_fd(&lab.listener);
+	lab_close(&lab);
 	return NULL;
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { MESH_SPLICE_PROBES_MAX = 24 };
 
@@ -24,6 +25,12 @@ struct mesh_splice_found {
 	bool all;          /* every probe ran, and all were as over TCP */
 	char trouble[160]; /* why nothing could be tried, or "" */
 };
+
+/**
+ * The kernel's function that wakes a reader in a blocking call, as seen on a socket that has one; 0: it was not seen.
+ * For where /proc/kallsyms does not tell (without CAP_SYSLOG).
+ */
+uint64_t mesh_splice_learn_reader(void);
 
 /** Runs every probe, or (until_first) until one is not as over TCP. Well under a second. Needs root. */
 void mesh_splice_probe(struct mesh_splice_found *ret, bool until_first);

@@ -123,7 +123,9 @@ void mesh_splice_gen_unpin(const char *dir, unsigned number)
 /* ---- the object ---- */
 
 /* The kernel's function by which a blocked reader is known; 0 if its address is kept from us. */
-static uint64_t reader_function(void)
+static _Atomic uint64_t reader;
+
+static uint64_t reader_by_name(void)
 {
 	FILE *f = fopen("/proc/kallsyms", "re");
 	unsigned long long at, found = 0;
@@ -135,6 +137,14 @@ static uint64_t reader_function(void)
 	if (f)
 		fclose(f);
 	return found;
+}
+
+void mesh_splice_find_reader(void)
+{
+	if (!reader)
+		reader = reader_by_name();
+	if (!reader)
+		reader = mesh_splice_learn_reader();
 }
 
 struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const struct mesh_splice_gen *g)
@@ -164,7 +174,7 @@ struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const st
 		return NULL;
 	}
 	if (obj)
-		obj->rodata->reader_fn = reader_function();
+		obj->rodata->reader_fn = reader;
 	return obj;
 }
 
@@ -298,6 +308,7 @@ static int load(struct mesh_splice *s, struct mesh_errs *errs)
 
 	if (s->obj)
 		return 0;
+	mesh_splice_find_reader();
 	if (!adopt_newest(s))
 		r = new_generation(s);
 	if (r == 0)

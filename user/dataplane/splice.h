@@ -80,6 +80,8 @@ void mesh_splice_unlock(struct mesh_dp *dp);
  * Opens the object with the data plane's maps (dp NULL: without splice_ops, which needs them), splice_conf (-1: one of
  * its own) and a generation's (NULL: new ones). NULL with errno; splice_bpf__destroy() is for the caller.
  */
+/** Finds what mesh_splice_open() tells programs of blocked readers. Before it; once for a process. Any thread. */
+void mesh_splice_find_reader(void);
 struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const struct mesh_splice_gen *g);
 
 /** Whether any pod's flows are spliced now. *why: if not. */
