@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 enum { ASK_MS = 5000 };
+#define TRIM_NS MESH_SEC(1)
 
 static struct mesh_slice ip_key(const struct mesh_addr *a)
 {
@@ -148,7 +149,7 @@ static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
 {
 	a->dirty = a->failing = false;
 	if (!a->published)
-		malloc_trim(0); /* what lists and the first compilation took */
+		mesh_timer_set(a->loop, &a->trim, TRIM_NS);
 	a->published = true;
 	mesh_members_write(&a->members, &snap->members, mesh_cni_policy_text(a->opts.cni_policy));
 	if (a->pods_changed)
@@ -374,6 +375,7 @@ void mesh_agent_yield(struct mesh_agent *a)
 	mesh_timer_remove(a->loop, &a->waiting);
 	mesh_timer_remove(a->loop, &a->adding);
 	mesh_timer_remove(a->loop, &a->leaving);
+	mesh_timer_remove(a->loop, &a->trim);
 	mesh_probe_free(mesh_steal(a->probe));
 	mesh_cni_conf_free(mesh_steal(a->cni));
 	mesh_ctlsock_free(mesh_steal(a->sock));
@@ -428,6 +430,14 @@ static void agent_stop(struct mesh_agent *a)
 	free(a->cgroup_own);
 	if (a->loop)
 		mesh_loop_free(a->loop);
+}
+
+/* What lists and the first compilation took is given back. */
+static void on_trim(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	(void)loop;
+	(void)timer;
+	malloc_trim(0);
 }
 
 static void on_waiting(struct mesh_loop *loop, struct mesh_timer *timer)
@@ -510,8 +520,11 @@ static int run_kept(const struct mesh_agent_opts *o, int argc, char **argv)
 int mesh_agent_main(int argc, char **argv)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	struct mesh_agent a = {
-		.publish.fn = on_publish, .waiting.fn = on_waiting, .adding.fn = on_adding, .leaving.fn = on_leaving};
+	struct mesh_agent a = {.publish.fn = on_publish,
+			       .waiting.fn = on_waiting,
+			       .adding.fn = on_adding,
+			       .leaving.fn = on_leaving,
+			       .trim.fn = on_trim};
 	int r = mesh_agent_options(argc, argv, &a.opts);
 
 	if (r >= 0)
