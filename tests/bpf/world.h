@@ -301,14 +301,17 @@ static inline void print_errs(const struct mesh_errs *errs)
 	mesh_buf_free(&text);
 }
 
+/* Sizes of the next world's tables. */
+static uint32_t world_services = 256, world_endpoints = 4096;
+
 static inline int world_dp(struct world *w, struct mesh_dp **ret)
 {
 	struct mesh_dp_opts opts = {.pin_dir = w->pin,
 				    .cgroup_root = w->pods_cgroup,
 				    .agent_cgroup = w->agent_cgroup,
 				    .host_netns = w->hub.netns_fd,
-				    .max_services = 256,
-				    .max_endpoints = 4096,
+				    .max_services = world_services,
+				    .max_endpoints = world_endpoints,
 				    .max_pods = 64};
 	struct mesh_errs errs = {0};
 	int r = mesh_dp_new(ret, &opts, &errs);
