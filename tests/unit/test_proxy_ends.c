@@ -186,6 +186,48 @@ WORLD(tunnel_whose_endpoint_resets_as_the_client_writes)
 	CHECK_IDLE();
 }
 
+/* What a reset would be without the proxy it is through it: a tunnel has no framing that shows what was cut. */
+WORLD(tunnel_that_the_client_resets)
+{
+	bool cut;
+
+	CHECK(begin_tunnel());
+	CHECK(lab_say(fd, "hello"));
+	lab_sleep_ms(20);
+	reset(&fd);
+	CHECK_INT(drain(server, &cut), 5);
+	CHECK(cut);
+	wait_requests_over();
+	CHECK_INT(lab_stats(&px).requests_active, 0);
+}
+
+WORLD(tunnel_that_the_endpoint_resets)
+{
+	bool cut;
+
+	CHECK(begin_tunnel());
+	CHECK(lab_say(server, "hello"));
+	lab_sleep_ms(20);
+	reset(&server);
+	CHECK_INT(drain(fd, &cut), 5 - m.in.len);
+	CHECK(cut);
+}
+
+/* The endpoint has closed in order; a client that goes on sending hears of it by a reset. */
+WORLD(tunnel_whose_client_sends_to_nobody)
+{
+	CHECK(begin_tunnel());
+	mesh_cleanup_fd(&server);
+	while (!m.eof)
+		lab_more(fd, &m);
+	CHECK(lab_say(fd, "hello"));
+	wait_requests_over();
+	CHECK_INT(lab_stats(&px).requests_active, 0);
+	lab_sleep_ms(20);
+	CHECK(send(fd, "x", 1, MSG_NOSIGNAL) < 0);
+	CHECK_INT(errno, EPIPE);
+}
+
 /* ---- half-closed ---- */
 
 /* Sends that many zeros and waits until all of them are acknowledged. */

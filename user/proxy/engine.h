@@ -315,6 +315,8 @@ int mesh_up_get(struct mesh_request *r);
 /** The request is done with it: back to its pool if reuse, else closed. */
 void mesh_up_release(struct mesh_up *u, bool reuse);
 void mesh_up_close(struct mesh_up *u);
+/** The same, by RST. */
+void mesh_up_reset(struct mesh_up *u);
 void mesh_up_update(struct mesh_up *u);
 /** Closes the pooled connection that was idle longest. Returns false if there is none. */
 bool mesh_up_evict(struct mesh_worker *w);

@@ -104,7 +104,9 @@ void mesh_request_abort(struct mesh_request *r)
 	struct mesh_down *d = r->down;
 	bool reset = r->answer_phase != MESH_PHASE_HEAD;
 
-	if (r->up)
+	if (r->up && r->tunnel) /* it has no framing that would tell the endpoint that something is missing */
+		mesh_up_reset(r->up);
+	else if (r->up)
 		mesh_up_close(r->up);
 	mesh_request_finish(r);
 	mesh_down_close(d, reset);
@@ -471,7 +473,10 @@ static bool write_up(struct mesh_request *r)
 				: sendmsg(r->up->io.fd, &msg, MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		r->up_shut = true;
-		mesh_response_read(r);
+		if (r->tunnel && r->down_shut) /* all that the endpoint said was sent on */
+			mesh_request_abort(r);
+		else
+			mesh_response_read(r);
 		return false;
 	}
 	n = n < 0 ? 0 : n;

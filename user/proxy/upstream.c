@@ -116,6 +116,19 @@ void mesh_up_close(struct mesh_up *u)
 	w->dead_ups = u;
 }
 
+void mesh_up_reset(struct mesh_up *u)
+{
+	if (!u->dead)
+		setsockopt(u->io.fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+	mesh_up_close(u);
+}
+
+/* An endpoint that said its last word, and resets what the client still sends: so the client is told, too. */
+static bool tunnel_reset(const struct mesh_up *u, uint32_t events)
+{
+	return (events & EPOLLERR) && !u->dead && u->request && u->request->tunnel && u->request->down_shut;
+}
+
 void mesh_up_update(struct mesh_up *u)
 {
 	struct mesh_request *r = u->request;
@@ -208,6 +221,8 @@ static void up_event(struct mesh_loop *loop, struct mesh_io *io, uint32_t events
 	}
 	if (!u->dead && u->request && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
 		mesh_response_read(u->request);
+	if (tunnel_reset(u, events))
+		mesh_request_abort(u->request);
 	if (!u->dead && u->hup)
 		mesh_up_update(u);
 }
