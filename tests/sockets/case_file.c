@@ -167,7 +167,8 @@ static void splice_in(const struct sc *x)
 	int fds[2];
 
 	sc_pair(x, &p);
-	sc_need(x, pipe(fds) == 0 && fcntl(fds[1], F_SETPIPE_SZ, MIB) > 0, "pipe: %m"); /* a segment takes a page of it */
+	sc_need(x, pipe(fds) == 0 && fcntl(fds[1], F_SETPIPE_SZ, MIB) > 0,
+		"pipe: %m"); /* a segment takes a page of it */
 	sc_nonblocking(p.s, true);
 	sc_result(x, "nothing there, not blocking", splice(p.s, NULL, fds[1], NULL, 100, SPLICE_F_NONBLOCK));
 	sc_nonblocking(p.s, false);
