@@ -136,7 +136,7 @@ def cell(known, tier, case, vias):
     return "; ".join(f"{'/'.join(vs)}: {t}" for t, vs in groups.items())
 
 
-SECTION = re.compile(r"(<!-- sockets-table -->\n).*?(\n<!-- end -->)", re.S)
+SECTION = re.compile(r"(<!-- sockets-table -->\n).*?(<!-- end -->)", re.S)
 
 
 def section_of(path):
@@ -148,7 +148,7 @@ def write_section(path, text):
     whole = open(path).read()
     if not SECTION.search(whole):
         raise SystemExit(f"{path}: no line <!-- sockets-table -->")
-    new = SECTION.sub(lambda m: m.group(1) + text + m.group(2), whole)
+    new = SECTION.sub(lambda m: m.group(1) + text + "\n" + m.group(2), whole)
     if new != whole:
         with open(path, "w") as f:
             f.write(new)

@@ -48,17 +48,21 @@ class Mode:
         self.name = tier if via == "tcp" else f"{tier} {via}"
 
 
-def modes_of(tiers):
+def modes_of(tiers, full):
     """The runs that are compared with, then those of each tier, in groups by what the switches are set to."""
-    vias = [v for v in ["tcp"] + HTTP if v == "tcp" or any(v in t.vias for t in tiers)]
+    http = HTTP if full else HTTP[:1]
+    vias = [v for v in ["tcp"] + http if v == "tcp" or any(v in t.vias for t in tiers)]
     plain = [Mode("plain", v, L4_BASE + PORTS * i) for i, v in enumerate(vias)]
     plain.append(Mode("again", "tcp", L4_BASE + PORTS * len(vias)))
     groups = {}
     for t in tiers:
         runs = groups.setdefault(tuple(sorted(t.words.items())), [])
-        for i, v in enumerate(t.vias):
+        for i, v in enumerate(v for v in t.vias if v in vias):
             runs.append(Mode(t.name, v, L4_BASE if v == "tcp" else L7_BASE + PORTS * i))
     return plain, groups
+
+
+QUICK = "l4,l4+bypass,l4+splice,l7,l7+splice"
 
 
 class Suite:
@@ -164,8 +168,9 @@ def check_table(suite, known, names):
 
 def whole(suite, known):
     args = suite.args
-    tiers = [t for t in TIERS if not args.tiers or t.name in args.tiers.split(",")]
-    plain, groups = modes_of(tiers)
+    wanted = (args.tiers or ("" if args.full else QUICK)).split(",")
+    tiers = [t for t in TIERS if t.name in wanted or wanted == [""]]
+    plain, groups = modes_of(tiers, args.full)
     by_via = {m.via: m for m in plain if m.tier == "plain"}
     suite.run_group(plain)
     suite.judge(plain[-1], known, by_via["tcp"])

@@ -283,6 +283,7 @@ static void send_request(struct mesh_request *r)
 	r->tries++;
 	r->up_head_sent = 0;
 	r->up_eof = r->up_shut = false;
+	r->up_error = 0;
 	mesh_pipe_rewind(&r->down->in);
 	e = mesh_up_get(r);
 	if (e < 0)
@@ -473,6 +474,7 @@ static bool write_up(struct mesh_request *r)
 				: sendmsg(r->up->io.fd, &msg, MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		r->up_shut = true;
+		r->up_error = errno;
 		if (r->tunnel && r->down_shut) /* all that the endpoint said was sent on */
 			mesh_request_abort(r);
 		else

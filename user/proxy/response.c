@@ -170,7 +170,9 @@ static void end_tunnel_down(struct mesh_request *r)
 	if (!r->down_shut)
 		shutdown(r->down->io.fd, SHUT_WR);
 	r->down_shut = true;
-	if (r->up_shut) /* also when a write that failed was what ended that side */
+	if (r->up_shut && r->up_error) /* a write that failed was what ended that side */
+		mesh_request_abort(r);
+	else if (r->up_shut)
 		mesh_request_hang_up(r);
 }
 
@@ -341,6 +343,10 @@ void mesh_response_read(struct mesh_request *r)
 		return;
 	if (n < 0) {
 		mesh_request_lost(r, strerror(errno), false);
+		return;
+	}
+	if (n == 0 && r->tunnel && r->up_error == ECONNRESET) { /* whose write was told of it is not told again */
+		mesh_request_abort(r);
 		return;
 	}
 	r->up_eof = n == 0;
