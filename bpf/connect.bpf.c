@@ -15,7 +15,9 @@ enum { PASS = 1 };
 SEC("cgroup/sock_release")
 int sock_release(struct bpf_sock *ctx)
 {
-	sock_forget(bpf_get_socket_cookie(ctx));
+	__u64 inner = inner_cookie(ctx, ctx->protocol);
+
+	sock_forget(inner ? inner : bpf_get_socket_cookie(ctx));
 	return PASS;
 }
 

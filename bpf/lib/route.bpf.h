@@ -4,6 +4,7 @@
 #define MESH_ROUTE_BPF_H
 
 #include "lib/balance.bpf.h"
+#include "lib/mptcp.bpf.h"
 #include "lib/reason.bpf.h"
 #include "lib/sock.bpf.h"
 
@@ -178,10 +179,18 @@ static __always_inline int name_source(struct bpf_sock_addr *ctx, struct addr *f
 	return 1;
 }
 
+/* Of the socket that connected, when one is asked for its name. */
+static __always_inline __u64 named_cookie(struct bpf_sock_addr *ctx)
+{
+	__u64 inner = inner_cookie(ctx->sk, ctx->protocol);
+
+	return inner ? inner : bpf_get_socket_cookie(ctx);
+}
+
 /* getpeername(): *peer becomes what connect() was given. */
 static __always_inline int name_peer(struct bpf_sock_addr *ctx, struct addr *peer)
 {
-	struct mesh_sock *s = sock_find(bpf_get_socket_cookie(ctx));
+	struct mesh_sock *s = sock_find(named_cookie(ctx));
 
 	if (!s || !same(peer, s->to, s->to_port))
 		return 0;
@@ -193,7 +202,7 @@ static __always_inline int name_peer(struct bpf_sock_addr *ctx, struct addr *pee
 /* getsockname(): a connection that was sent to loopback has the pod's address, as it would have had. */
 static __always_inline int name_self(struct bpf_sock_addr *ctx, struct addr *self)
 {
-	struct mesh_sock *s = sock_find(bpf_get_socket_cookie(ctx));
+	struct mesh_sock *s = sock_find(named_cookie(ctx));
 	struct mesh_pod *pod;
 	__u64 netns;
 

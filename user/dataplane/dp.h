@@ -107,7 +107,7 @@ struct mesh_dp {
 	bool committed;               /* the new maps have their places */
 	uint32_t found_abi;           /* layout of what was pinned; 0: nothing was */
 	uint64_t migrated;            /* entries that were carried over from older */
-	bool can_set_retval, adopted, off;
+	bool can_set_retval, can_cast, adopted, off;
 	int pin_lock;       /* the pin directory, locked: one agent at a time */
 	uint64_t elsewhere; /* as in map node */
 

@@ -6,6 +6,7 @@
 #include "connect.skel.h"
 #include "sockops.skel.h"
 
+#include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -267,6 +268,16 @@ int mesh_dp_load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *
 	return 0;
 }
 
+/* Whether the kernel has that function for programs to call. */
+static bool kernel_has(const char *function)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool has = btf && btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return has;
+}
+
 static int open_objects(struct mesh_dp *dp, struct mesh_errs *errs)
 {
 	dp->connect = connect_bpf__open();
@@ -275,6 +286,8 @@ static int open_objects(struct mesh_dp *dp, struct mesh_errs *errs)
 		return mesh_dp_fail(errs, -errno, "opening the BPF objects");
 	dp->can_set_retval = libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval, NULL) == 1;
 	dp->connect->rodata->can_set_retval = dp->can_set_retval;
+	dp->can_cast = kernel_has("bpf_rdonly_cast");
+	dp->connect->rodata->can_cast = dp->can_cast;
 	return 0;
 }
 

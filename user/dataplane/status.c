@@ -230,6 +230,10 @@ static json_t *features_status(const struct mesh_dp *dp)
 	} features[] = {
 		{"setRetval", dp->can_set_retval,
 		 "this kernel has no bpf_set_retval (5.18): a refused connect() fails with EPERM, not ECONNREFUSED"},
+		{"rdonlyCast", dp->can_cast,
+		 "this kernel has no bpf_rdonly_cast (6.2): getpeername() of an MPTCP socket names the endpoint, and "
+		 "what "
+		 "it asked for is remembered for good"},
 		{"sockDestroy", dp->flows != NULL,
 		 "this kernel has no bpf_sock_destroy (6.5): flows to endpoints that are gone are ended by sock_diag"},
 	};
