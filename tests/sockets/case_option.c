@@ -83,7 +83,7 @@ static void facts(const struct sc *x)
 						 {"SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 0},
 						 {"SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN, 0},
 						 {"SO_ERROR", SOL_SOCKET, SO_ERROR, 0},
-						 {"SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 0},
+
 						 {"TCP_MAXSEG", IPPROTO_TCP, TCP_MAXSEG, 0},
 						 {"TCP_DEFER_ACCEPT", IPPROTO_TCP, TCP_DEFER_ACCEPT, 0},
 						 {"IP_TTL", IPPROTO_IP, IP_TTL, 0},

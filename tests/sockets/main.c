@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_S = 60, JOBS_MAX = 32, CASES_MAX = 256 };
+enum { LIMIT_S = 60, QUICK_LIMIT_S = 20, JOBS_MAX = 32, CASES_MAX = 256 };
 
 static const struct sc_group *const groups[] = {&sc_transfer, &sc_file, &sc_recv,    &sc_ready, &sc_close, &sc_abort,
 						&sc_connect,  &sc_bind, &sc_options, &sc_share, &sc_uring};
@@ -41,6 +41,7 @@ struct job {
 	const struct sc_case *row;
 	pid_t pid; /* 0: free */
 	uint64_t began_ms;
+	unsigned limit_s;
 	bool overdue;
 };
 
@@ -86,6 +87,7 @@ static void start(const struct options *o, const struct sc_case *row, struct job
 	job->row = row;
 	job->began_ms = sc_now_ms();
 	job->overdue = false;
+	job->limit_s = !o->base.full ? QUICK_LIMIT_S : row->limit_s ? row->limit_s : LIMIT_S;
 	fflush(NULL);
 	job->pid = fork();
 	if (job->pid == 0) {
@@ -106,7 +108,7 @@ static void say_end(const struct job *job, int status)
 	int n;
 
 	if (job->overdue)
-		snprintf(text, sizeof(text), "not done after %u s", job->row->limit_s ? job->row->limit_s : LIMIT_S);
+		snprintf(text, sizeof(text), "not done after %u s", job->limit_s);
 	else if (WIFSIGNALED(status))
 		snprintf(text, sizeof(text), "ended by SIG%s", sigabbrev_np(WTERMSIG(status)));
 	else if (WEXITSTATUS(status) > 1)
@@ -124,13 +126,11 @@ static unsigned reap(struct job *jobs, unsigned count)
 
 	for (unsigned i = 0; i < count; i++) {
 		struct job *j = &jobs[i];
-		uint64_t limit_ms;
 		int status;
 
 		if (!j->pid)
 			continue;
-		limit_ms = 1000ULL * (j->row->limit_s ? j->row->limit_s : LIMIT_S);
-		if (!j->overdue && sc_now_ms() - j->began_ms > limit_ms) {
+		if (!j->overdue && sc_now_ms() - j->began_ms > 1000ULL * j->limit_s) {
 			j->overdue = true;
 			kill(-j->pid, SIGKILL);
 		}
