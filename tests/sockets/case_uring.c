@@ -186,7 +186,9 @@ static void zero_copy(const struct sc *x)
 					       .len = (unsigned)size,
 					       .msg_flags = MSG_WAITALL});
 	sc_need(x, ring_next(&r, &c, 5000), "SEND_ZC does not complete");
-	sc_see(x, "result", "%d", c.res);
+	sc_see(x, "result", "%s", c.res < 0 ? sc_error_name(-c.res) : c.res == (int)size ? "all" : "a part");
+	if (c.res < 0)
+		return;
 	sc_see(x, "notification announced", "%s", c.flags & IORING_CQE_F_MORE ? "yes" : "no");
 	if (c.flags & IORING_CQE_F_MORE)
 		sc_see(x, "notification", "%s",

@@ -82,6 +82,8 @@ class Known:
         for r in self.rows:
             if r["reason"] not in self.reasons:
                 raise SystemExit(f"{path}:{r['line']}: no reason is named {r['reason']}")
+            if "(broken)" in r["key"] and not all("splice" in m for m in r["modes"]):
+                raise SystemExit(f"{path}:{r['line']}: wrong bytes and calls without end are for splice's probes to announce, and for nothing else")
             for mode in ("l4", "l4+bypass"):
                 if mode in r["modes"]:
                     raise SystemExit(f"{path}:{r['line']}: {mode} may not differ from plain TCP")

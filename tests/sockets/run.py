@@ -108,6 +108,10 @@ class Suite:
         rows = known.of(mode, case)
         found = differences(plain, run, case)
         used = set()
+        broken = known.explains(mode, case, "(broken)") if wrong else None
+        if broken:
+            used.add(id(broken))
+            wrong = []
         for key, a, b in found:
             r = known.explains(mode, case, key)
             if r:
@@ -131,7 +135,7 @@ class Suite:
             wrong = self.wrong(mode, case, known)
             for _ in range(AGAIN):
                 # Bytes that were wrong once are wrong, and so is what hangs; many differences are not the machine's.
-                if not wrong or run.bad(case) or again == 0:
+                if not wrong or again == 0 or (run.bad(case) and not known.explains(mode, case, "(broken)")):
                     break
                 again -= 1
                 repeated.append(case)
