@@ -145,4 +145,21 @@ same "then it ends" "$([ "$how" != open ] && echo ended)" ended
 within "after the drain time of 3 s, in ms" "$took" 2900 8000
 check "and the old process says so" grep -q "cut: tunnel of coolapp/$client to " "$T/younger.log"
 check "the next one serves" eventually 5 serves "$keeper"
+
+# Away: nothing of the mesh is left in the kernel, whatever hangs where, and pods keep their network.
+in_node() { nsenter --net="/proc/$first/ns/net" "$@"; }
+filters() { in_node bpftool net show 2> /dev/null | grep -c 'pod_out\|pod_in'; }
+pins=/sys/fs/bpf/sockmesh/$LAB-node-1
+target=$(kubectl -n coolapp get pod -l app=catalog -o jsonpath='{.items[0].status.podIP}')
+within "before: programs at the pods' cgroup" "$(bpftool cgroup show "$CGROUP2/sockmesh-lab-$LAB/node-1/pods" | grep -c connect4)" 1 1
+if [ "$(filters)" -gt 0 ]; then
+	ok "before: filters on the pods' devices ($(filters))"
+else
+	echo "skip filters on the pods' devices: there are none on this kernel ($(status -c .dataplane.bypass))"
+fi
+check "leave" meshd agent --leave --socket "$sock"
+same "after: programs at the pods' cgroup" "$(bpftool cgroup show "$CGROUP2/sockmesh-lab-$LAB/node-1/pods" | grep -c '[a-z]4')" 0
+same "after: filters on the pods' devices" "$(filters)" 0
+check "after: nothing is pinned" test ! -e "$pins"
+check "and pods keep their network" in_pod coolapp "$client" curl -sf --max-time 2 "http://$target:8080/"
 finish
