@@ -57,7 +57,9 @@ hold() { # hold NAME: a connection, and what becomes of it in $T/NAME
 	eventually 10 grep -q up "$T/$1" || fail "connection $1" "$(cat "$T/$1")"
 }
 goes_on() { local n; n=$(wc -l < "$T/$1"); sleep 0.7; [ "$(wc -l < "$T/$1")" -gt "$n" ] && ! grep -q ended "$T/$1"; }
-ended() { grep -q ended "$T/$1"; }
+ended() { grep -q 'ended Connection' "$T/$1"; }
+# silence POD: no word of its end reaches anybody
+silence() { in_pod coolapp "$1" ip link set eth0 down || fail "pod $1 is cut off"; }
 
 hold first
 same "it goes where the route says" "$(sed -n 's/^up //p' "$T/first")" v1
@@ -83,8 +85,24 @@ kubectl -n coolapp annotate service echo sockmesh.io/drain- > /dev/null
 # Pods that are gone: one that a rule had left already, and one on the other node, deleted by force.
 hold third
 same "a connection to the other node" "$(sed -n 's/^up //p' "$T/third")" v2
+silence echo-v1
 kubectl -n coolapp delete pod echo-v1 --grace-period=0 --force > /dev/null 2>&1
 check "a kept connection ends with its pod" eventually 5 ended first
+silence echo-v2
 kubectl -n coolapp delete pod echo-v2 --grace-period=0 --force > /dev/null 2>&1
 check "one to a pod elsewhere that was deleted by force ends" eventually 8 ended third
+
+# The same while no agent runs: the next one finds it by what the one before had in force.
+echoes v2 node-2 | kubectl apply -f - > /dev/null
+kubectl -n coolapp wait --for=condition=Ready pod echo-v2 --timeout=30s > /dev/null
+hold fourth
+supervisor=$(cut -d' ' -f1 "/run/sockmesh/labs/$LAB/pids/supervisor")
+silence echo-v2
+kill -STOP "$supervisor"
+kill -KILL "$(cut -d' ' -f1 "/run/sockmesh/labs/$LAB/pids/node-1-agent")"
+kubectl -n coolapp delete pod echo-v2 --grace-period=0 --force > /dev/null 2>&1
+sleep 1
+check "without an agent it does not" sh -c "! grep -q ended '$T/fourth'"
+kill -CONT "$supervisor"
+check "one whose pod was deleted while no agent ran ends when the next is there" eventually 15 ended fourth
 finish

@@ -187,6 +187,7 @@ def probe(to, seconds):
 
 def hold(to):
     s = socket.create_connection(address(to), timeout=5)
+    s.settimeout(60)
     first = True
     try:
         while True:
