@@ -23,7 +23,9 @@ static inline int in_ns(const struct pod *p, const char *fmt, ...)
 /* From now on pods reach each other through the node's stack, not across its bridge alone. */
 static inline void route_through_node(struct world *w)
 {
-	in_ns(&w->hub, "for f in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 > /proc/sys/net/$f; done; "
+	/* A bridge's MAC is else that of a port, and changes with that. */
+	in_ns(&w->hub, "ip link set br0 address 02:5a:00:00:00:fe; for f in ipv4/ip_forward ipv6/conf/all/forwarding; "
+		       "do echo 1 > /proc/sys/net/$f; done; "
 		       "for f in all br0; do echo 0 > /proc/sys/net/ipv4/conf/$f/send_redirects; done");
 	for (int i = 0; i < w->pod_count; i++) {
 		in_ns(&w->pods[i],
