@@ -97,7 +97,8 @@ static __always_inline void consider(struct __sk_buff *ctx, const struct mesh_fl
 	if (!sk || sk->state != BPF_TCP_ESTABLISHED)
 		return;
 	s = sock_find(bpf_get_socket_cookie(ctx));
-	if ((s ? is_placed(s, key) : is_agents(ctx, sk)) && bpf_map_lookup_elem(&podip, key->dst))
+	if ((s ? is_placed(s, key) : is_agents(ctx, sk)) &&
+	    (bpf_map_lookup_elem(&podip, key->dst) || switch_value(MESH_SWITCH_UPLINK)))
 		enter(key);
 }
 
@@ -113,7 +114,7 @@ static __always_inline void ask(struct __sk_buff *ctx)
 static __always_inline int hand_over(struct __sk_buff *ctx, struct mesh_flow *f)
 {
 	__u64 now = bpf_ktime_get_coarse_ns(), age = now - f->seen_ns;
-	__u32 ifindex = f->ifindex;
+	__u32 ifindex = f->ifindex, wire = f->wire;
 	struct mesh_bypassed *c;
 	__u8 macs[12];
 
@@ -135,10 +136,10 @@ static __always_inline int hand_over(struct __sk_buff *ctx, struct mesh_flow *f)
 		return TC_ACT_UNSPEC;
 	c->packets++;
 	c->bytes += ctx->len;
-	return bpf_redirect_peer(ifindex, 0);
+	return wire ? bpf_redirect(ifindex, 0) : bpf_redirect_peer(ifindex, 0);
 }
 
-static __always_inline int bypass(struct __sk_buff *ctx)
+static __always_inline int bypass(struct __sk_buff *ctx, __u32 from_wire)
 {
 	struct mesh_flow_key key;
 	struct mesh_flow *f;
@@ -154,9 +155,14 @@ static __always_inline int bypass(struct __sk_buff *ctx)
 	}
 	if (!SWITCHED(BYPASS, ON))
 		return TC_ACT_UNSPEC;
-	if (!f)
+	if (!f && !from_wire)
 		consider(ctx, &key);
-	return f && f->ready ? hand_over(ctx, f) : TC_ACT_UNSPEC;
+	if (!f || !f->ready)
+		return TC_ACT_UNSPEC;
+	/* Nothing of the node's own pods comes by wire, whoever says so. */
+	if (from_wire && (f->wire || bpf_map_lookup_elem(&podip, key.src)))
+		return TC_ACT_UNSPEC;
+	return hand_over(ctx, f);
 }
 
 SEC("tc")
@@ -172,34 +178,64 @@ int pod_out(struct __sk_buff *ctx)
 		count_reason(v->netns, &nowhere, 0, MESH_REASON_SPOOFED);
 		return TC_ACT_SHOT;
 	}
-	return v->flags & MESH_VETH_BYPASS ? bypass(ctx) : TC_ACT_UNSPEC;
+	return v->flags & MESH_VETH_BYPASS ? bypass(ctx, 0) : TC_ACT_UNSPEC;
 }
 
-SEC("tc")
-int pod_in(struct __sk_buff *ctx)
+/* A packet came out of the node's own path: here is where its flow leads. A clone has done its work. */
+static __always_inline int came_out(struct __sk_buff *ctx, __u32 wire)
 {
-	__u32 mark = ctx->tc_index, ifindex = ctx->ifindex;
+	struct eth *eth = piece(ctx, 0, sizeof(*eth));
+	__u32 mark = ctx->tc_index;
 	struct mesh_flow_key key;
-	struct mesh_veth *v;
 	struct mesh_flow *f;
-	struct eth *eth;
 	__u8 flags;
 
-	if (mark != MESH_MARK_ASK && mark != MESH_MARK_CLONE)
-		return TC_ACT_UNSPEC;
 	ctx->tc_index = 0;
-	v = bpf_map_lookup_elem(&veth, &ifindex);
-	eth = piece(ctx, 0, sizeof(*eth));
-	if (v && v->flags & MESH_VETH_BYPASS && eth && read_tcp(ctx, &key, &flags) &&
-	    (f = bpf_map_lookup_elem(&flows, &key))) {
+	if (eth && read_tcp(ctx, &key, &flags) && (f = bpf_map_lookup_elem(&flows, &key))) {
 		__builtin_memcpy(f->dst_mac, eth->dst, sizeof(f->dst_mac));
 		__builtin_memcpy(f->src_mac, eth->src, sizeof(f->src_mac));
-		f->ifindex = ifindex;
+		f->ifindex = ctx->ifindex;
+		f->wire = (__u16)wire;
 		f->epoch = switch_value(MESH_SWITCH_EPOCH);
 		f->seen_ns = bpf_ktime_get_coarse_ns();
 		COUNT(seen, 1);
 	}
 	return mark == MESH_MARK_CLONE ? TC_ACT_STOLEN : TC_ACT_UNSPEC;
+}
+
+static __always_inline int is_marked(const struct __sk_buff *ctx)
+{
+	return ctx->tc_index == MESH_MARK_ASK || ctx->tc_index == MESH_MARK_CLONE;
+}
+
+SEC("tc")
+int pod_in(struct __sk_buff *ctx)
+{
+	__u32 ifindex = ctx->ifindex;
+	struct mesh_veth *v;
+
+	if (!is_marked(ctx))
+		return TC_ACT_UNSPEC;
+	v = bpf_map_lookup_elem(&veth, &ifindex);
+	if (v && v->flags & MESH_VETH_BYPASS)
+		return came_out(ctx, 0);
+	return ctx->tc_index == MESH_MARK_CLONE ? TC_ACT_STOLEN : TC_ACT_UNSPEC;
+}
+
+/* The same on the uplink, where packets to other nodes leave ... */
+SEC("tc")
+int wire_out(struct __sk_buff *ctx)
+{
+	return is_marked(ctx) ? came_out(ctx, 1) : TC_ACT_UNSPEC;
+}
+
+/* ... and theirs come in: those of known flows go to their pod. What comes by wire never leaves by it. */
+SEC("tc")
+int wire_in(struct __sk_buff *ctx)
+{
+	if (all_off() || !SWITCHED(ANTISPOOF, ON))
+		return TC_ACT_UNSPEC;
+	return bypass(ctx, 1);
 }
 
 /* Where probe_peer gives every packet; set by the probe, in namespaces of its own. */

@@ -220,6 +220,7 @@ enum {
 enum mesh_veth_flag {
 	MESH_VETH_BYPASS = 1, /* its flows may be bypassed */
 	MESH_VETH_QDISC = 2,  /* the agent made the clsact qdisc */
+	MESH_VETH_UPLINK = 4, /* no pod's: the device by which the node reaches others */
 };
 
 struct mesh_veth {
@@ -260,7 +261,8 @@ struct mesh_flow {
 	__u32 ifindex;               /* of the device where it came out */
 	__u32 epoch;                 /* MESH_SWITCH_EPOCH at that time */
 	__u8 dst_mac[6], src_mac[6]; /* that it had there */
-	__u32 ready;                 /* not 0: connection tracking does not mind that it does not see every packet */
+	__u16 ready;                 /* not 0: connection tracking does not mind that it does not see every packet */
+	__u16 wire;                  /* not 0: the device is the uplink, not a pod's */
 };
 
 /* Map bypassed: what was done, by CPU. */

@@ -29,6 +29,7 @@ enum mesh_switch {
 	MESH_SWITCHES(MESH_SWITCH_ENUM)
 #undef MESH_SWITCH_ENUM
 	/* Not for people: */
+	MESH_SWITCH_UPLINK = 13, /* a number: the device by which flows between nodes leave; 0: they are left alone */
 	MESH_SWITCH_PROBED = 14, /* MESH_WORD_ON: this kernel passed the bypass's probe since it was started */
 	MESH_SWITCH_EPOCH = 15,  /* a number: what was known of the node's paths before it was raised is forgotten */
 	MESH_SWITCH_SLOTS = 16

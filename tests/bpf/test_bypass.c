@@ -133,6 +133,76 @@ TEST(not_taken)
 	world_free(&w);
 }
 
+static const char drop_rule[] = "table inet t {\n chain f { type filter hook forward priority 0;\n"
+				"  tcp dport 8080 drop\n }\n}";
+
+/* A client pod of this node, and a server behind its uplink e2. */
+static int two_nodes(struct world *w)
+{
+	struct mesh_l4_image image = {.version = 1};
+	struct mesh_addr server = at("10.78.0.2:8080");
+	int r = world_new(w);
+
+	if (r < 0)
+		return r;
+	world_pod(w);
+	route_through_node(w);
+	world_pod(w);
+	in_ns(&w->hub, "ip link set e2 nomaster; ip addr add 10.78.0.1/24 dev e2");
+	in_ns(&w->pods[1],
+	      "ip addr flush dev eth0; ip addr add 10.78.0.2/24 dev eth0; ip route add default via 10.78.0.1");
+	mesh_dp_free(w->dp);
+	w->dp = NULL;
+	w->uplink = "e2";
+	r = world_dp(w, &w->dp);
+	if (r == 0)
+		r = world_capture(w, &w->pods[0]);
+	pod_serve(&w->pods[1], server, 'b');
+	add_dest(add_service(&image, "10.99.0.1:80", IPPROTO_TCP, MESH_TIER_L4), 1, 1, &server);
+	return r < 0 ? r : world_apply(w->dp, &image);
+}
+
+/* With an uplink, a flow to another node goes from the pod to the wire and back. */
+TEST(taken_between_nodes)
+{
+	struct streamed s;
+	struct world w;
+	long packets;
+	int fd;
+
+	CHECK_INT(two_nodes(&w), 0);
+	fd = connect_to(&w, "10.99.0.1:80");
+	CHECK(fd >= 0);
+	CHECK(streams(&w, fd, BYPASSED));
+	CHECK_INT(switch_to(w.dp, "bypass", "off"), 0);
+	CHECK(streams(&w, fd, NOT_BYPASSED));
+	CHECK_INT(switch_to(w.dp, "bypass", "on"), 0);
+	CHECK(streams(&w, fd, BYPASSED));
+	/* The node's rules hold there, too. */
+	if (has_program("nft")) {
+		stream_start(&w.pods[0], fd, 512, 200);
+		CHECK(UNTIL(&w, stream_rounds(&w.pods[0]) > 10));
+		CHECK_INT(node_rules(&w, drop_rule), 0);
+		pump(w.dp, 1500);
+		packets = bypass_count(w.dp, "packets");
+		pump(w.dp, 300);
+		CHECK_INT(bypass_count(w.dp, "packets"), packets);
+		CHECK_INT(node_rules(&w, "delete table inet t"), 0);
+		CHECK(UNTIL(&w, bypass_count(w.dp, "packets") > packets));
+		s = stream_stop(&w.pods[0]);
+		CHECK_INT(s.error, 0);
+		CHECK_INT(s.bad, 0);
+	}
+	/* An agent that has no uplink leaves it. */
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
+	w.uplink = NULL;
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	CHECK(streams(&w, fd, NOT_BYPASSED));
+	CHECK_INT(map_entries(w.dp, "veth"), 1);
+	world_free(&w);
+}
+
 static void do_agents_cgroup(const void *in, void *out)
 {
 	do_move(in, out);
@@ -265,9 +335,6 @@ TEST(connection_tracking)
 	CHECK(rule_count(&w, "forwarded") > 20);
 	world_free(&w);
 }
-
-static const char drop_rule[] = "table inet t {\n chain f { type filter hook forward priority 0;\n"
-				"  tcp dport 8080 drop\n }\n}";
 
 /* What the node's rules do not let pass, the bypass does not either: from the first packet on, or from then on. */
 TEST(forward_chain)

@@ -50,6 +50,7 @@ struct world {
 	char name[32], cgroup[300], pods_cgroup[320], agent_cgroup[340], pin[64];
 	struct pod hub, pods[WORLD_PODS];
 	int pod_count;
+	const char *uplink; /* of the data planes that are made from now on */
 	struct mesh_dp *dp;
 };
 
@@ -310,6 +311,7 @@ static inline int world_dp(struct world *w, struct mesh_dp **ret)
 				    .cgroup_root = w->pods_cgroup,
 				    .agent_cgroup = w->agent_cgroup,
 				    .host_netns = w->hub.netns_fd,
+				    .uplink = w->uplink,
 				    .max_services = world_services,
 				    .max_endpoints = world_endpoints,
 				    .max_pods = 64};

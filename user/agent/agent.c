@@ -315,7 +315,10 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 {
 	struct mesh_kube_opts kube = {
 		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
-	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir, .listeners_held = a->keeper != NULL, .watch_stale = true};
+	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir,
+				  .uplink = a->opts.uplink,
+				  .listeners_held = a->keeper != NULL,
+				  .watch_stale = true};
 	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
 	struct mesh_feed_opts feed = {.node = a->opts.node,
 				      .changes = &a->changes,

@@ -31,6 +31,8 @@ static const struct mesh_opt rows[] = {
 	 .initial = "refuse", .env = "SOCKMESH_CNI_POLICY", .help = "what becomes of pods of the mesh that start while no agent is there"},
 	{.name = "splice", .type = MESH_OPT_CHOICE, .at = AT(splice), .arg = "WORD", .values = "auto|enabled|disabled",
 	 .initial = "auto", .env = "SOCKMESH_SPLICE", .help = "splicing for pods without an annotation sockmesh.io/splice, nor on their namespace"},
+	{.name = "uplink", .type = MESH_OPT_STRING, .at = AT(uplink), .arg = "DEVICE", .env = "SOCKMESH_UPLINK",
+	 .help = "the device by which pods of other nodes are reached, by routes alone: flows of this node's pods take a short way there, too"},
 	{.name = "workers", .type = MESH_OPT_UNSIGNED, .at = AT(workers), .arg = "N", .max = 256,
 	 .help = "proxy threads (default: one for each CPU)"},
 	{.name = "drain", .type = MESH_OPT_CHOICE, .at = AT(drain_end), .arg = "WORD", .values = "keep|end", .initial = "keep",

@@ -12,6 +12,7 @@ enum mesh_cni_policy { MESH_CNI_REFUSE, MESH_CNI_PLAIN };
 struct mesh_agent_opts {
 	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket, *health_listen;
 	struct mesh_addr health_addr; /* of health_listen; port 0: none */
+	const char *uplink;           /* NULL: flows between nodes are left alone */
 	const char *snapshot_dir;     /* NULL: no local snapshot */
 	const char *cni_bin_dir, *cni_conf_dir,
 		*cni_file; /* as this process sees them; the program that is installed */

@@ -22,14 +22,16 @@ static struct mesh_slice key_of(const uint32_t *ifindex)
 
 static const enum bpf_tc_attach_point places[] = {BPF_TC_INGRESS, BPF_TC_EGRESS}; /* pod_out, pod_in */
 
-static int program_fd(const struct mesh_dp *dp, size_t place)
+static int program_fd(const struct mesh_dp *dp, enum bpf_tc_attach_point point, bool uplink)
 {
 	const struct bypass_bpf *skel = dp->bypass->skel;
 
-	return bpf_program__fd(place == 0 ? skel->progs.pod_out : skel->progs.pod_in);
+	if (uplink)
+		return bpf_program__fd(point == BPF_TC_INGRESS ? skel->progs.wire_in : skel->progs.wire_out);
+	return bpf_program__fd(point == BPF_TC_INGRESS ? skel->progs.pod_out : skel->progs.pod_in);
 }
 
-static int attach_filters(const struct mesh_dp *dp, uint32_t ifindex, bool *made)
+static int attach_filters(const struct mesh_dp *dp, uint32_t ifindex, bool uplink, bool *made)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	int r = bpf_tc_hook_create(&hook);
@@ -42,7 +44,7 @@ static int attach_filters(const struct mesh_dp *dp, uint32_t ifindex, bool *made
 	for (size_t i = MESH_ARRAY_SIZE(places); r == 0 && i-- > 0;) {
 		LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = (int)ifindex, .attach_point = places[i]);
 		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY,
-			    .prog_fd = program_fd(dp, i), .flags = BPF_TC_F_REPLACE);
+			    .prog_fd = program_fd(dp, places[i], uplink), .flags = BPF_TC_F_REPLACE);
 
 		r = bpf_tc_attach(&at, &opts);
 	}
@@ -57,8 +59,8 @@ static uint32_t map_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.id : 0;
 }
 
-/* Whether the filter in our place is one of this node: its program has the node's map veth. */
-static bool is_our_filter(const struct bpf_tc_hook *hook, uint32_t veth_id)
+/* Whether the filter in our place is one of this node: its program has the node's map flows. */
+static bool is_our_filter(const struct bpf_tc_hook *hook, uint32_t flows_id)
 {
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY);
 	uint32_t ids[64], len = sizeof(struct bpf_prog_info);
@@ -71,7 +73,7 @@ static bool is_our_filter(const struct bpf_tc_hook *hook, uint32_t veth_id)
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
 		return false;
 	for (uint32_t i = 0; i < info.nr_map_ids && i < MESH_ARRAY_SIZE(ids); i++)
-		if (ids[i] == veth_id)
+		if (ids[i] == flows_id)
 			return true;
 	return false;
 }
@@ -93,7 +95,7 @@ static bool has_filters(struct nl_sock *route, uint32_t ifindex)
 }
 
 /* made: the qdisc is ours, and goes unless another has come to use it. */
-static void detach_filters(struct nl_sock *route, uint32_t ifindex, int veth_map, bool made)
+static void detach_filters(struct nl_sock *route, uint32_t ifindex, int flows_map, bool made)
 {
 	LIBBPF_OPTS(bpf_tc_hook, all, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
@@ -101,7 +103,7 @@ static void detach_filters(struct nl_sock *route, uint32_t ifindex, int veth_map
 		LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = (int)ifindex, .attach_point = places[i]);
 		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY);
 
-		if (is_our_filter(&at, map_id(veth_map)))
+		if (is_our_filter(&at, map_id(flows_map)))
 			bpf_tc_detach(&at, &opts);
 	}
 	if (made && !has_filters(route, ifindex))
@@ -227,13 +229,14 @@ static int put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
 
 	if (r < 0)
 		return r;
-	end->veth.flags = !end->why_not && !dp->bypass->why_not ? MESH_VETH_BYPASS : 0;
+	end->veth.flags &= MESH_VETH_UPLINK;
+	end->veth.flags |= !end->why_not && !dp->bypass->why_not ? MESH_VETH_BYPASS : 0;
 	if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &old) == 0)
 		end->veth.flags |= old.flags & MESH_VETH_QDISC;
 	/* Before the filters: without an entry they pass everything. */
 	r = bpf_map_update_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &end->veth, BPF_ANY) < 0 ? -errno : 0;
 	if (r == 0)
-		r = attach_filters(dp, end->ifindex, &made);
+		r = attach_filters(dp, end->ifindex, end->veth.flags & MESH_VETH_UPLINK, &made);
 	mesh_dp_host_leave(&home);
 	if (r == 0 && made) {
 		end->veth.flags |= MESH_VETH_QDISC;
@@ -276,7 +279,7 @@ static void take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_vet
 		if (!dp->bypass->route)
 			mesh_dp_route_open(0, &dp->bypass->route);
 		if (dp->bypass->route)
-			detach_filters(dp->bypass->route, ifindex, dp->maps[MESH_DP_MAP_VETH],
+			detach_filters(dp->bypass->route, ifindex, dp->maps[MESH_DP_MAP_FLOWS],
 				       v->flags & MESH_VETH_QDISC);
 		mesh_dp_host_leave(&home);
 	}
@@ -312,6 +315,8 @@ static void see_veth(void *arg, const void *key, const void *value)
 
 	memcpy(&ifindex, key, sizeof(ifindex));
 	memcpy(&v, value, sizeof(v));
+	if (v.flags & MESH_VETH_UPLINK)
+		return;
 	if (all->netns ? v.netns == *all->netns
 		       : bpf_map_lookup_elem(all->dp->maps[MESH_DP_MAP_PODS], &v.netns, &pod) < 0)
 		mesh_vec_push(&all->list, ifindex);
@@ -416,6 +421,53 @@ static void make_rest_ready(struct mesh_dp *dp)
 
 /* Start and end */
 
+/* The uplink that an earlier agent had, and this one has not. */
+static void drop_uplink(struct mesh_dp *dp, uint32_t ifindex)
+{
+	uint32_t which = MESH_SWITCH_UPLINK, old = 0;
+	struct mesh_veth v;
+
+	bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &old);
+	if (old && old != ifindex && bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], &old, &v) == 0)
+		take_off(dp, old, &v);
+	bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &ifindex, BPF_ANY);
+	if (old != ifindex)
+		mesh_dp_bypass_doubt(dp);
+}
+
+static uint32_t index_of(const struct mesh_dp *dp, const char *device)
+{
+	uint32_t ifindex = 0;
+	int home = -1;
+
+	if (mesh_dp_host_enter(host_of(dp), &home) == 0) {
+		ifindex = if_nametoindex(device);
+		mesh_dp_host_leave(&home);
+	}
+	return ifindex;
+}
+
+/* Flows between nodes: on the client's node alone, since only that knows who placed them. */
+static void take_uplink(struct mesh_dp *dp, const char *device)
+{
+	struct mesh_dp_bypass *b = dp->bypass;
+	struct mesh_dp_end end = {.veth.flags = MESH_VETH_UPLINK};
+	int r;
+
+	if (!device) {
+		drop_uplink(dp, 0);
+		return;
+	}
+	end.ifindex = index_of(dp, device);
+	snprintf(end.name, sizeof(end.name), "%s", device);
+	r = end.ifindex ? 0 : -ENODEV;
+	if (r == 0)
+		r = put_on(dp, &end, &b->uplink_trouble);
+	if (r < 0 && !b->uplink_trouble)
+		b->uplink_trouble = mesh_xasprintf("uplink %s: %s", device, strerror(-r));
+	drop_uplink(dp, r == 0 ? end.ifindex : 0);
+}
+
 static bool was_probed(const struct mesh_dp *dp)
 {
 	uint32_t which = MESH_SWITCH_PROBED, word = 0;
@@ -453,7 +505,7 @@ static int load(struct mesh_dp *dp)
 	return 0;
 }
 
-void mesh_dp_bypass_start(struct mesh_dp *dp)
+void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink)
 {
 	dp->bypass = mesh_xcalloc(1, sizeof(*dp->bypass));
 	if (load(dp) < 0)
@@ -463,6 +515,7 @@ void mesh_dp_bypass_start(struct mesh_dp *dp)
 	if (!dp->bypass->events && !dp->bypass->why_not)
 		dp->bypass->why_not = mesh_xasprintf("its events cannot be read: %s", strerror(errno));
 	remove_where(dp, NULL);
+	take_uplink(dp, uplink);
 	if (dp->adopted) {
 		mesh_dp_events(dp);
 		make_rest_ready(dp);
@@ -482,6 +535,7 @@ void mesh_dp_bypass_stop(struct mesh_dp *dp)
 		device_free(e->value);
 	mesh_map_free(&b->devices);
 	bypass_bpf__destroy(b->skel);
+	free(b->uplink_trouble);
 	free(b->why_not);
 	free(b);
 	dp->bypass = NULL;
@@ -490,13 +544,14 @@ void mesh_dp_bypass_stop(struct mesh_dp *dp)
 int mesh_dp_bypass_detach(const char *pin_dir, int host_netns)
 {
 	mesh_auto_free char *pin = mesh_xasprintf("%s/%s", pin_dir, mesh_dp_map_name(MESH_DP_MAP_VETH));
-	mesh_auto_fd int fd = bpf_obj_get(pin);
+	mesh_auto_free char *flows_pin = mesh_xasprintf("%s/%s", pin_dir, mesh_dp_map_name(MESH_DP_MAP_FLOWS));
+	mesh_auto_fd int fd = bpf_obj_get(pin), flows = bpf_obj_get(flows_pin);
 	struct nl_sock *route = NULL;
 	uint32_t ifindex, *prev = NULL;
 	struct mesh_veth v;
 	int home = -1, r;
 
-	if (fd < 0)
+	if (fd < 0 || flows < 0)
 		return 0;
 	libbpf_set_print(NULL); /* devices that are gone are no news */
 	r = mesh_dp_host_enter(host_netns, &home);
@@ -505,7 +560,7 @@ int mesh_dp_bypass_detach(const char *pin_dir, int host_netns)
 	while (r == 0 && bpf_map_get_next_key(fd, prev, &ifindex) == 0) {
 		prev = &ifindex;
 		if (bpf_map_lookup_elem(fd, &ifindex, &v) == 0)
-			detach_filters(route, ifindex, fd, v.flags & MESH_VETH_QDISC);
+			detach_filters(route, ifindex, flows, v.flags & MESH_VETH_QDISC);
 	}
 	nl_socket_free(route);
 	mesh_dp_host_leave(&home);
@@ -579,10 +634,10 @@ json_t *mesh_dp_bypass_status(const struct mesh_dp *dp)
 	bool in_use = mesh_dp_bypass_in_use(dp, &why);
 
 	sum_counts(dp, &n);
-	return json_pack("{s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "inUse", in_use, "why",
-			 why, "packets", (json_int_t)n.packets, "bytes", (json_int_t)n.bytes, "flows",
-			 (json_int_t)n.flows, "asked", (json_int_t)n.clones, "answered", (json_int_t)n.seen, "leashed",
-			 (json_int_t)n.leashed, "untold", (json_int_t)n.untold, "conntrackTold", (json_int_t)b->told,
-			 "conntrackNone", (json_int_t)b->untracked, "conntrackRefused", (json_int_t)b->refused,
-			 "devices", devices_status(dp));
+	return json_pack("{s:s?, s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "uplinkTrouble",
+			 b->uplink_trouble, "inUse", in_use, "why", why, "packets", (json_int_t)n.packets, "bytes",
+			 (json_int_t)n.bytes, "flows", (json_int_t)n.flows, "asked", (json_int_t)n.clones, "answered",
+			 (json_int_t)n.seen, "leashed", (json_int_t)n.leashed, "untold", (json_int_t)n.untold,
+			 "conntrackTold", (json_int_t)b->told, "conntrackNone", (json_int_t)b->untracked,
+			 "conntrackRefused", (json_int_t)b->refused, "devices", devices_status(dp));
 }

@@ -22,10 +22,11 @@ enum { MESH_BYPASS_PRIORITY = 23130, MESH_BYPASS_HANDLE = 0x5a };
 struct mesh_dp_bypass {
 	struct bypass_bpf *skel; /* NULL: not loaded */
 	struct ring_buffer *events;
-	struct nl_sock *route;             /* rtnetlink in the node's namespace; NULL: not opened yet */
-	struct nl_sock *conntrack;         /* NULL: there is none, or not opened yet */
-	char *why_not;                     /* why the kernel or the node cannot; NULL: it can */
-	struct mesh_map devices;           /* index (bytes) -> struct mesh_dp_device * */
+	struct nl_sock *route;     /* rtnetlink in the node's namespace; NULL: not opened yet */
+	struct nl_sock *conntrack; /* NULL: there is none, or not opened yet */
+	char *uplink_trouble;      /* why flows between nodes are left alone although there is an uplink, or NULL */
+	char *why_not;             /* why the kernel or the node cannot; NULL: it can */
+	struct mesh_map devices;   /* index (bytes) -> struct mesh_dp_device * */
 	uint64_t told, untracked, refused; /* flows: connection tracking was told, had none of it, would not have it */
 };
 
@@ -47,7 +48,7 @@ struct mesh_dp_end {
 };
 
 /** Opens, loads, probes, adopts. Never fails: mesh_dp_bypass.why_not says why it is not there. */
-void mesh_dp_bypass_start(struct mesh_dp *dp);
+void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink);
 void mesh_dp_bypass_stop(struct mesh_dp *dp);
 /** Puts the programs on the pod's device, or brings what is there up to date. */
 void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_pod *pod);

@@ -74,7 +74,7 @@ static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	}
 	r = mesh_dp_attach(dp, errs);
 	if (r == 0)
-		mesh_dp_bypass_start(dp);
+		mesh_dp_bypass_start(dp, opts->uplink);
 	return r < 0 ? r : mesh_splice_start(dp, errs);
 }
 

@@ -23,7 +23,9 @@ struct mesh_dp_opts {
 	bool listeners_held;      /* an earlier agent's, see mesh_dp_recapture() */
 	bool watch_stale;         /* mesh_dp_stale() is called after each mesh_dp_apply() or mesh_dp_change() */
 	bool beside;              /* that agent still serves: until mesh_dp_alone() */
-	int host_netns; /* the network namespace that has the node's ends of pods' devices; 0: this process's */
+	const char *uplink; /* device there by which packets to other nodes leave; NULL: flows between nodes are left
+			       alone */
+	int host_netns;     /* the network namespace that has the node's ends of pods' devices; 0: this process's */
 	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */
 };
 
