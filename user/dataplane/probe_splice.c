@@ -540,6 +540,32 @@ static void probe_two_threads(const struct lab *lab, struct pair *p, struct mesh
 			: "gets the end");
 }
 
+/* One that waits in recv() learns why there is nothing more. */
+static void probe_reset(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
+{
+	struct linger now = {.l_onoff = 1};
+	struct blocked b = {.fd = p->a};
+	pthread_t t;
+
+	(void)lab;
+	if (pthread_create(&t, NULL, blocked_read, &b) != 0)
+		return;
+	usleep(3000);
+	setsockopt(p->b, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	mesh_cleanup_fd(&p->b);
+	pthread_join(t, NULL);
+	SAW(row, b.got < 0 && b.error == ECONNRESET, "recv() gets %s", b.got < 0 ? strerror(b.error) : "the end");
+}
+
+static void probe_cork(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
+{
+	int one = 1;
+
+	setsockopt(p->a, IPPROTO_TCP, TCP_CORK, &one, sizeof(one));
+	send_small(lab, p);
+	SAW(row, !is_readable(p->b, 2), "%s", is_readable(p->b, 0) ? "they are sent at once" : "they wait");
+}
+
 static const struct {
 	const char *name, *what;
 	void (*fn)(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
@@ -557,6 +583,8 @@ static const struct {
 	{"MSG_TRUNC", "discards without copying", probe_trunc},
 	{"two threads", "a recv() that blocks is not woken by what another thread's send() waits for",
 	 probe_two_threads},
+	{"reset", "a recv() that waits learns of it", probe_reset},
+	{"TCP_CORK", "bytes wait until they fill a packet", probe_cork},
 	{"splice(2)", "reads from the socket into a pipe", probe_splice},
 	{"TCP_INFO", "counts the bytes", probe_tcp_info},
 	{"MSG_ZEROCOPY", "completions come", probe_zerocopy},
