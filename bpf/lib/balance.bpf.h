@@ -51,21 +51,27 @@ static __always_inline int read_endpoint(const struct mesh_slot *slot, int v4, s
 	return 1;
 }
 
-/* Puts the endpoint drawn into *to, which is the service's address. Returns enum mesh_reason: NONE, or why not. */
+/*
+ * Puts the endpoint drawn into *to, which is the service's address. Returns enum mesh_reason: NONE, or why not. Of an
+ * only group the size is in the service's entry; a turn that goes to an entry that was just replaced is lost.
+ */
 static __always_inline __u32 draw(const struct service *s, struct addr *to)
 {
-	__u32 ticket = bpf_get_prandom_u32();
-	struct mesh_slot slot;
+	struct mesh_slot slot = {.set = s->set};
 	struct mesh_dest *d;
 
 	if (!s->total || !s->dests)
 		return MESH_REASON_NO_ENDPOINT;
-	d = draw_dest(s, ticket % s->total, &slot);
-	if (!d)
-		return MESH_REASON_BAD_CONFIG;
-	if (!d->endpoints)
-		return MESH_REASON_NO_ENDPOINT;
-	slot.index = __sync_fetch_and_add(&d->turn, 1) % d->endpoints;
+	if (s->reason && s->turn) {
+		slot.index = __sync_fetch_and_add(s->turn, 1) % s->reason;
+	} else {
+		d = draw_dest(s, bpf_get_prandom_u32() % s->total, &slot);
+		if (!d)
+			return MESH_REASON_BAD_CONFIG;
+		if (!d->endpoints)
+			return MESH_REASON_NO_ENDPOINT;
+		slot.index = __sync_fetch_and_add(&d->turn, 1) % d->endpoints;
+	}
 	return read_endpoint(&slot, is_v4(to->ip), to) ? MESH_REASON_NONE : MESH_REASON_BAD_CONFIG;
 }
 

@@ -38,6 +38,7 @@ struct service {
 	__u32 tier;
 	__u32 reason;
 	__u32 affinity;
+	__u32 *turn; /* of the entry itself */
 };
 
 enum found { FOUND_NONE, FOUND_SERVICE, FOUND_TORN };
@@ -50,6 +51,7 @@ static __always_inline int copy_sealed(struct mesh_svc *v, const __u32 *key, int
 	s->tier = *(volatile __u32 *)&v->tier;
 	s->reason = *(volatile __u32 *)&v->reason;
 	s->affinity = *(volatile __u32 *)&v->affinity;
+	s->turn = &v->turn;
 	return v->seal == mesh_seal(key, words, s->set, s->total, s->dests, s->tier, s->reason, s->affinity);
 }
 

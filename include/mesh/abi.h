@@ -93,9 +93,11 @@ struct mesh_svc {
 	__u32 total; /* sum of the weights */
 	__u32 dests;
 	enum mesh_tier tier;
-	enum mesh_reason reason; /* with MESH_TIER_REFUSE */
-	__u32 affinity;          /* with MESH_TIER_L4: seconds that a pod stays with an endpoint; 0: none */
-	__u32 zero;
+	/* With MESH_TIER_REFUSE. With MESH_TIER_L4, one group and no affinity: how many endpoints that group has, so
+	 * that a draw need not look it up; 0: look it up. */
+	enum mesh_reason reason;
+	__u32 affinity; /* with MESH_TIER_L4: seconds that a pod stays with an endpoint; 0: none */
+	__u32 turn;     /* round robin where the group is not looked up; programs change it, the seal is without it */
 	char name[MESH_NAME_LEN];
 };
 

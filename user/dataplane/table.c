@@ -101,12 +101,34 @@ static int write_member(struct mesh_dp *dp, uint64_t set, const struct mesh_addr
 	return update(dp->maps[MESH_DP_MAP_MEMBER], &m, &weight);
 }
 
+/* How many endpoints a service's only group has, where a draw is among those alone; else 0. */
+static uint32_t only_endpoints(const struct mesh_l4_service *s)
+{
+	bool only = s->tier == MESH_TIER_L4 && !s->affinity_s && s->dests.count == 1 && s->dests.items[0].weight;
+
+	return only ? (uint32_t)s->dests.items[0].endpoint_count : 0;
+}
+
+/* The turn that is in the entry in force, if it is kept there. Returns false if not. */
+static bool turn_in_force(struct mesh_dp *dp, const struct mesh_l4_service *s, uint32_t *ret)
+{
+	struct mesh_dp_key key;
+	struct mesh_svc v;
+
+	mesh_dp_key_of(s, &key);
+	if (bpf_map_lookup_elem(dp->maps[key.v6 ? MESH_DP_MAP_SVC6 : MESH_DP_MAP_SVC4], &key.k4, &v) < 0 ||
+	    v.tier != MESH_TIER_L4 || !v.reason)
+		return false;
+	*ret = v.turn;
+	return true;
+}
+
 int mesh_dp_set_write(struct mesh_dp *dp, const struct mesh_l4_service *s, uint64_t set,
 		      const struct mesh_dp_service *old)
 {
 	struct mesh_slot slot = {.set = set};
 	bool v6 = !mesh_addr_is_v4(&s->vip), members = mesh_dp_has_members(s);
-	uint32_t upto = 0;
+	uint32_t upto = 0, turn;
 
 	mesh_vec_each (d, &s->dests) {
 		struct mesh_slot before = {.set = old ? old->set : 0, .dest = slot.dest};
@@ -120,6 +142,8 @@ int mesh_dp_set_write(struct mesh_dp *dp, const struct mesh_l4_service *s, uint6
 		dest.endpoints = (uint32_t)d->endpoint_count;
 		if (old && bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_DEST], &before, &was) == 0)
 			dest.turn = was.turn;
+		if (old && slot.dest == 0 && turn_in_force(dp, s, &turn))
+			dest.turn = turn;
 		slot.index = 0;
 		r = update(dp->maps[MESH_DP_MAP_DEST], &slot, &dest);
 		for (; r == 0 && slot.index < d->endpoint_count; slot.index++) {
@@ -140,12 +164,16 @@ int mesh_dp_set_switch(struct mesh_dp *dp, const struct mesh_l4_service *s, uint
 		.set = set,
 		.dests = s->tier == MESH_TIER_L4 ? (uint32_t)s->dests.count : 0,
 		.tier = s->tier,
-		.reason = s->tier == MESH_TIER_REFUSE ? s->refuse_reason : MESH_REASON_NONE,
+		.reason = s->tier == MESH_TIER_REFUSE ? s->refuse_reason : only_endpoints(s),
 		.affinity = s->tier == MESH_TIER_L4 ? s->affinity_s : 0,
 	};
+	struct mesh_slot only = {.set = set};
 	struct mesh_dp_key key;
+	struct mesh_dest dest;
 	uint32_t words[5];
 
+	if (only_endpoints(s) && bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_DEST], &only, &dest) == 0)
+		v.turn = (uint32_t)dest.turn;
 	mesh_dp_key_of(s, &key);
 	if (s->tier == MESH_TIER_L4)
 		mesh_vec_each (d, &s->dests)
