@@ -20,7 +20,9 @@
 
 enum {
 	MESH_REQUEST_FIELDS = 128,
-	MESH_REQUEST_TRIES = 3, /* connects for one request, Istio's default of two retries */
+	/* Connects for one request. Istio has two retries: a service that is scaled from five to two would lose
+	   requests. */
+	MESH_REQUEST_TRIES = 5,
 };
 
 /** What the stats are made of; written by one worker, read by any thread. */
