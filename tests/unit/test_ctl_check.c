@@ -241,6 +241,45 @@ TEST(agents)
 	json_decref(rows);
 }
 
+/* What the agent says of the bypass: in use, switched off (both well), impossible, and pods that have none of it. */
+TEST(bypass)
+{
+	static const struct {
+		const char *said;
+		enum mesh_verdict want;
+		const char *what;
+	} rows_of[] = {
+		{"{\"inUse\":true,\"packets\":7,\"devices\":[]}", MESH_VERDICT_OK,
+		 "in use (probe passed), 0 pods, 7 packets so far; they are in no counter of the node's own rules"},
+		{"{\"inUse\":false,\"why\":\"it is switched off\"}", MESH_VERDICT_OK, "not in use: it is switched off"},
+		{"{\"inUse\":false,\"why\":\"no veth\"}", MESH_VERDICT_WARN, "not in use: no veth"},
+	};
+	json_t *rows = json_array(), *status;
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows_of); i++) {
+		mesh_auto_free char *text =
+			mesh_xasprintf("{\"published\":true,\"dataplane\":{\"bypass\":%s}}", rows_of[i].said);
+
+		status = load(text);
+		json_array_clear(rows);
+		mesh_check_agent(rows, status);
+		CHECK_INT(json_array_size(rows), 2);
+		CHECK_STR(text_of(rows, 1, "name"), "bypass");
+		CHECK_INT(mesh_verdict_of(json_array_get(rows, 1)), rows_of[i].want);
+		CHECK_STR(text_of(rows, 1, "what"), rows_of[i].what);
+		json_decref(status);
+	}
+	status = load("{\"published\":true,\"dataplane\":{\"bypass\":{\"inUse\":true,\"devices\":["
+		      "{\"pod\":\"a\",\"device\":\"v1\",\"bypass\":true},"
+		      "{\"pod\":\"b\",\"device\":\"v2\",\"bypass\":false,\"why\":\"no\"}]}}}");
+	json_array_clear(rows);
+	mesh_check_agent(rows, status);
+	CHECK_INT(json_array_size(rows), 3);
+	CHECK_STR(text_of(rows, 2, "what"), "b (v2): no");
+	json_decref(status);
+	json_decref(rows);
+}
+
 /* On the machine that the tests run on: every row has a name, a verdict and what it is for. */
 TEST(this_node)
 {
