@@ -40,6 +40,7 @@ struct soak {
 	const struct sc_soak *options;
 	uint64_t end_ms;
 	atomic_ullong messages, bytes, connections, wrong, broken;
+	atomic_ullong woken; /* recv() that should have waited said EAGAIN: what a splice probe announces */
 	atomic_ullong by_style[STYLES];
 	pthread_mutex_t lock; /* of saying what is wrong */
 };
@@ -183,6 +184,11 @@ static void *receive_phase(void *arg)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN) {
+			atomic_fetch_add(&w->soak->woken, 1);
+			sc_poll(w->to, POLLIN, 1000);
+			continue;
+		}
 		if (n <= 0) {
 			say_wrong(w, &w->soak->broken, n ? "recv failed" : "the end came too early", w->received,
 				  n ? errno : 0);
@@ -237,9 +243,11 @@ static void end_of(struct way *up, struct way *down, bool half)
 	if (up->failed || down->failed || !half)
 		return;
 	shutdown(up->from, SHUT_WR);
+	sc_poll(up->to, POLLIN, 5000);
 	if (recv(up->to, &c, 1, 0) != 0)
 		say_wrong(up, &up->soak->broken, "no end where it should be", up->received, 0);
 	shutdown(down->from, SHUT_WR);
+	sc_poll(down->to, POLLIN, 5000);
 	if (recv(down->to, &c, 1, 0) != 0)
 		say_wrong(down, &down->soak->broken, "no end where it should be", down->received, 0);
 }
@@ -299,11 +307,13 @@ static void *work(void *arg)
 
 static void report(const struct soak *s, const char *kind)
 {
-	printf("%s\tmessages %llu\tbytes %llu\tconnections %llu\twrong %llu\tbroken %llu\tchat %llu\tstream %llu\tbulk "
+	printf("%s\tmessages %llu\tbytes %llu\tconnections %llu\twrong %llu\tbroken %llu\twoken %llu\tchat "
+	       "%llu\tstream %llu\tbulk "
 	       "%llu\n",
 	       kind, (unsigned long long)s->messages, (unsigned long long)s->bytes, (unsigned long long)s->connections,
-	       (unsigned long long)s->wrong, (unsigned long long)s->broken, (unsigned long long)s->by_style[CHAT],
-	       (unsigned long long)s->by_style[STREAM], (unsigned long long)s->by_style[BULK]);
+	       (unsigned long long)s->wrong, (unsigned long long)s->broken, (unsigned long long)s->woken,
+	       (unsigned long long)s->by_style[CHAT], (unsigned long long)s->by_style[STREAM],
+	       (unsigned long long)s->by_style[BULK]);
 	fflush(stdout);
 }
 
