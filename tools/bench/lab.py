@@ -196,7 +196,7 @@ class Ways:
         lab.kubectl("apply", "-n", "bench", "-f", "-", stdin=text)
         self.outside = [n for n in self.wanted if n not in OURS and n != "direct2" and n not in self.skipped]
         self.paired = [n for n in ("pair", "envoy-pair", "envoy-mtls") if self.wants(n)]
-        names = self.outside + [n + "-server" for n in self.paired]
+        names = self.outside + ["outside-server"] + [n + "-server" for n in self.paired]
         lab.kubectl("apply", "-n", "outside", "-f", "-", stdin="".join(MANIFEST.format(name=n, annotations="{}") for n in names))
         for ns in ("bench", "outside"):
             lab.kubectl("-n", ns, "wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
@@ -205,13 +205,13 @@ class Ways:
         lab = self.lab
         members = ["server", "client"] + (["server-splice", "client-splice"] if self.wants("l4-splice", "l7-splice") else [])
         self.pods = {n: lab.pod("bench", n) for n in members}
-        self.pods.update({n: lab.pod("outside", n) for n in self.outside + [n + "-server" for n in self.paired]})
+        self.pods.update({n: lab.pod("outside", n) for n in self.outside + ["outside-server"] + [n + "-server" for n in self.paired]})
         for where, _ in self.pods.values():
             lab.inside(where, "sh", "-c", SYSCTLS)
         for n in [n for n in self.pods if "server" in n]:
             conf = lab.write(f"nginx-{n}.conf", NGINX.format(dir=lab.dir, name=n, body=BODY))
             lab.start(self.pods[n][0], 8080, "nginx", "-c", conf)
-        server = self.pods["server"][1]
+        server = self.pods["outside-server"][1]
         for n in self.outside:
             self.rows[n] = (self.pods[n][0], self.pods[n + "-server"][1] if n in self.paired else server)
         if "direct" in self.rows and "direct2" in self.wanted:
@@ -222,7 +222,7 @@ class Ways:
                 self.rows[n] = (self.pods["client-splice" if spliced else "client"][0], n if spliced else n.split("-")[0])
 
     def start_proxies(self):
-        lab, server = self.lab, self.pods["server"][1] + ":8080"
+        lab, server = self.lab, self.pods["outside-server"][1] + ":8080"
         mutual = self.wants("envoy-mtls")
         if mutual:
             peers.certificates(lab.dir)
