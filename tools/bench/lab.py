@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import time
 
@@ -137,7 +138,13 @@ class Lab:
         return r.returncode == 0 and f'"{name}"' in r.stdout
 
     def set_switch(self, name, word):
-        self.sh(MESHCTL, "dataplane", "set", f"{name}={word}")
+        """By the agent's socket: a process for it would cost as much as a slice."""
+        with socket.socket(socket.AF_UNIX) as c:
+            c.connect(f"/run/sockmesh/labs/{self.name}/node-1.sock")
+            c.sendall(json.dumps({"cmd": "dataplane-set", "set": {name: word}}).encode() + b"\n")
+            answer = json.loads(c.makefile().readline())
+        if not answer.get("ok"):
+            raise RuntimeError(f"{name}={word}: {answer}")
 
 
 class Ways:
