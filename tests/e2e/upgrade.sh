@@ -112,7 +112,7 @@ check "killed: another is there" [ "$(child "$keeper")" != "$victim" ]
 echo "   killed: $(cat "$T/probe")"
 same "killed: new connections are never refused" "$(jq .refused "$T/probe")" 0
 if [ "$busy" -le "${BUSY_MAX:-$(nproc)}" ]; then
-	within "killed: ms until one is answered" "$(jq .worstMs "$T/probe")" 0 "${BACK_MS:-200}"
+	within "killed: ms until one is answered" "$(jq .worstMs "$T/probe")" 0 "${BACK_MS:-300}"
 else
 	echo "skip killed: ms until one is answered: it took $(jq .worstMs "$T/probe") ms, but $busy others want the machine's CPUs"
 	within "killed: ms until one is answered, on a busy machine" "$(jq .worstMs "$T/probe")" 0 10000

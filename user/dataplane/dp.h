@@ -101,6 +101,7 @@ struct mesh_dp {
 	struct sockops_bpf *sockops;
 	struct flows_bpf *flows; /* NULL: this kernel has no bpf_sock_destroy */
 	struct bpf_link *flows_link, *udp_flows_link;
+	bool flows_tried;
 	int maps[MESH_DP_MAP_COUNT];
 	uint32_t sizes[MESH_DP_MAP_COUNT];
 	int older[MESH_DP_MAP_COUNT]; /* what the maps of the same number take the place of; -1: nothing */
@@ -226,8 +227,10 @@ void mesh_dp_retire(struct mesh_dp *dp, const struct mesh_dp_service *s, const s
 void mesh_dp_retired_sweep(struct mesh_dp *dp);
 
 /* flows.c */
-/** Loads the program that ends flows, if the kernel can. */
-void mesh_dp_flows_load(struct mesh_dp *dp);
+/** Whether the kernel has what ends flows by an iterator; loaded at the first call, for a start has no time for it.
+ * Control thread. */
+bool mesh_dp_flows_load(struct mesh_dp *dp);
+/** From now on as if the kernel had not; sock_diag does it. */
 void mesh_dp_flows_unload(struct mesh_dp *dp);
 
 /* dataplane.c */

@@ -155,17 +155,21 @@ static struct flows_bpf *open_flows(struct mesh_dp *dp)
 	return flows;
 }
 
-void mesh_dp_flows_load(struct mesh_dp *dp)
+bool mesh_dp_flows_load(struct mesh_dp *dp)
 {
+	if (dp->flows_tried)
+		return dp->flows;
+	dp->flows_tried = true;
 	dp->flows = open_flows(dp);
 	if (!dp->flows)
-		return;
+		return false;
 	if (flows_bpf__load(dp->flows) == 0) {
 		dp->flows_link = bpf_program__attach_iter(dp->flows->progs.end_flows, NULL);
 		dp->udp_flows_link = bpf_program__attach_iter(dp->flows->progs.end_udp, NULL);
 	}
 	if (!dp->flows_link || !dp->udp_flows_link)
 		mesh_dp_flows_unload(dp);
+	return dp->flows;
 }
 
 void mesh_dp_flows_unload(struct mesh_dp *dp)
@@ -175,6 +179,7 @@ void mesh_dp_flows_unload(struct mesh_dp *dp)
 	flows_bpf__destroy(dp->flows);
 	dp->flows_link = dp->udp_flows_link = NULL;
 	dp->flows = NULL;
+	dp->flows_tried = true;
 }
 
 /* One pass of an iterator over the namespace that it is made in. Returns 0 or -errno. */
@@ -252,5 +257,6 @@ int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, c
 int mesh_dp_end_flows_via(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint,
 			  const struct mesh_addr *via)
 {
-	return dp->flows ? end_by_iterator(dp, netns_fd, endpoint, via) : end_by_diag(dp, netns_fd, endpoint, via);
+	return mesh_dp_flows_load(dp) ? end_by_iterator(dp, netns_fd, endpoint, via)
+				      : end_by_diag(dp, netns_fd, endpoint, via);
 }

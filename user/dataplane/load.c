@@ -326,7 +326,6 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	r = mesh_dp_node_write(dp);
 	if (r < 0)
 		return mesh_dp_fail(errs, r, "writing map node");
-	mesh_dp_flows_load(dp);
 	said[0] = '\0';
 	return 0;
 }

@@ -212,7 +212,7 @@ static json_t *refused_status(const struct mesh_dp *dp)
 	return l.list;
 }
 
-static json_t *pods_status(const struct mesh_dp *dp)
+static json_t *pods_status(struct mesh_dp *dp)
 {
 	struct listing l = {dp, json_array()};
 
@@ -221,7 +221,7 @@ static json_t *pods_status(const struct mesh_dp *dp)
 }
 
 /* What this kernel has, and of what it lacks what becomes instead. */
-static json_t *features_status(const struct mesh_dp *dp)
+static json_t *features_status(struct mesh_dp *dp)
 {
 	const struct {
 		const char *name;
@@ -234,7 +234,7 @@ static json_t *features_status(const struct mesh_dp *dp)
 		 "this kernel has no bpf_rdonly_cast (6.2): getpeername() of an MPTCP socket names the endpoint, and "
 		 "what "
 		 "it asked for is remembered for good"},
-		{"sockDestroy", dp->flows != NULL,
+		{"sockDestroy", mesh_dp_flows_load(dp),
 		 "this kernel has no bpf_sock_destroy (6.5): flows to endpoints that are gone are ended by sock_diag"},
 	};
 	json_t *o = json_object(), *missing = json_array();
