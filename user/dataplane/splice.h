@@ -66,6 +66,8 @@ struct mesh_splice {
 int mesh_splice_start(struct mesh_dp *dp, struct mesh_errs *errs);
 /** Everything stays pinned and in force. NULL is fine. */
 void mesh_splice_stop(struct mesh_splice *s);
+/** What map splice_conf has: the switch, and what the probes found. */
+struct mesh_splice_conf mesh_splice_conf_of(const struct mesh_splice *s);
 /** Takes what can be taken out of all generations of a directory that nobody uses, within a moment. */
 void mesh_splice_retire(const char *pin_dir);
 /** A pod is about to be released: its addresses are nobody's any more. */
