@@ -16,6 +16,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,27 +95,27 @@ static double cpu_idle_us(int cpu)
 }
 
 /*
- * What all CPUs have worked. Each is asked from itself, for the idle time that one is just in is not in its sum. Where
- * there is no such list, by the idle columns: exact where the tick is stopped (samples are not), but of 10 ms.
+ * What all CPUs have worked. Each is asked from itself, for the idle time that one is just in is not in its sum: also
+ * those that this process is kept from. Where there is no such list, by the idle columns: exact where the tick is
+ * stopped (samples are not), but of 10 ms.
  */
 static double machine_busy_us(void)
 {
 	double idle = 0, coarse, steal;
-	cpu_set_t all, one;
+	cpu_set_t mine, one;
 
-	sched_getaffinity(0, sizeof(all), &all);
-	for (int cpu = 0; cpu < CPU_SETSIZE && idle >= 0; cpu++) {
+	sched_getaffinity(0, sizeof(mine), &mine);
+	for (int cpu = 0; cpu < get_nprocs_conf() && idle >= 0; cpu++) {
 		double us;
 
-		if (!CPU_ISSET(cpu, &all))
-			continue;
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
+		if (sched_setaffinity(0, sizeof(one), &one) < 0)
+			continue; /* offline */
 		us = cpu_idle_us(cpu);
 		idle = us < 0 ? -1 : idle + us;
 	}
-	sched_setaffinity(0, sizeof(all), &all);
+	sched_setaffinity(0, sizeof(mine), &mine);
 	steal = stolen_us(&coarse);
 	return (double)now_us() * (double)sysconf(_SC_NPROCESSORS_ONLN) - (idle < 0 ? coarse : idle) - steal;
 }

@@ -127,10 +127,22 @@ class Lab:
         rules = f"table ip bench {{\n chain c {{\n type nat hook {hook} priority -100\n {keep}tcp dport 8080 redirect to :{port}\n }}\n}}\n"
         self.inside(where, "nft", "-f", "-", stdin=rules)
 
+    def cgroup(self):
+        mount = next(line.split()[1] for line in open("/proc/self/mounts", encoding="utf-8") if line.split()[2] == "cgroup2")
+        return f"{mount}/sockmesh-lab-{self.name}"
+
+    def bind(self, cpus):
+        """Every process of the lab, and those that the bench starts from now on, to these CPUs."""
+        os.sched_setaffinity(0, cpus)
+        for directory, _, _ in os.walk(self.cgroup()):
+            with open(directory + "/cgroup.procs", encoding="utf-8") as f:
+                for pid in f.read().split():
+                    for tid in os.listdir(f"/proc/{pid}/task"):
+                        os.sched_setaffinity(int(tid), cpus)
+
     def agent_us(self):
         """CPU time of the node's agent so far."""
-        mount = next(line.split()[1] for line in open("/proc/self/mounts", encoding="utf-8") if line.split()[2] == "cgroup2")
-        with open(f"{mount}/sockmesh-lab-{self.name}/node-1/agent/cpu.stat", encoding="utf-8") as f:
+        with open(f"{self.cgroup()}/node-1/agent/cpu.stat", encoding="utf-8") as f:
             return int(re.search(r"usage_usec (\d+)", f.read()).group(1))
 
     def has_switch(self, name):
@@ -179,8 +191,9 @@ class Ways:
             self.wait_for(name, where, host)
 
     def find_switches(self):
+        self.switches = [kind for kind in ("bypass", "splice") if self.lab.has_switch(kind)]
         for kind in ("bypass", "splice"):
-            if not self.lab.has_switch(kind):
+            if kind not in self.switches:
                 for row in self.wanted:
                     if row.endswith("-" + kind):
                         self.skipped[row] = f"this build has no {kind}"
@@ -270,9 +283,9 @@ class Ways:
 
     def turn(self, name):
         """Before a slice of that row: the node's switches are as the row wants them."""
-        if name not in OURS or not self.wants("l4-bypass", "l7-bypass"):
+        if name not in OURS or "bypass" not in self.switches:
             return
-        word = "on" if name.endswith("-bypass") else "off"
+        word = "off" if name in ("l4", "l7") else "on"
         if word != self.bypass:
             self.lab.set_switch("bypass", word)
             self.bypass = word
