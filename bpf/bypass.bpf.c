@@ -74,21 +74,21 @@ static __always_inline int is_placed(struct mesh_sock *s, const struct mesh_flow
 	       is_same_ip(s->to, key->dst);
 }
 
-/* The agent in a pod's place: it drew the endpoint itself. */
-static __always_inline int is_agents(struct __sk_buff *ctx, struct bpf_sock *sk)
+/* The agent in a pod's place, or a gateway: it drew the endpoint itself. */
+static __always_inline int is_drawn(struct __sk_buff *ctx, struct bpf_sock *sk, __u32 edge)
 {
 	struct bpf_tcp_sock *tp;
 	__u32 zero = 0;
 	struct mesh_node *n = bpf_map_lookup_elem(&node, &zero);
 
-	if (!n || bpf_skb_cgroup_id(ctx) != n->agent_cgroup)
+	if (!edge && (!n || bpf_skb_cgroup_id(ctx) != n->agent_cgroup))
 		return 0;
 	tp = bpf_tcp_sock(sk);
 	return tp && tp->data_segs_out >= MESH_FLOW_RIPE;
 }
 
 /* A packet of no flow that is known: one of our clients' whose connection has come of age is entered. */
-static __always_inline void consider(struct __sk_buff *ctx, const struct mesh_flow_key *key)
+static __always_inline void consider(struct __sk_buff *ctx, const struct mesh_flow_key *key, __u32 edge)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct mesh_sock *s;
@@ -97,7 +97,7 @@ static __always_inline void consider(struct __sk_buff *ctx, const struct mesh_fl
 	if (!sk || sk->state != BPF_TCP_ESTABLISHED)
 		return;
 	s = sock_find(bpf_get_socket_cookie(ctx));
-	if ((s ? is_placed(s, key) : is_agents(ctx, sk)) &&
+	if ((s ? is_placed(s, key) : is_drawn(ctx, sk, edge)) &&
 	    (bpf_map_lookup_elem(&podip, key->dst) || switch_value(MESH_SWITCH_UPLINK)))
 		enter(key);
 }
@@ -139,8 +139,10 @@ static __always_inline int hand_over(struct __sk_buff *ctx, struct mesh_flow *f)
 	return wire ? bpf_redirect(ifindex, 0) : bpf_redirect_peer(ifindex, 0);
 }
 
-static __always_inline int bypass(struct __sk_buff *ctx, __u32 from_wire)
+/* from: flags of map veth, of the device that the packet came from. */
+static __always_inline int bypass(struct __sk_buff *ctx, __u32 from)
 {
+	__u32 from_wire = from & MESH_VETH_UPLINK;
 	struct mesh_flow_key key;
 	struct mesh_flow *f;
 	__u8 flags;
@@ -156,7 +158,7 @@ static __always_inline int bypass(struct __sk_buff *ctx, __u32 from_wire)
 	if (!SWITCHED(BYPASS, ON))
 		return TC_ACT_UNSPEC;
 	if (!f && !from_wire)
-		consider(ctx, &key);
+		consider(ctx, &key, from & MESH_VETH_EDGE);
 	if (!f || !f->ready)
 		return TC_ACT_UNSPEC;
 	/* Nothing of the node's own pods comes by wire, whoever says so. */
@@ -178,7 +180,7 @@ int pod_out(struct __sk_buff *ctx)
 		count_reason(v->netns, &nowhere, 0, MESH_REASON_SPOOFED);
 		return TC_ACT_SHOT;
 	}
-	return v->flags & MESH_VETH_BYPASS ? bypass(ctx, 0) : TC_ACT_UNSPEC;
+	return v->flags & MESH_VETH_BYPASS ? bypass(ctx, v->flags) : TC_ACT_UNSPEC;
 }
 
 /* A packet came out of the node's own path: here is where its flow leads. A clone has done its work. */
@@ -235,7 +237,7 @@ int wire_in(struct __sk_buff *ctx)
 {
 	if (all_off() || !SWITCHED(ANTISPOOF, ON))
 		return TC_ACT_UNSPEC;
-	return bypass(ctx, 1);
+	return bypass(ctx, MESH_VETH_UPLINK);
 }
 
 /* Where probe_peer gives every packet; set by the probe, in namespaces of its own. */

@@ -192,6 +192,15 @@ struct {
 	__type(value, __u32);
 } podip SEC(".maps");
 
+/* Address of a captured pod -> the pod, and where the node's routes lead to it. Written by the agent: capture, release;
+ * read by uplink_in. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2048);
+	__type(key, struct mesh_pod_ip);
+	__type(value, struct mesh_own_ip);
+} ownip SEC(".maps");
+
 /* Direction of a connection between two pods of this node -> where it leads. Entered by pod_out, made ready by the
  * agent, kept up by pod_in; goes with the connection's first FIN or RST and with its pods; oldest go first. */
 struct {

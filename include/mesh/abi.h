@@ -223,6 +223,7 @@ enum mesh_veth_flag {
 	MESH_VETH_BYPASS = 1, /* its flows may be bypassed */
 	MESH_VETH_QDISC = 2,  /* the agent made the clsact qdisc */
 	MESH_VETH_UPLINK = 4, /* no pod's: the device by which the node reaches others */
+	MESH_VETH_EDGE = 8,   /* a gateway's: what it connects to pods of the mesh it has drawn by itself */
 };
 
 struct mesh_veth {
@@ -236,6 +237,14 @@ struct mesh_veth {
 struct mesh_pod_ip {
 	__u8 ip[16];
 } __attribute__((aligned(4)));
+
+/* Map ownip: an address of a captured pod, whatever its device is. Keys as podip's. */
+struct mesh_own_ip {
+	__u64 netns;
+	__u32 ifindex; /* of the device by which the node reached it when it was captured; 0: by none, or by the uplink
+			*/
+	__u32 zero;
+};
 
 /* Map flows: one direction of a connection between two pods of this node. IPv4 as ::ffff:a.b.c.d. */
 struct mesh_flow_key {
@@ -380,6 +389,7 @@ _Static_assert(sizeof(struct mesh_udp_src) == 20, "map value");
 _Static_assert(sizeof(struct mesh_refused) == 32, "map key");
 _Static_assert(sizeof(struct mesh_veth) == 80, "map value");
 _Static_assert(sizeof(struct mesh_pod_ip) == 16, "map key");
+_Static_assert(sizeof(struct mesh_own_ip) == 16, "map value");
 _Static_assert(sizeof(struct mesh_flow_key) == 36, "map key");
 _Static_assert(sizeof(struct mesh_flow) == 40, "map value");
 _Static_assert(sizeof(struct mesh_bypassed) == 56, "map value");

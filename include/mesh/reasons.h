@@ -16,7 +16,9 @@
 	X(6, BAD_CONFIG, "bad_config", "a table of the data plane is inconsistent")                                    \
 	X(7, POLICY, "policy", "denied by policy")                                                                     \
 	X(8, NO_LOCAL_ENDPOINT, "no_local_endpoint", "internalTrafficPolicy Local: no ready endpoint on this node")    \
-	X(9, SPOOFED, "spoofed", "a pod sent from an address that is not its own")
+	X(9, SPOOFED, "spoofed", "a pod sent from an address that is not its own")                                     \
+	X(10, UPLINK_SPOOFED, "uplink_spoofed", "the uplink brought a packet from an address of a pod of this node")   \
+	X(11, UPLINK_MARTIAN, "uplink_martian", "the uplink brought a packet from an address that is nobody's")
 
 enum mesh_reason {
 #define MESH_REASON_ENUM(code, id, name, help) MESH_REASON_##id = code,

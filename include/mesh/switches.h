@@ -14,7 +14,10 @@
 	X(1, ANTISPOOF, "antispoof", ON, "on|off",                                                                     \
 	  "captured pods send from their own addresses only; without it no bypass")                                    \
 	X(2, SPLICE, "splice", AUTO, "auto|on|off",                                                                    \
-	  "bytes between sockets of a node go past TCP; auto: of pods that ask for it, on: of all that do not refuse")
+	  "bytes between sockets of a node go past TCP; auto: of pods that ask for it, on: of all that do not refuse") \
+	X(3, XDP, "xdp", ON, "on|off",                                                                                 \
+	  "packets that the uplink brings from a local pod's or nobody's address end there, before they cost a "       \
+	  "buffer")
 
 enum mesh_word {
 	MESH_WORD_UNSET, /* the row's word is meant */

@@ -222,6 +222,58 @@ TEST(taken_for_the_agent)
 	world_free(&w);
 }
 
+static int guard(struct world *w, struct pod *p)
+{
+	struct mesh_dp_found found = {0};
+	int r = mesh_dp_find(w->dp, &p->ip4, NULL, &found);
+
+	if (r == 0)
+		mesh_dp_guard(w->dp, &found, (struct mesh_addr[]){p->ip4, p->ip6}, 2, "test/edge");
+	mesh_dp_found_free(&found);
+	return r;
+}
+
+/* A gateway draws endpoints by itself: what it connects to a captured pod is of the L4 tier, what it does otherwise is
+ * not looked at, and it is not captured. */
+TEST(taken_for_a_gateway)
+{
+	struct world w;
+	int fd;
+
+	CHECK_INT(two_pods(&w, 1), 0);
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
+	fd = connect_to(&w, "10.77.0.2:8080");
+	CHECK(fd >= 0);
+	CHECK(streams(&w, fd, NOT_BYPASSED));
+	CHECK_INT(guard(&w, &w.pods[0]), 0);
+	CHECK_INT(map_entries(w.dp, "pods"), 1);
+	CHECK_INT(map_entries(w.dp, "veth"), 2);
+	CHECK(streams(&w, fd, BYPASSED));
+	/* The node's rules hold. */
+	if (has_program("nft")) {
+		CHECK_INT(node_rules(&w, drop_rule), 0);
+		pump(w.dp, 600);
+		stream_start(&w.pods[0], fd, 512, 0);
+		pump(w.dp, 1200);
+		CHECK_INT(stream_rounds(&w.pods[0]), 0);
+		CHECK_INT(node_rules(&w, "delete table inet t"), 0);
+		CHECK(UNTIL(&w, stream_rounds(&w.pods[0]) > 50));
+		CHECK_INT(stream_stop(&w.pods[0]).bad, 0);
+	}
+	/* The next agent knows nothing of it until it is told again. */
+	mesh_dp_free(w.dp);
+	w.dp = NULL;
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	CHECK_INT(map_entries(w.dp, "veth"), 1);
+	CHECK(streams(&w, fd, NOT_BYPASSED));
+	CHECK_INT(guard(&w, &w.pods[0]), 0);
+	CHECK(streams(&w, fd, BYPASSED));
+	mesh_dp_unguard(w.dp, w.pods[0].cookie);
+	CHECK_INT(map_entries(w.dp, "veth"), 1);
+	CHECK(streams(&w, fd, NOT_BYPASSED));
+	world_free(&w);
+}
+
 TEST(switched)
 {
 	struct world w;

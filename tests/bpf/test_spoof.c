@@ -3,64 +3,11 @@
 #include "bypass.skel.h"
 #include "dataplane/bypass.h"
 #include "flows.h"
+#include "frames.h"
 
 #include <linux/if_packet.h>
 
-enum { PASSES = -1, DROPPED = 2, FRAME_MAX = 160 };
-
-struct frame {
-	uint8_t bytes[FRAME_MAX];
-	size_t len;
-};
-
-static void add(struct frame *f, const void *bytes, size_t len)
-{
-	memcpy(f->bytes + f->len, bytes, len);
-	f->len += len;
-}
-
-static void add16(struct frame *f, unsigned v)
-{
-	add(f, (uint8_t[]){(uint8_t)(v >> 8), (uint8_t)v}, 2);
-}
-
-static struct frame eth(unsigned type)
-{
-	struct frame f = {0};
-
-	add(&f, (uint8_t[]){2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1}, 12);
-	add16(&f, type);
-	return f;
-}
-
-static struct frame with_ip4(const char *src, const char *dst)
-{
-	static const uint8_t head[12] = {0x45, 0, 0, 40, 0, 1, 0, 0, 64, IPPROTO_UDP};
-	struct frame f = eth(0x0800);
-	struct in_addr a;
-
-	add(&f, head, sizeof(head));
-	inet_pton(AF_INET, src, &a);
-	add(&f, &a, 4);
-	inet_pton(AF_INET, dst, &a);
-	add(&f, &a, 4);
-	f.len += 20;
-	return f;
-}
-
-static struct frame with_ip6(const char *src, const char *dst, uint8_t next, uint8_t hops)
-{
-	uint8_t head[8] = {0x60, 0, 0, 0, 0, 64, next, hops};
-	struct frame f = eth(0x86dd);
-	struct in6_addr a;
-
-	add(&f, head, sizeof(head));
-	inet_pton(AF_INET6, src, &a);
-	add(&f, &a, 16);
-	inet_pton(AF_INET6, dst, &a);
-	add(&f, &a, 16);
-	return f;
-}
+enum { PASSES = -1, DROPPED = 2 };
 
 /* Neighbour discovery of a type about a target, behind n extension headers of 8 bytes. */
 static struct frame with_nd(const char *src, const char *dst, uint8_t type, const char *target, int n)
@@ -89,12 +36,6 @@ static struct frame with_arp(const char *sender, unsigned protocol)
 	inet_pton(AF_INET, sender, &a);
 	add(&f, &a, 4);
 	f.len += 10 + 20;
-	return f;
-}
-
-static struct frame cut(struct frame f, size_t len)
-{
-	f.len = len;
 	return f;
 }
 

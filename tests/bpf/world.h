@@ -51,6 +51,7 @@ struct world {
 	struct pod hub, pods[WORLD_PODS];
 	int pod_count;
 	const char *uplink; /* of the data planes that are made from now on */
+	const struct mesh_xdp *xdp;
 	struct mesh_dp *dp;
 };
 
@@ -312,6 +313,7 @@ static inline int world_dp(struct world *w, struct mesh_dp **ret)
 				    .agent_cgroup = w->agent_cgroup,
 				    .host_netns = w->hub.netns_fd,
 				    .uplink = w->uplink,
+				    .xdp = w->xdp,
 				    .max_services = world_services,
 				    .max_endpoints = world_endpoints,
 				    .max_pods = 64};

@@ -280,6 +280,46 @@ TEST(bypass)
 	json_decref(rows);
 }
 
+/* Of the program on the uplink: nothing where nobody asked for it, else what it does, or why not, and what it cannot
+ * know.
+ */
+TEST(xdp)
+{
+	static const struct {
+		const char *said;
+		size_t rows;
+		enum mesh_verdict want;
+		const char *what;
+	} rows_of[] = {
+		{"null", 1, MESH_VERDICT_OK, NULL},
+		{"{\"device\":\"eth0\",\"mode\":\"native\",\"driver\":\"mlx5_core\",\"addresses\":4,\"spoofed\":2}", 2,
+		 MESH_VERDICT_OK,
+		 "in use on eth0, native mode, driver mlx5_core, 4 addresses of pods; ended 2 spoofed, 0 martian"},
+		{"{\"why\":\"it is switched off\"}", 2, MESH_VERDICT_OK, "not in use: it is switched off"},
+		{"{\"why\":\"eth0: no\"}", 2, MESH_VERDICT_WARN, "not in use: eth0: no"},
+		{"{\"why\":\"eth0: no\",\"unreached\":3}", 3, MESH_VERDICT_WARN, "not in use: eth0: no"},
+	};
+	json_t *rows = json_array(), *status;
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows_of); i++) {
+		mesh_auto_free char *text =
+			mesh_xasprintf("{\"published\":true,\"dataplane\":{\"xdp\":%s}}", rows_of[i].said);
+
+		status = load(text);
+		json_array_clear(rows);
+		mesh_check_agent(rows, status);
+		CHECK_INT(json_array_size(rows), rows_of[i].rows);
+		if (rows_of[i].what) {
+			CHECK_STR(text_of(rows, 1, "name"), "xdp");
+			CHECK_INT(mesh_verdict_of(json_array_get(rows, 1)), rows_of[i].want);
+			CHECK_STR(text_of(rows, 1, "what"), rows_of[i].what);
+		}
+		json_decref(status);
+	}
+	CHECK_STR(text_of(rows, 2, "name"), "xdp addresses");
+	json_decref(rows);
+}
+
 /* On the machine that the tests run on: every row has a name, a verdict and what it is for. */
 TEST(this_node)
 {

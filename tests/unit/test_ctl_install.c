@@ -136,6 +136,12 @@ TEST(settings_change_what_they_say)
 	o = with(NULL, "logLevel=warn", NULL);
 	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/logLevel")), "warn");
 	json_decref(o);
+	o = with(NULL, "xdp=eth0,mode=generic", NULL);
+	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/xdp")), "eth0,mode=generic");
+	json_decref(o);
+	o = with(NULL, "uplink=eth0", NULL);
+	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/uplink")), "eth0");
+	json_decref(o);
 	o = with(NULL, "apiServer.port=6443", NULL);
 	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/apiServerPort")), "6443");
 	json_decref(o);
@@ -214,6 +220,9 @@ TEST(settings_refused)
 		{"apiServer.port=0", "--set apiServer.port: \"0\" must be a port, 1 to 65535"},
 		{"apiServer.host=", "--set apiServer.host: \"\" must not be empty"},
 		{"cluster=A/b", "--set cluster: \"A/b\" must be a name of lower-case letters, digits and '-'"},
+		{"uplink=eth0,eth1", "--set uplink: \"eth0,eth1\" must be the name of a network device"},
+		{"xdp=", "--set xdp: \"\" must begin with the name of a network device"},
+		{"xdp=eth0,mode=fast", "--set xdp: \"eth0,mode=fast\" must have mode=native or mode=generic"},
 		{"cni.enabled=yes", "--set cni.enabled: \"yes\" must be true or false"},
 		{"cni.binDir=opt", "--set cni.binDir: \"opt\" must be an absolute path"},
 		{"agent.nodeSelector.=x",

@@ -7,6 +7,7 @@
 #include "model/l7.h"
 #include "model/route.h"
 #include "model/workload.h"
+#include "model/xdp.h"
 
 #include <errno.h>
 
@@ -34,6 +35,70 @@ TEST(splice_wishes)
 	for (int i = MESH_SPLICE_AUTO; i <= MESH_SPLICE_DISABLED; i++) {
 		CHECK_INT(mesh_splice_wish_parse(mesh_splice_wish_text((enum mesh_splice_wish)i), &wish), 0);
 		CHECK_INT(wish, i);
+	}
+}
+
+TEST(xdp_devices)
+{
+	static const struct {
+		const char *text, *device;
+		enum mesh_xdp_mode mode;
+		bool veth;
+	} rows[] = {
+		{"eth0", "eth0", MESH_XDP_NATIVE, false},
+		{"bond0.100", "bond0.100", MESH_XDP_NATIVE, false},
+		{"eth0,mode=generic", "eth0", MESH_XDP_GENERIC, false},
+		{"eth0,mode=generic,mode=native", "eth0", MESH_XDP_NATIVE, false},
+		{"up0,veth=allow,mode=native", "up0", MESH_XDP_NATIVE, true},
+		{"fifteen-letters", "fifteen-letters", MESH_XDP_NATIVE, false},
+	};
+	const char *why;
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
+		struct mesh_xdp x = {.device = "left", .veth = !rows[i].veth};
+
+		CHECK_INT(mesh_xdp_parse(rows[i].text, &x, &why), 0);
+		CHECK_STR(x.device, rows[i].device);
+		CHECK_INT(x.mode, rows[i].mode);
+		CHECK_INT(x.veth, rows[i].veth);
+		CHECK(why == NULL);
+	}
+	CHECK_STR(mesh_xdp_mode_text(MESH_XDP_NATIVE), "native");
+	CHECK_STR(mesh_xdp_mode_text(MESH_XDP_GENERIC), "generic");
+}
+
+TEST(xdp_devices_refused)
+{
+	static const char name[] = "must begin with the name of a network device",
+			  option[] = "may have mode=native|generic and veth=allow behind the device, nothing else";
+	static const struct {
+		const char *text, *why;
+	} rows[] = {
+		{"", name},
+		{NULL, name},
+		{",mode=native", name},
+		{"mode=native", name},
+		{"..", name},
+		{"eth 0", name},
+		{"eth/0", name},
+		{"eth0:1", name},
+		{"sixteen-letters-", name},
+		{"eth0,mode=fast", "must have mode=native or mode=generic"},
+		{"eth0,mode", "must have mode=native or mode=generic"},
+		{"eth0,mode=", "must have mode=native or mode=generic"},
+		{"eth0,", option},
+		{"eth0,eth1", option},
+		{"eth0,veth", "may have veth=allow, nothing else of veth"},
+		{"eth0,veth=yes", "may have veth=allow, nothing else of veth"},
+	};
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
+		struct mesh_xdp x = {.device = "left"};
+		const char *why = NULL;
+
+		CHECK_INT(mesh_xdp_parse(rows[i].text, &x, &why), -EINVAL);
+		CHECK_STR(why, rows[i].why);
+		CHECK_STR(x.device, "left");
 	}
 }
 

@@ -46,7 +46,7 @@ judge() {
 	fi
 }
 
-programs=("$BUILD"/tests/test_apply "$BUILD"/tests/test_connect "$BUILD"/tests/test_lifecycle "$BUILD"/tests/test_services "$BUILD"/tests/test_bypass "$BUILD"/tests/test_spoof "$BUILD"/tests/test_splice "$BUILD"/tests/test_core_netns)
+programs=("$BUILD"/tests/test_apply "$BUILD"/tests/test_connect "$BUILD"/tests/test_lifecycle "$BUILD"/tests/test_services "$BUILD"/tests/test_bypass "$BUILD"/tests/test_spoof "$BUILD"/tests/test_uplink "$BUILD"/tests/test_splice "$BUILD"/tests/test_core_netns)
 for p in "${programs[@]}"; do [ -x "$p" ] || { echo "FAIL $p was not built"; exit 1; }; done
 mkdir -p $cache
 gcc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -static -o $cache/init tests/vm/init.c || exit 1

@@ -40,7 +40,7 @@ spec:
   selector: {{matchLabels: {{app: {name}}}}}
   template:
     metadata: {{labels: {{app: {name}}}, annotations: {annotations}}}
-    spec: {{containers: [{{name: c, image: "docker.io/sockmesh/client:dev"}}]}}
+    spec: {{nodeSelector: {{kubernetes.io/hostname: {node}}}, containers: [{{name: c, image: "docker.io/sockmesh/client:dev"}}]}}
 ---
 """
 SERVICE = """
@@ -58,9 +58,12 @@ SYSCTLS = "echo 1024 65000 > /proc/sys/net/ipv4/ip_local_port_range; echo 64 > /
 
 
 class Lab:
-    def __init__(self, name, directory):
-        self.name, self.dir, self.children = name, directory, []
+    def __init__(self, name, directory, nodes=1):
+        """nodes: with 2, servers are on the second, and agents are told the device between the nodes."""
+        self.name, self.dir, self.children, self.nodes = name, directory, [], nodes
         self.env = dict(os.environ, KUBECONFIG=directory + "/kubeconfig")
+        if nodes > 1:
+            self.env["SOCKMESH_UPLINK"] = "up0"
 
     def sh(self, *args, **kw):
         r = subprocess.run(args, capture_output=True, text=True, env=self.env, **kw)
@@ -69,7 +72,7 @@ class Lab:
         return r.stdout
 
     def up(self):
-        self.sh(MESHCTL, "lab", "up", "--name", self.name, "--nodes", "1")
+        self.sh(MESHCTL, "lab", "up", "--name", self.name, "--nodes", str(self.nodes))
         with open(self.dir + "/kubeconfig", "w", encoding="utf-8") as f:
             f.write(self.sh(MESHCTL, "lab", "kubeconfig", "--name", self.name))
 
@@ -127,6 +130,12 @@ class Lab:
         rules = f"table ip bench {{\n chain c {{\n type nat hook {hook} priority -100\n {keep}tcp dport 8080 redirect to :{port}\n }}\n}}\n"
         self.inside(where, "nft", "-f", "-", stdin=rules)
 
+    def node_of(self, name):
+        return f"node-{self.nodes if 'server' in name else 1}"
+
+    def manifest(self, name, annotations="{}"):
+        return MANIFEST.format(name=name, annotations=annotations, node=self.node_of(name))
+
     def cgroup(self):
         mount = next(line.split()[1] for line in open("/proc/self/mounts", encoding="utf-8") if line.split()[2] == "cgroup2")
         return f"{mount}/sockmesh-lab-{self.name}"
@@ -141,7 +150,7 @@ class Lab:
                         os.sched_setaffinity(int(tid), cpus)
 
     def agent_us(self):
-        """CPU time of the node's agent so far."""
+        """CPU time of the agent of the clients' node so far."""
         with open(f"{self.cgroup()}/node-1/agent/cpu.stat", encoding="utf-8") as f:
             return int(re.search(r"usage_usec (\d+)", f.read()).group(1))
 
@@ -207,17 +216,17 @@ class Ways:
             roll = f.read().replace("coolapp", "bench")
         lab.kubectl("apply", "-n", "istio-system", "-f", files + "smcp.yaml")
         lab.kubectl("apply", "-n", "istio-system", "-f", "-", stdin=roll)
-        text = "".join(MANIFEST.format(name=n, annotations=a) for n, a in (("server", "{}"), ("client", "{}")))
+        text = "".join(lab.manifest(n) for n in ("server", "client"))
         text += SERVICE.format(name="l7", app="server", annotations="{}") + SERVICE.format(name="l4", app="server", annotations=CONNECTION)
         if self.wants("l4-splice", "l7-splice"):
-            text += "".join(MANIFEST.format(name=n, annotations=SPLICED) for n in ("server-splice", "client-splice"))
+            text += "".join(lab.manifest(n, SPLICED) for n in ("server-splice", "client-splice"))
             text += SERVICE.format(name="l7-splice", app="server-splice", annotations="{}")
             text += SERVICE.format(name="l4-splice", app="server-splice", annotations=CONNECTION)
         lab.kubectl("apply", "-n", "bench", "-f", "-", stdin=text)
         self.outside = [n for n in self.wanted if n not in OURS and n != "direct2" and n not in self.skipped]
         self.paired = [n for n in ("pair", "envoy-pair", "envoy-mtls") if self.wants(n)]
         names = self.outside + ["outside-server"] + [n + "-server" for n in self.paired]
-        lab.kubectl("apply", "-n", "outside", "-f", "-", stdin="".join(MANIFEST.format(name=n, annotations="{}") for n in names))
+        lab.kubectl("apply", "-n", "outside", "-f", "-", stdin="".join(lab.manifest(n) for n in names))
         for ns in ("bench", "outside"):
             lab.kubectl("-n", ns, "wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
 

@@ -152,8 +152,10 @@ static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
 		mesh_timer_set(a->loop, &a->trim, TRIM_NS);
 	a->published = true;
 	mesh_members_write(&a->members, &snap->members, mesh_cni_policy_text(a->opts.cni_policy));
-	if (a->pods_changed)
+	if (a->pods_changed) {
 		mesh_pods_update(a->pods, snap);
+		mesh_edges_update(a->edges, snap);
+	}
 	a->pods_changed = false;
 	mesh_handover_in_force(a->handover);
 	mesh_agent_report(a, true);
@@ -317,6 +319,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
 	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir,
 				  .uplink = a->opts.uplink,
+				  .xdp = &a->opts.xdp,
 				  .listeners_held = a->keeper != NULL,
 				  .watch_stale = true};
 	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
@@ -357,6 +360,7 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 							 .splice = a->opts.splice,
 							 .settled = on_settled,
 							 .arg = a});
+	a->edges = mesh_edges_new(a->loop, a->dp, a->opts.node);
 	a->stale = mesh_stale_new(a);
 	feed.loop = a->loop;
 	if ((r = mesh_lease_new(&a->lease, a->loop, a->kube, &lease)) < 0 ||
@@ -390,6 +394,7 @@ void mesh_agent_yield(struct mesh_agent *a)
 	mesh_changes_clear(&a->changes);
 	mesh_kube_free(mesh_steal(a->kube));
 	mesh_pods_yield(a->pods);
+	mesh_edges_free(mesh_steal(a->edges));
 	mesh_io_remove(a->loop, &a->events);
 	mesh_dp_yield(a->dp);
 }
@@ -411,6 +416,7 @@ static void agent_stop(struct mesh_agent *a)
 	mesh_changes_clear(&a->changes);
 	mesh_kube_free(a->kube);
 	mesh_pods_free(a->pods);
+	mesh_edges_free(a->edges);
 	if (a->proxy)
 		mesh_proxy_free(a->proxy, lingered ? 0 : MESH_SEC(2));
 	mesh_pods_free_late(a->pods);

@@ -220,6 +220,7 @@ static void begin_to_leave(struct mesh_agent *a, struct mesh_ctlsock_conn *conn)
 	a->left = true;
 	mesh_cni_conf_free(mesh_steal(a->cni));
 	mesh_pods_leave(a->pods);
+	mesh_edges_leave(a->edges);
 	mesh_agent_cni_run(a); /* who waits is let through */
 	mesh_timer_set(a->loop, &a->leaving, LINGER_NS);
 }

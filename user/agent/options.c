@@ -33,6 +33,8 @@ static const struct mesh_opt rows[] = {
 	 .initial = "auto", .env = "SOCKMESH_SPLICE", .help = "splicing for pods without an annotation sockmesh.io/splice, nor on their namespace"},
 	{.name = "uplink", .type = MESH_OPT_STRING, .at = AT(uplink), .arg = "DEVICE", .env = "SOCKMESH_UPLINK",
 	 .help = "the device by which pods of other nodes are reached, by routes alone: flows of this node's pods take a short way there, too"},
+	{.name = "xdp", .type = MESH_OPT_STRING, .at = AT(xdp_text), .arg = "DEVICE[,mode=native|generic][,veth=allow]", .env = "SOCKMESH_XDP",
+	 .help = "the device that leads to other nodes: what comes there from a local pod's address, or nobody's, ends before it costs a buffer"},
 	{.name = "workers", .type = MESH_OPT_UNSIGNED, .at = AT(workers), .arg = "N", .max = 256,
 	 .help = "proxy threads (default: one for each CPU)"},
 	{.name = "drain", .type = MESH_OPT_CHOICE, .at = AT(drain_end), .arg = "WORD", .values = "keep|end", .initial = "keep",
@@ -59,10 +61,13 @@ static const struct mesh_opts opts = {.command = "meshd agent", .rows = rows, .c
 static void check(struct mesh_agent_opts *o, struct mesh_errs *errs)
 {
 	int asks = o->health + o->alive + o->status + o->leave;
+	const char *why;
 
 	if (o->health_listen &&
 	    (mesh_addr_parse_port(mesh_slice_str(o->health_listen), &o->health_addr) < 0 || o->health_addr.port == 0))
 		mesh_errs_add(errs, "--health-listen %s: not IP:PORT", o->health_listen);
+	if (o->xdp_text && mesh_xdp_parse(o->xdp_text, &o->xdp, &why) < 0)
+		mesh_errs_add(errs, "--xdp %s: %s", o->xdp_text, why);
 	if (asks + o->detach > 1)
 		mesh_errs_add(errs, "only one of --detach, --health, --alive, --status and --leave");
 	if (!o->cni_bin_dir != !o->cni_conf_dir)

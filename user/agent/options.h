@@ -6,6 +6,7 @@
 #include "core/addr.h"
 #include "core/daemon.h"
 #include "model/workload.h"
+#include "model/xdp.h"
 
 enum mesh_cni_policy { MESH_CNI_REFUSE, MESH_CNI_PLAIN };
 
@@ -13,6 +14,8 @@ struct mesh_agent_opts {
 	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket, *health_listen;
 	struct mesh_addr health_addr; /* of health_listen; port 0: none */
 	const char *uplink;           /* NULL: flows between nodes are left alone */
+	const char *xdp_text;         /* NULL: none */
+	struct mesh_xdp xdp;          /* of xdp_text; device "": none */
 	const char *snapshot_dir;     /* NULL: no local snapshot */
 	const char *cni_bin_dir, *cni_conf_dir,
 		*cni_file; /* as this process sees them; the program that is installed */

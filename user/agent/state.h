@@ -8,6 +8,7 @@
 
 #include "agent/cni_conf.h"
 #include "agent/ctlsock.h"
+#include "agent/edges.h"
 #include "agent/feed.h"
 #include "agent/handover.h"
 #include "agent/lease.h"
@@ -51,6 +52,7 @@ struct mesh_agent {
 	struct mesh_dp *dp;
 	struct mesh_proxy *proxy;
 	struct mesh_pods *pods;
+	struct mesh_edges *edges;
 	struct mesh_ctlsock *sock;
 	struct mesh_probe *probe;
 	struct mesh_keeper *keeper;

@@ -104,6 +104,38 @@ static void check_bypass(json_t *rows, const json_t *bypass)
 	check_devices(rows, devices);
 }
 
+static void check_xdp(json_t *rows, const json_t *xdp)
+{
+	static const char why[] =
+		"what the uplink brings from impossible addresses ends there, before it costs a buffer";
+	const char *not = text(xdp, "why"), *driver = text(xdp, "driver");
+	long long unreached = json_integer_value(json_object_get(xdp, "unreached"));
+
+	if (!json_is_object(xdp)) /* nobody asked for it */
+		return;
+	if (not [0])
+		mesh_verdict_add(
+			rows, strstr(not, "switched off") ? MESH_VERDICT_OK : MESH_VERDICT_WARN, "xdp", why,
+			"another device or mode (meshctl install --set xdp=), or none: what it would have ended the "
+			"node drops later, or lets pass",
+			"not in use: %s", not );
+	else
+		mesh_verdict_add(
+			rows, MESH_VERDICT_OK, "xdp", why, NULL,
+			"in use on %s, %s mode, driver %s, %lld addresses of pods; ended %lld spoofed, %lld martian",
+			text(xdp, "device"), text(xdp, "mode"), driver[0] ? driver : "unknown",
+			(long long)json_integer_value(json_object_get(xdp, "addresses")),
+			(long long)json_integer_value(json_object_get(xdp, "spoofed")),
+			(long long)json_integer_value(json_object_get(xdp, "martian")));
+	if (unreached)
+		mesh_verdict_add(
+			rows, MESH_VERDICT_WARN, "xdp addresses", why,
+			"see that the network plugin routes to its pods by devices of their own",
+			"the node's routes lead to %lld addresses of its pods by no device, or by the uplink: whoever "
+			"sends from these is not noticed",
+			unreached);
+}
+
 static void check_splice(json_t *rows, const json_t *splice)
 {
 	static const char why[] = "messages between sockets of a node go past TCP";
@@ -161,6 +193,7 @@ void mesh_check_agent(json_t *rows, const json_t *status)
 					 "not captured: %s", text(pod, "trouble"));
 	}
 	check_bypass(rows, json_object_get(json_object_get(status, "dataplane"), "bypass"));
+	check_xdp(rows, json_object_get(json_object_get(status, "dataplane"), "xdp"));
 	check_splice(rows, json_object_get(json_object_get(status, "dataplane"), "splice"));
 }
 

@@ -104,10 +104,11 @@ static void print_table(const json_t *all)
 	json_t *answer;
 	size_t i;
 
-	mesh_buf_str(&t.text, "NODE\tSWITCH\tWORD\tIN USE\tWHY NOT\n");
+	mesh_buf_str(&t.text, "NODE\tSWITCH\tWORD\tIN USE\tWHY NOT\tWHERE, AND WHAT\n");
 	json_object_foreach((json_t *)all, node, answer) json_array_foreach(json_object_get(answer, "switches"), i, row)
-		mesh_buf_printf(&t.text, "%s\t%s\t%s\t%s\t%s\n", node, text(row, "name"), text(row, "word"),
-				json_is_true(json_object_get(row, "inUse")) ? "yes" : "no", text(row, "why"));
+		mesh_buf_printf(&t.text, "%s\t%s\t%s\t%s\t%s%s%s\n", node, text(row, "name"), text(row, "word"),
+				json_is_true(json_object_get(row, "inUse")) ? "yes" : "no", text(row, "why"),
+				text(row, "what")[0] ? "\t" : "", text(row, "what"));
 	mesh_tabs_flush(&t, &out);
 	mesh_tabs_free(&t);
 	fputs(out.data, stdout);

@@ -266,6 +266,7 @@ json_t *mesh_node_check(bool with_cni)
 	mesh_node_check_capabilities(rows, effective_capabilities());
 	mesh_node_check_bpf(rows);
 	mesh_node_check_splice(rows);
+	mesh_node_check_uplink(rows);
 	check_files(rows);
 	if (with_cni)
 		mesh_node_check_cni(rows, conf_dirs, bin_dirs);

@@ -20,6 +20,8 @@ void mesh_node_check_capabilities(json_t *rows, uint64_t effective);
 void mesh_node_check_bpf(json_t *rows);
 /** What splicing changes for programs on this kernel, and which tier flows between a node's pods take for it. */
 void mesh_node_check_splice(json_t *rows);
+/** Which device leads to other nodes, and whether its driver runs XDP programs. */
+void mesh_node_check_uplink(json_t *rows);
 /** dirs: NULL-ended, the first that exists is looked at. */
 void mesh_node_check_cni(json_t *rows, const char *const *conf_dirs, const char *const *bin_dirs);
 /** seconds: this clock minus the API server's. */

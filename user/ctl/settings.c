@@ -2,6 +2,7 @@
 #include "ctl/settings.h"
 
 #include "core/mem.h"
+#include "model/xdp.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -26,6 +27,8 @@ enum value_type {
 	QUANTITY, /* "100m", "64Mi" */
 	PATH,     /* begins with '/' */
 	CHOICE,   /* of .choices */
+	DEVICE,   /* a network device's name */
+	XDP,      /* mesh_xdp_parse() */
 };
 
 /* rest: what of the key comes after the row's name (rows that end with '.'), else "". */
@@ -334,6 +337,8 @@ static const struct setting settings[] = {
 	{"drain", CHOICE, "keep|end", 0, set_config, "drain", "L4 connections to a pod that lives, when its service sends nothing new there: keep (default) or end; for services without an annotation sockmesh.io/drain"},
 	{"upgrade.drainTime", NUMBER, NULL, 0, set_drain_time, "drainTime", "seconds that an agent whose place another took serves tunnels and long answers on (default 20)"},
 	{"splice", CHOICE, "auto|enabled|disabled", 0, set_config, "splice", "flows between pods of a node past TCP, for pods and namespaces without an annotation sockmesh.io/splice: auto (default: on kernels that pass every probe), enabled or disabled"},
+	{"uplink", DEVICE, NULL, 0, set_config, "uplink", "the device by which nodes reach pods of other nodes: established L4 flows to them take a short way there (docs/bypass.md; default: none)"},
+	{"xdp", XDP, NULL, 0, set_config, "xdp", "the device that leads to other nodes, for an XDP program that ends what comes there from impossible addresses (docs/uplink.md; default: none)"},
 	{"webhook.failurePolicy", CHOICE, "Fail|Ignore", 0, set_failure_policy, NULL, "objects of the mesh while no control pod answers: refused (Fail) or unchecked (Ignore)"},
 };
 /* clang-format on */
@@ -383,9 +388,19 @@ static bool is_choice(const char *choices, const char *value)
 	return false;
 }
 
+static bool is_device(const char *s)
+{
+	struct mesh_xdp x;
+	const char *why;
+
+	return !strchr(s, ',') && mesh_xdp_parse(s, &x, &why) == 0;
+}
+
 /* NULL if value is right, else what would be. */
 static const char *wrong(const struct setting *s, const char *value)
 {
+	struct mesh_xdp xdp;
+	const char *why;
 	uint64_t n = 0;
 
 	switch (s->type) {
@@ -408,6 +423,10 @@ static const char *wrong(const struct setting *s, const char *value)
 		return value[0] == '/' ? NULL : "must be an absolute path";
 	case CHOICE:
 		return is_choice(s->choices, value) ? NULL : s->choices;
+	case DEVICE:
+		return is_device(value) ? NULL : "must be the name of a network device";
+	case XDP:
+		return mesh_xdp_parse(value, &xdp, &why) < 0 ? why : NULL;
 	}
 	return "is of no known type";
 }
@@ -483,8 +502,11 @@ void mesh_setting_image(json_t *objects, const char *image)
 void mesh_settings_help(struct mesh_buf *out)
 {
 	static const char *const types[] = {
-		[TEXT] = "TEXT",          [NAME] = "NAME",         [NUMBER] = "N",  [PORT] = "PORT",
-		[BOOLEAN] = "true|false", [QUANTITY] = "QUANTITY", [PATH] = "PATH", [CHOICE] = "",
+		[TEXT] = "TEXT",          [NAME] = "NAME",
+		[NUMBER] = "N",           [PORT] = "PORT",
+		[BOOLEAN] = "true|false", [QUANTITY] = "QUANTITY",
+		[PATH] = "PATH",          [CHOICE] = "",
+		[DEVICE] = "DEVICE",      [XDP] = "DEVICE[,mode=native|generic]",
 	};
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(settings); i++) {

@@ -229,7 +229,7 @@ static int put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
 
 	if (r < 0)
 		return r;
-	end->veth.flags &= MESH_VETH_UPLINK;
+	end->veth.flags &= MESH_VETH_UPLINK | MESH_VETH_EDGE;
 	end->veth.flags |= !end->why_not && !dp->bypass->why_not ? MESH_VETH_BYPASS : 0;
 	if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &old) == 0)
 		end->veth.flags |= old.flags & MESH_VETH_QDISC;
@@ -247,11 +247,12 @@ static int put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
 	return r;
 }
 
-void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_pod *pod)
+void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_pod *pod,
+			enum mesh_veth_flag edge)
 {
 	struct mesh_dp_bypass *b = dp->bypass;
 	mesh_auto_free char *why = NULL;
-	struct mesh_dp_end end = {.veth.netns = found->netns_cookie};
+	struct mesh_dp_end end = {.veth = {.netns = found->netns_cookie, .flags = edge}};
 	int r = 0;
 
 	if (!b->skel)

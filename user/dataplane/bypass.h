@@ -50,8 +50,9 @@ struct mesh_dp_end {
 /** Opens, loads, probes, adopts. Never fails: mesh_dp_bypass.why_not says why it is not there. */
 void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink);
 void mesh_dp_bypass_stop(struct mesh_dp *dp);
-/** Puts the programs on the pod's device, or brings what is there up to date. */
-void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_pod *pod);
+/** Puts the programs on the pod's device, or brings what is there up to date. edge: MESH_VETH_EDGE, or 0. */
+void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_pod *pod,
+			enum mesh_veth_flag edge);
 /** Takes them off the devices of the pod with this namespace, and forgets its flows. */
 void mesh_dp_bypass_remove(struct mesh_dp *dp, uint64_t netns_cookie);
 /** Forgets all flows from and to an address. */

@@ -3,6 +3,7 @@
 #include "core/netns.h"
 #include "dataplane/bypass.h"
 #include "dataplane/splice.h"
+#include "dataplane/xdp.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -181,19 +182,26 @@ static int put_pod(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_
 	return r;
 }
 
-int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
-		    const char *pod_name, int listen_fds[4], size_t *listen_count, struct mesh_errs *errs)
+static struct mesh_pod pod_of(const struct mesh_addr *ip4, const struct mesh_addr *ip6, const char *name)
 {
-	const struct mesh_addr *ip4 = first_of(ips, ip_count, false), *ip6 = first_of(ips, ip_count, true);
 	struct mesh_pod pod = {.splice = MESH_SPLICE_DISABLED}; /* until mesh_dp_splice_pod() says otherwise */
-	struct listeners l = {0};
-	int r;
 
 	if (ip4)
 		memcpy(pod.ip4, &ip4->ip.s6_addr[12], sizeof(pod.ip4));
 	if (ip6)
 		memcpy(pod.ip6, &ip6->ip, sizeof(pod.ip6));
-	memcpy(pod.name, pod_name, strnlen(pod_name, MESH_NAME_LEN - 1));
+	memcpy(pod.name, name, strnlen(name, MESH_NAME_LEN - 1));
+	return pod;
+}
+
+int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
+		    const char *pod_name, int listen_fds[4], size_t *listen_count, struct mesh_errs *errs)
+{
+	const struct mesh_addr *ip4 = first_of(ips, ip_count, false), *ip6 = first_of(ips, ip_count, true);
+	struct mesh_pod pod = pod_of(ip4, ip6, pod_name);
+	struct listeners l = {0};
+	int r;
+
 	r = open_listeners(found, ip4, ip6, &pod, &l, pod_name, errs);
 	if (r == 0)
 		r = put_pod(dp, found->netns_cookie, &pod, errs);
@@ -201,7 +209,8 @@ int mesh_dp_capture(struct mesh_dp *dp, const struct mesh_dp_found *found, const
 		close_listeners(&l);
 		return r;
 	}
-	mesh_dp_bypass_add(dp, found, &pod);
+	mesh_dp_bypass_add(dp, found, &pod, 0);
+	mesh_dp_xdp_add(dp, found->netns_cookie, &pod);
 	memcpy(listen_fds, l.fds, sizeof(l.fds));
 	*listen_count = l.count;
 	return 0;
@@ -251,8 +260,32 @@ int mesh_dp_recapture(struct mesh_dp *dp, const struct mesh_dp_found *found, con
 	}
 	if (have != want)
 		return -ESTALE;
-	mesh_dp_bypass_add(dp, found, &pod);
+	mesh_dp_bypass_add(dp, found, &pod, 0);
+	mesh_dp_xdp_add(dp, found->netns_cookie, &pod);
 	return 0;
+}
+
+void mesh_dp_guard(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
+		   const char *name)
+{
+	const struct mesh_addr *ip4 = first_of(ips, ip_count, false), *ip6 = first_of(ips, ip_count, true);
+	struct mesh_pod pod = pod_of(ip4, ip6, name);
+	struct mesh_dp_ifaddrs have = {0};
+
+	if (mesh_dp_addresses(found->netns_fd, &have) == 0) {
+		pod.ifindex = device_of(&have, ip4);
+		if (!pod.ifindex)
+			pod.ifindex = device_of(&have, ip6);
+	}
+	mesh_vec_free(&have.list);
+	mesh_dp_bypass_add(dp, found, &pod, MESH_VETH_EDGE);
+	mesh_dp_xdp_add(dp, found->netns_cookie, &pod);
+}
+
+void mesh_dp_unguard(struct mesh_dp *dp, uint64_t netns_cookie)
+{
+	mesh_dp_xdp_remove(dp, netns_cookie);
+	mesh_dp_bypass_remove(dp, netns_cookie);
 }
 
 static bool of_captured_pod(struct mesh_dp *dp, const struct mesh_tuple *key)
@@ -268,6 +301,7 @@ int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie)
 
 	/* What clients that had closed left in pods released before, never accepted; this one's may still be. */
 	mesh_dp_origdst_drop(dp, of_captured_pod);
+	mesh_dp_xdp_remove(dp, netns_cookie);
 	mesh_dp_bypass_remove(dp, netns_cookie);
 	mesh_splice_lock(dp);
 	mesh_splice_forget(dp, netns_cookie);

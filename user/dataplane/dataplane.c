@@ -4,6 +4,7 @@
 #include "core/netns.h"
 #include "dataplane/bypass.h"
 #include "dataplane/splice.h"
+#include "dataplane/xdp.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -73,9 +74,11 @@ static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 		return r;
 	}
 	r = mesh_dp_attach(dp, errs);
-	if (r == 0)
-		mesh_dp_bypass_start(dp, opts->uplink);
-	return r < 0 ? r : mesh_splice_start(dp, errs);
+	if (r < 0)
+		return r;
+	mesh_dp_bypass_start(dp, opts->uplink);
+	mesh_dp_xdp_start(dp, opts->xdp);
+	return mesh_splice_start(dp, errs);
 }
 
 int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
@@ -112,6 +115,7 @@ void mesh_dp_free(struct mesh_dp *dp)
 	mesh_vec_free(&dp->retired);
 	mesh_splice_stop(dp->splice);
 	mesh_dp_sweep_stop(dp);
+	mesh_dp_xdp_stop(dp);
 	mesh_dp_bypass_stop(dp);
 	mesh_dp_unload(dp);
 	mesh_map_each (e, &dp->services)
@@ -140,6 +144,7 @@ void mesh_dp_yield(struct mesh_dp *dp)
 	s = mesh_steal(dp->splice);
 	pthread_rwlock_unlock(&dp->splice_kept);
 	mesh_splice_stop(s);
+	mesh_dp_xdp_stop(dp);
 	mesh_dp_bypass_stop(dp);
 	mesh_cleanup_fd(&dp->pin_lock);
 }

@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "mesh/abi.h"
 #include "model/l4.h"
+#include "model/xdp.h"
 
 #include <jansson.h>
 
@@ -25,7 +26,8 @@ struct mesh_dp_opts {
 	bool beside;              /* that agent still serves: until mesh_dp_alone() */
 	const char *uplink; /* device there by which packets to other nodes leave; NULL: flows between nodes are left
 			       alone */
-	int host_netns;     /* the network namespace that has the node's ends of pods' devices; 0: this process's */
+	const struct mesh_xdp *xdp; /* device on which packets from impossible addresses end; NULL: none */
+	int host_netns; /* the network namespace that has the node's ends of pods' devices; 0: this process's */
 	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */
 };
 
@@ -54,7 +56,7 @@ int mesh_dp_set_off(struct mesh_dp *dp, bool off);
  * Returns 0; -errno with errs, and nothing is changed.
  */
 int mesh_dp_switch_set(struct mesh_dp *dp, const json_t *set, struct mesh_errs *errs);
-/** [{"name", "word", "words", "inUse", "why", "help"}], a row for each switch. New reference. */
+/** [{"name", "word", "words", "inUse", "why", "what", "help"}], a row for each switch. New reference. */
 json_t *mesh_dp_switches(const struct mesh_dp *dp);
 
 /** Readable when the programs have something to tell, which mesh_dp_events() then sees to. -1: they never have. */
@@ -113,6 +115,13 @@ int mesh_dp_recapture(struct mesh_dp *dp, const struct mesh_dp_found *found, con
 		      size_t ip_count, const char *pod_name, const int *listen_fds, size_t listen_count);
 /** Capture off for a namespace: new connects are untouched from now on; established flows go on. */
 int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie);
+/**
+ * A gateway's pod, which is not captured: it sends from its own addresses only, and established flows to captured pods
+ * of this node take the short way as those of captured pods do. Until mesh_dp_unguard(), or the next mesh_dp_new().
+ */
+void mesh_dp_guard(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_addr *ips, size_t ip_count,
+		   const char *name);
+void mesh_dp_unguard(struct mesh_dp *dp, uint64_t netns_cookie);
 /** Cookies of the namespaces captured now (also those an earlier agent captured). Caller frees *ret. */
 int mesh_dp_captured(struct mesh_dp *dp, uint64_t **ret, size_t *count);
 

@@ -39,6 +39,7 @@
 	X(SWITCHES, switches)                                                                                          \
 	X(VETH, veth)                                                                                                  \
 	X(PODIP, podip)                                                                                                \
+	X(OWNIP, ownip)                                                                                                \
 	X(FLOWS, flows)                                                                                                \
 	X(FLOWEV, flowev)                                                                                              \
 	X(BYPASSED, bypassed)
@@ -91,6 +92,7 @@ struct mesh_dp_retired {
 
 struct mesh_dp_addr_cache;
 struct mesh_dp_bypass;
+struct mesh_dp_xdp;
 
 struct mesh_dp {
 	char *pin_dir, *cgroup_root;
@@ -132,6 +134,7 @@ struct mesh_dp {
 
 	struct mesh_dp_addr_cache *cache;
 	struct mesh_dp_bypass *bypass;
+	struct mesh_dp_xdp *xdp;
 	bool doubt; /* a service has gone or has another tier, and flows were not doubted since */
 };
 

@@ -226,7 +226,7 @@ static void size_maps(struct mesh_dp *dp, const struct mesh_dp_opts *opts)
 	uint32_t endpoints = opts->max_endpoints ? opts->max_endpoints : 131072;
 
 	dp->sizes[MESH_DP_MAP_PODS] = dp->sizes[MESH_DP_MAP_VETH] = opts->max_pods ? opts->max_pods : 1024;
-	dp->sizes[MESH_DP_MAP_PODIP] = dp->sizes[MESH_DP_MAP_PODS] * 2;
+	dp->sizes[MESH_DP_MAP_PODIP] = dp->sizes[MESH_DP_MAP_OWNIP] = dp->sizes[MESH_DP_MAP_PODS] * 2;
 	dp->sizes[MESH_DP_MAP_SVC4] = dp->sizes[MESH_DP_MAP_SVC6] = services;
 	/* The new version stands beside the old until it is swept. */
 	dp->sizes[MESH_DP_MAP_DEST] = services * 4;

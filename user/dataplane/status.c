@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernel has of ours, as JSON for people and programs. */
 #include "dataplane/bypass.h"
+#include "dataplane/xdp.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -86,8 +87,13 @@ static json_t *link_status(const char *dir, const char *name)
 		goto out;
 	json_object_set_new(o, "linkId", json_integer(info.id));
 	json_object_set_new(o, "programId", json_integer(info.prog_id));
-	json_object_set_new(o, "cgroupId", json_integer((json_int_t)info.cgroup.cgroup_id));
-	json_object_set_new(o, "attached", json_boolean(info.cgroup.cgroup_id != 0));
+	if (info.type == BPF_LINK_TYPE_XDP) {
+		json_object_set_new(o, "ifindex", json_integer(info.xdp.ifindex));
+		json_object_set_new(o, "attached", json_boolean(info.xdp.ifindex != 0));
+	} else {
+		json_object_set_new(o, "cgroupId", json_integer((json_int_t)info.cgroup.cgroup_id));
+		json_object_set_new(o, "attached", json_boolean(info.cgroup.cgroup_id != 0));
+	}
 	fd = bpf_prog_get_fd_by_id(info.prog_id);
 	len = sizeof(prog);
 	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &prog, &len) == 0) {
@@ -255,12 +261,12 @@ json_t *mesh_dp_status(struct mesh_dp *dp)
 
 	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
 		json_array_append_new(maps, map_status(dp, i));
-	return json_pack("{s:i, s:i, s:I, s:s, s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "abi", MESH_ABI_VERSION, "foundAbi", (int)dp->found_abi, "migratedEntries",
-			 (json_int_t)dp->migrated, "pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted",
-			 dp->adopted, "version", (json_int_t)dp->version, "services", (json_int_t)dp->services.count,
-			 "features", features_status(dp), "programs", programs_status(dp), "maps", maps, "tiers",
-			 tiers_status(dp), "reasons", reasons_status(dp), "refused", refused_status(dp), "pods",
-			 pods_status(dp), "switches", mesh_dp_switches(dp), "bypass", mesh_dp_bypass_status(dp),
-			 "splice", mesh_dp_splice_status(dp));
+	return json_pack(
+		"{s:i, s:i, s:I, s:s, s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"abi", MESH_ABI_VERSION, "foundAbi", (int)dp->found_abi, "migratedEntries", (json_int_t)dp->migrated,
+		"pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted, "version",
+		(json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features", features_status(dp),
+		"programs", programs_status(dp), "maps", maps, "tiers", tiers_status(dp), "reasons", reasons_status(dp),
+		"refused", refused_status(dp), "pods", pods_status(dp), "switches", mesh_dp_switches(dp), "bypass",
+		mesh_dp_bypass_status(dp), "xdp", mesh_dp_xdp_status(dp), "splice", mesh_dp_splice_status(dp));
 }

@@ -2,6 +2,7 @@
 /* The switches of include/mesh/switches.h: set and told. A word is all that changes; programs stay where they are. */
 #include "dataplane/bypass.h"
 #include "dataplane/splice.h"
+#include "dataplane/xdp.h"
 
 #include <errno.h>
 
@@ -28,6 +29,8 @@ static bool in_use(const struct mesh_dp *dp, enum mesh_switch id, const char **w
 		return mesh_dp_antispoof_in_use(dp, why);
 	case MESH_SWITCH_SPLICE:
 		return mesh_splice_in_use(dp, why);
+	case MESH_SWITCH_XDP:
+		return mesh_dp_xdp_in_use(dp, why);
 	default:
 		*why = "this version does not have it";
 		return false;
@@ -130,10 +133,12 @@ json_t *mesh_dp_switches(const struct mesh_dp *dp)
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
 		const char *why = NULL;
 		bool used = in_use(dp, rows[i].id, &why);
+		mesh_auto_free char *what = rows[i].id == MESH_SWITCH_XDP ? mesh_dp_xdp_what(dp) : NULL;
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:s?, s:s}", "name", rows[i].name, "word",
-						      words[mesh_dp_switch_word(dp, rows[i].id)], "words",
-						      rows[i].words, "inUse", used, "why", why, "help", rows[i].help));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s, s:b, s:s?, s:s?, s:s}", "name", rows[i].name, "word",
+						words[mesh_dp_switch_word(dp, rows[i].id)], "words", rows[i].words,
+						"inUse", used, "why", why, "what", what, "help", rows[i].help));
 	}
 	return list;
 }
