@@ -149,14 +149,14 @@ static __always_inline int bypass(struct __sk_buff *ctx, __u32 from)
 
 	if (ctx->tc_index == MESH_MARK_CLONE || ctx->vlan_present || !read_tcp(ctx, &key, &flags))
 		return TC_ACT_UNSPEC;
-	f = bpf_map_lookup_elem(&flows, &key);
 	if (flags & (TCP_FIN | TCP_SYN | TCP_RST)) {
-		if (f)
+		if (bpf_map_lookup_elem(&flows, &key))
 			forget(&key);
 		return TC_ACT_UNSPEC;
 	}
 	if (!SWITCHED(BYPASS, ON))
 		return TC_ACT_UNSPEC;
+	f = bpf_map_lookup_elem(&flows, &key);
 	if (!f && !from_wire)
 		consider(ctx, &key, from & MESH_VETH_EDGE);
 	if (!f || !f->ready)
