@@ -83,7 +83,8 @@ $(B)/.tools: tools/packages.txt tools/setup
 $(B)/gen/%.skel.h: $(B)/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	$(call say,SKEL)
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@.tmp && mv $@.tmp $@
+	$(Q){ $(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf && \
+	printf '\n#define $(subst -,_,$*)_bpf_digest "%s"\n' "$$(sha256sum < $< | cut -c1-64)"; } > $@.tmp && mv $@.tmp $@
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/lib/*.h include/mesh/*.h vmlinux/*.h) | $(B)/.tools
 	@mkdir -p $(@D)

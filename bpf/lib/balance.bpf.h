@@ -51,9 +51,41 @@ static __always_inline int read_endpoint(const struct mesh_slot *slot, int v4, s
 	return 1;
 }
 
+/* An only group's endpoint that is in the second part of the service's entry; 0: it is not there, or not any more. */
+static __always_inline __u64 read_more(const struct service *s, __u32 index)
+{
+	union mesh_near more[MESH_NEAR_MORE];
+	__u64 word = 0;
+
+	for (int i = 0; i < MESH_NEAR_MORE; i++) {
+		more[i].word = *(volatile __u64 *)&s->entry->more[i].word;
+		if (index == MESH_NEAR + i)
+			word = more[i].word;
+	}
+	return s->entry->more_seal == mesh_seal_more(s->set, more) ? word : 0;
+}
+
+/* The same of all that are in the entry. Returns 0: it is to be looked up. */
+static __always_inline int read_near(const struct service *s, __u32 index, struct addr *to)
+{
+	union mesh_near near = {};
+
+	for (int i = 0; i < MESH_NEAR; i++)
+		if (index == i)
+			near.word = s->near[i].word;
+	if (index >= MESH_NEAR && index < MESH_NEAR + MESH_NEAR_MORE)
+		near.word = read_more(s, index);
+	if (!near.word)
+		return 0;
+	set_v4(to->ip, *(__u32 *)near.ep.ip);
+	to->port = near.ep.port;
+	return 1;
+}
+
 /*
  * Puts the endpoint drawn into *to, which is the service's address. Returns enum mesh_reason: NONE, or why not. Of an
- * only group the size is in the service's entry; a turn that goes to an entry that was just replaced is lost.
+ * only group the size and the first endpoints are in the service's entry; a turn that goes to an entry that was just
+ * replaced is lost.
  */
 static __always_inline __u32 draw(const struct service *s, struct addr *to)
 {
@@ -62,8 +94,10 @@ static __always_inline __u32 draw(const struct service *s, struct addr *to)
 
 	if (!s->total || !s->dests)
 		return MESH_REASON_NO_ENDPOINT;
-	if (s->reason && s->turn) {
-		slot.index = __sync_fetch_and_add(s->turn, 1) % s->reason;
+	if (s->reason && s->entry) {
+		slot.index = __sync_fetch_and_add(&s->entry->turn, 1) % s->reason;
+		if (read_near(s, slot.index, to))
+			return MESH_REASON_NONE;
 	} else {
 		d = draw_dest(s, bpf_get_prandom_u32() % s->total, &slot);
 		if (!d)

@@ -38,7 +38,8 @@ struct service {
 	__u32 tier;
 	__u32 reason;
 	__u32 affinity;
-	__u32 *turn; /* of the entry itself */
+	union mesh_near near[MESH_NEAR];
+	struct mesh_svc *entry; /* itself: its turn, and endpoints that have a seal of their own */
 };
 
 enum found { FOUND_NONE, FOUND_SERVICE, FOUND_TORN };
@@ -51,8 +52,10 @@ static __always_inline int copy_sealed(struct mesh_svc *v, const __u32 *key, int
 	s->tier = *(volatile __u32 *)&v->tier;
 	s->reason = *(volatile __u32 *)&v->reason;
 	s->affinity = *(volatile __u32 *)&v->affinity;
-	s->turn = &v->turn;
-	return v->seal == mesh_seal(key, words, s->set, s->total, s->dests, s->tier, s->reason, s->affinity);
+	for (int i = 0; i < MESH_NEAR; i++)
+		s->near[i].word = *(volatile __u64 *)&v->near[i].word;
+	s->entry = v;
+	return v->seal == mesh_seal(key, words, s->set, s->total, s->dests, s->tier, s->reason, s->affinity, s->near);
 }
 
 static __always_inline enum found service4(const struct addr *to, __u8 proto, __u8 kind, struct service *s)

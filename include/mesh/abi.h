@@ -18,12 +18,14 @@
 #include "mesh/tier.h"
 
 enum {
-	MESH_ABI_VERSION = 3,
+	MESH_ABI_VERSION = 4,
 	MESH_LISTEN_PORT = 15001, /* the agent's listeners in a pod; the next free one if it is taken there */
 	MESH_NAME_LEN = 48,       /* names for people, with the NUL; cut if longer */
 	MESH_DEST_MAX = 256,      /* weighted groups of a service: what the draw can search in */
 	MESH_DRAW_STEPS = 9,      /* halvings that reach one of MESH_DEST_MAX */
 	MESH_READ_TRIES = 3,      /* reads of a service entry that is being replaced */
+	MESH_NEAR = 4,            /* endpoints beside what of a service's entry is read anyway, ... */
+	MESH_NEAR_MORE = 7,       /* ... and in the cache line after that */
 	MESH_SOCK_PLACES = 32768, /* sockets that map sock has room for: a power of 2 */
 	MESH_UDP_IDLE_S = 120,    /* datagrams further apart are of two flows; as connection tracking has it */
 
@@ -82,14 +84,39 @@ struct mesh_key6 {
 	__u8 kind;
 } __attribute__((aligned(4)));
 
+/* Maps ep4 and ep6: one endpoint. */
+struct mesh_ep4 {
+	__u8 ip[4];
+	__u16 port;
+	__u16 zero;
+} __attribute__((aligned(4)));
+
+struct mesh_ep6 {
+	__u8 ip[16];
+	__u16 port;
+	__u16 zero;
+} __attribute__((aligned(4)));
+
+/* An IPv4 endpoint as it is read, in one piece; word 0: none. */
+union mesh_near {
+	struct mesh_ep4 ep;
+	__u64 word;
+};
+
 /*
  * One version of a service. All that it points to (dest, ep4, ep6) carries its set number and is never
  * changed; replacing this one entry is the switch. The kernel may give a replaced entry's memory to
- * another key while a program still reads it: the seal tells.
+ * another key while a program still reads it: the seals tell.
+ *
+ * With thousands of services nothing of an entry is in a CPU's cache when it is needed, and each line that is fetched
+ * costs as much as all else that connect() does in the programs. In map svc4 an element of the kernel's table has 56
+ * bytes before the value and is 256 long, so the usual case (one group, no affinity, IPv4) finds an endpoint in the
+ * two lines that the look-up reads anyway (key and set; seal to near), or in a third (more). Beyond, and for all else,
+ * there are dest, ep4 and ep6, which have every endpoint.
  */
 struct mesh_svc {
 	__u64 set;   /* never used twice */
-	__u64 seal;  /* mesh_seal() of key and value */
+	__u64 seal;  /* mesh_seal() of key and value, to near */
 	__u32 total; /* sum of the weights */
 	__u32 dests;
 	enum mesh_tier tier;
@@ -98,7 +125,11 @@ struct mesh_svc {
 	enum mesh_reason reason;
 	__u32 affinity; /* with MESH_TIER_L4: seconds that a pod stays with an endpoint; 0: none */
 	__u32 turn;     /* round robin where the group is not looked up; programs change it, the seal is without it */
+	union mesh_near near[MESH_NEAR]; /* of that group, from its first endpoint on */
+	__u64 more_seal;                 /* mesh_seal_more() */
+	union mesh_near more[MESH_NEAR_MORE];
 	char name[MESH_NAME_LEN];
+	__u64 zero[2];
 };
 
 /* Key of dest (index 0), ep4 and ep6. */
@@ -116,19 +147,6 @@ struct mesh_dest {
 	__u32 zero;
 	__u64 turn; /* round robin; the one member that programs change */
 };
-
-/* Maps ep4 and ep6: one endpoint. */
-struct mesh_ep4 {
-	__u8 ip[4];
-	__u16 port;
-	__u16 zero;
-} __attribute__((aligned(4)));
-
-struct mesh_ep6 {
-	__u8 ip[16];
-	__u16 port;
-	__u16 zero;
-} __attribute__((aligned(4)));
 
 /* Map member: an endpoint of a set that something may stay with. The value is its group's weight, never 0. */
 struct mesh_member {
@@ -372,7 +390,7 @@ _Static_assert(sizeof(struct mesh_node) == 32, "map value");
 _Static_assert(sizeof(struct mesh_pod) == 80, "map value");
 _Static_assert(sizeof(struct mesh_key4) == 8, "map key");
 _Static_assert(sizeof(struct mesh_key6) == 20, "map key");
-_Static_assert(sizeof(struct mesh_svc) == 88, "map value");
+_Static_assert(sizeof(struct mesh_svc) == 200, "map value");
 _Static_assert(sizeof(struct mesh_slot) == 16, "map key");
 _Static_assert(sizeof(struct mesh_dest) == 24, "map value");
 _Static_assert(sizeof(struct mesh_ep4) == 8, "map value");
@@ -407,15 +425,28 @@ static inline __attribute__((always_inline)) __u64 mesh_seal_step(__u64 h, __u64
 
 /** Seal of a service entry: of its key's words and of all that programs read in its value. */
 static inline __attribute__((always_inline)) __u64 mesh_seal(const __u32 *key, int key_words, __u64 set, __u32 total,
-							     __u32 dests, __u32 tier, __u32 reason, __u32 affinity)
+							     __u32 dests, __u32 tier, __u32 reason, __u32 affinity,
+							     const union mesh_near near[MESH_NEAR])
 {
-	__u64 h = MESH_ABI_VERSION;
+	__u64 h = MESH_ABI_VERSION, n = MESH_NEAR; /* two, for a CPU does them side by side */
 
 	for (int i = 0; i < key_words; i++)
 		h = mesh_seal_step(h, key[i]);
 	h = mesh_seal_step(h, set);
 	h = mesh_seal_step(h, ((__u64)total << 32) | dests);
 	h = mesh_seal_step(h, ((__u64)tier << 32) | reason | affinity); /* no tier has both */
+	for (int i = 0; i < MESH_NEAR; i++)
+		n = mesh_seal_step(n, near[i].word);
+	return mesh_seal_step(h, n);
+}
+
+/** Seal of the endpoints that follow: of the entry's set and them. */
+static inline __attribute__((always_inline)) __u64 mesh_seal_more(__u64 set, const union mesh_near more[MESH_NEAR_MORE])
+{
+	__u64 h = mesh_seal_step(MESH_ABI_VERSION, set);
+
+	for (int i = 0; i < MESH_NEAR_MORE; i++)
+		h = mesh_seal_step(h, more[i].word);
 	return h;
 }
 

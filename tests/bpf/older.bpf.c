@@ -35,18 +35,24 @@ struct {
 	__type(value, struct mesh_pod);
 } pods SEC(".maps");
 
+struct svc_3 {
+	__u64 set, seal;
+	__u32 total, dests, tier, reason, affinity, turn;
+	char name[MESH_NAME_LEN];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
 	__type(key, struct mesh_key4);
-	__type(value, struct mesh_svc);
+	__type(value, struct svc_3);
 } svc4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
 	__type(key, struct mesh_key6);
-	__type(value, struct mesh_svc);
+	__type(value, struct svc_3);
 } svc6 SEC(".maps");
 
 struct {
@@ -84,7 +90,7 @@ int connect4(struct bpf_sock_addr *ctx)
 	struct mesh_slot slot = {};
 	struct sock_2 *mem;
 	struct mesh_ep4 *ep;
-	struct mesh_svc *s;
+	struct svc_3 *s;
 	struct node_2 *n;
 	__u32 zero = 0;
 

@@ -183,8 +183,10 @@ static void read_service(const struct world *w, const struct mesh_svc *v, bool v
 	mesh_auto_fd int dest = map_of(w, "dest"), ep = map_of(w, v6 ? "ep6" : "ep4"), member = map_of(w, "member");
 	struct mesh_slot slot = {.set = v->set};
 
-	mesh_buf_printf(b, " %s tier%d %u of %u affinity %u reason %u", v->name, v->tier, v->total, v->dests,
+	mesh_buf_printf(b, " %s tier%d %u of %u affinity %u reason %u near ", v->name, v->tier, v->total, v->dests,
 			v->affinity, v->reason);
+	hex(b, v->near, sizeof(v->near));
+	hex(b, v->more, sizeof(v->more));
 	for (; slot.dest < v->dests; slot.dest++) {
 		struct mesh_dest d;
 

@@ -144,6 +144,98 @@ TEST(l4_endpoints_in_turn)
 		CHECK(t.first[i] != t.first[i - 1]);
 }
 
+/* As many as are in the service's entry, one more, and so on: each has its turn, in order, as often as the others. */
+TEST(l4_endpoints_near_and_far)
+{
+	static const int counts[] = {1, 3, 4, 5, 10, 11, 12, 17};
+	enum { FIRST_PORT = 9000, MOST = 17, ROUNDS = 3 };
+	struct mesh_addr list[MOST];
+
+	for (int i = 0; i < MOST; i++) {
+		list[i] = with_port(one->ip4, (uint16_t)(FIRST_PORT + i));
+		pod_serve(one, list[i], (char)('A' + i));
+	}
+	for (size_t k = 0; k < MESH_ARRAY_SIZE(counts); k++) {
+		struct mesh_l4_image image = {.version = 1};
+		struct mesh_l4_service *s = add_service(&image, "10.99.0.20:80", IPPROTO_TCP, MESH_TIER_L4);
+		int n = counts[k];
+		struct tally t;
+
+		add_dest(s, 1, (size_t)n, list);
+		CHECK_INT(world_apply(w.dp, &image), 0);
+		t = pod_burst(client, "10.99.0.20:80", n * ROUNDS);
+		CHECK_INT(t.failed, 0);
+		for (int i = 0; i < n; i++)
+			CHECK_INT(t.by_name['A' + i], ROUNDS);
+		for (int i = 1; i < n * ROUNDS; i++)
+			CHECK_INT(t.first[i], 'A' + (t.first[i - 1] - 'A' + 1) % n);
+	}
+	CHECK_INT(apply_all(5), 0);
+}
+
+/* The entry has the endpoints that the other maps have; an address of zeros is looked up there. */
+TEST(l4_the_entry_says_what_the_maps_say)
+{
+	mesh_auto_free char *pin = mesh_xasprintf("%s/svc4", w.pin);
+	mesh_auto_fd int fd = bpf_obj_get(pin);
+	struct mesh_key4 key = {.ip = {10, 99, 0, 5}, .port = 80, .proto = IPPROTO_TCP};
+	uint32_t words[2];
+	struct mesh_svc v;
+
+	CHECK_INT(bpf_map_lookup_elem(fd, &key, &v), 0);
+	memcpy(words, &key, sizeof(words));
+	CHECK_INT(v.reason, 2);
+	CHECK(memcmp(v.near[0].ep.ip, &one->ip4.ip.s6_addr[12], 4) == 0 && v.near[0].ep.port == 8080);
+	CHECK(memcmp(v.near[1].ep.ip, &two->ip4.ip.s6_addr[12], 4) == 0 && v.near[1].ep.port == 8080);
+	CHECK(!v.near[2].word && !v.near[3].word && !v.more[0].word);
+	CHECK(v.seal == mesh_seal(words, 2, v.set, v.total, v.dests, v.tier, v.reason, v.affinity, v.near));
+	CHECK(v.more_seal == mesh_seal_more(v.set, v.more));
+	/* Whatever is changed of it, the seal is another. */
+	for (int i = 0; i < MESH_NEAR; i++) {
+		v.near[i].word ^= 1ULL << (17 * i);
+		CHECK(v.seal != mesh_seal(words, 2, v.set, v.total, v.dests, v.tier, v.reason, v.affinity, v.near));
+		v.near[i].word ^= 1ULL << (17 * i);
+	}
+	for (int i = 0; i < MESH_NEAR_MORE; i++) {
+		v.more[i].word ^= 1ULL << (9 * i);
+		CHECK(v.more_seal != mesh_seal_more(v.set, v.more));
+		v.more[i].word ^= 1ULL << (9 * i);
+	}
+	CHECK(mesh_seal_more(v.set, v.more) != mesh_seal_more(v.set + 1, v.more));
+	/* Weights are drawn by: its endpoints are in the other maps alone. */
+	key.ip[3] = 1;
+	CHECK_INT(bpf_map_lookup_elem(fd, &key, &v), 0);
+	CHECK(v.reason == 0 && !v.near[0].word);
+}
+
+/* A second part that is being replaced is not believed: the endpoint is looked up, and the turn is the one drawn. */
+TEST(l4_a_torn_second_part_is_looked_up)
+{
+	mesh_auto_free char *pin = mesh_xasprintf("%s/svc4", w.pin);
+	mesh_auto_fd int fd = bpf_obj_get(pin);
+	struct mesh_key4 key = {.ip = {10, 99, 0, 20}, .port = 80, .proto = IPPROTO_TCP};
+	struct mesh_l4_image image = {.version = 1};
+	struct mesh_l4_service *s = add_service(&image, "10.99.0.20:80", IPPROTO_TCP, MESH_TIER_L4);
+	struct mesh_addr list[6];
+	struct mesh_svc v;
+	struct tally t;
+
+	for (int i = 0; i < 6; i++) {
+		list[i] = with_port(two->ip4, (uint16_t)(9100 + i));
+		pod_serve(two, list[i], (char)('A' + i));
+	}
+	add_dest(s, 1, 6, list);
+	CHECK_INT(world_apply(w.dp, &image), 0);
+	CHECK_INT(bpf_map_lookup_elem(fd, &key, &v), 0);
+	v.more[0] = v.near[0]; /* would get the fifth's connections as well */
+	CHECK_INT(bpf_map_update_elem(fd, &key, &v, BPF_EXIST), 0);
+	t = pod_burst(client, "10.99.0.20:80", 12);
+	CHECK_INT(t.failed, 0);
+	for (int i = 0; i < 6; i++)
+		CHECK_INT(t.by_name['A' + i], 2);
+	CHECK_INT(apply_all(6), 0);
+}
+
 TEST(l4_turn_goes_on_over_versions)
 {
 	char last = pod_burst(client, "10.99.0.5:80", 1).first[0];

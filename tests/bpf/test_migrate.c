@@ -10,7 +10,16 @@
 #include <bpf/bpf.h>
 #include "mesh/abi.h"
 
-static const char vip[] = "10.99.0.1:80";
+static const char vip[] = "10.99.0.1:80", near_vip[] = "10.99.0.3:80";
+
+/* Services, their groups, and entries of the older layouts' services. */
+enum { SERVICES4 = 3, SERVICES6 = 1, GROUPS = 3 };
+
+struct svc_3 {
+	uint64_t set, seal;
+	uint32_t total, dests, tier, reason, affinity, turn;
+	char name[MESH_NAME_LEN];
+};
 
 static int apply_weights(struct world *w, struct mesh_dp *dp, uint32_t a, uint32_t b)
 {
@@ -20,6 +29,8 @@ static int apply_weights(struct world *w, struct mesh_dp *dp, uint32_t a, uint32
 	add_dest(s, a, 1, (struct mesh_addr[]){with_port(w->pods[1].ip4, 8080)});
 	add_dest(s, b, 1, (struct mesh_addr[]){with_port(w->pods[2].ip4, 8080)});
 	add_service(&image, "10.99.0.2:80", IPPROTO_TCP, MESH_TIER_L7);
+	s = add_service(&image, near_vip, IPPROTO_TCP, MESH_TIER_L4);
+	add_dest(s, 1, 2, (struct mesh_addr[]){with_port(w->pods[1].ip4, 8080), with_port(w->pods[2].ip4, 8080)});
 	add_service(&image, "[fd99::1]:80", IPPROTO_TCP, MESH_TIER_L7);
 	return world_apply(dp, &image);
 }
@@ -59,7 +70,7 @@ static int pin_instead(const struct world *w, const char *name, int fd)
 	return 0;
 }
 
-/* Entries of today's map as layout 2 had them: with another seal. */
+/* Entries of today's map as layouts 2 and 3 had them: shorter, and with another seal. */
 static int copy_services(const struct world *w, const char *name, int to)
 {
 	mesh_auto_fd int from = pinned(w, name);
@@ -68,10 +79,20 @@ static int copy_services(const struct world *w, const char *name, int to)
 	int n = 0;
 
 	for (; bpf_map_get_next_key(from, prev, key) == 0; prev = key, n++) {
+		struct svc_3 then = {0};
+
 		if (bpf_map_lookup_elem(from, key, &v) < 0)
 			return -errno;
-		v.seal ^= 0x5555;
-		if (bpf_map_update_elem(to, key, &v, BPF_ANY) < 0)
+		then.set = v.set;
+		then.seal = v.seal ^ 0x5555;
+		then.total = v.total;
+		then.dests = v.dests;
+		then.tier = v.tier;
+		then.reason = v.reason;
+		then.affinity = v.affinity;
+		then.turn = v.turn;
+		memcpy(then.name, v.name, sizeof(then.name));
+		if (bpf_map_update_elem(to, key, &then, BPF_ANY) < 0)
 			return -errno;
 	}
 	return n;
@@ -101,8 +122,8 @@ static struct older_bpf *make_older(struct world *w)
 	memcpy(words + 2, &now.agent_cgroup, sizeof(now.agent_cgroup));
 	memcpy(words + 4, &now.elsewhere, sizeof(now.elsewhere));
 	if (bpf_map_update_elem(bpf_map__fd(o->maps.node), &zero, words, BPF_ANY) < 0 ||
-	    copy_services(w, "svc4", bpf_map__fd(o->maps.svc4)) != 2 ||
-	    copy_services(w, "svc6", bpf_map__fd(o->maps.svc6)) != 1)
+	    copy_services(w, "svc4", bpf_map__fd(o->maps.svc4)) != SERVICES4 ||
+	    copy_services(w, "svc6", bpf_map__fd(o->maps.svc6)) != SERVICES6)
 		return NULL;
 	link = bpf_link__open(pin);
 	if (!link || bpf_link__update_program(link, o->progs.connect4) < 0)
@@ -114,6 +135,29 @@ static struct older_bpf *make_older(struct world *w)
 	    pin_instead(w, "sock", bpf_map__fd(o->maps.sock)) < 0)
 		return NULL;
 	return o;
+}
+
+/* The same of layout 3, where programs had all other maps as they are now; those in the links stay today's. */
+static int make_layout_3(struct world *w)
+{
+	mesh_auto_fd int node = pinned(w, "node"),
+			 then = bpf_map_create(BPF_MAP_TYPE_ARRAY, "node", 4, sizeof(struct mesh_node), 1, NULL),
+			 svc4 = bpf_map_create(BPF_MAP_TYPE_HASH, "svc4", sizeof(struct mesh_key4),
+					       sizeof(struct svc_3), 256, NULL),
+			 svc6 = bpf_map_create(BPF_MAP_TYPE_HASH, "svc6", sizeof(struct mesh_key6),
+					       sizeof(struct svc_3), 256, NULL);
+	struct mesh_node v;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(node, &zero, &v) < 0)
+		return -errno;
+	v.abi = 3;
+	if (bpf_map_update_elem(then, &zero, &v, BPF_ANY) < 0 || copy_services(w, "svc4", svc4) != SERVICES4 ||
+	    copy_services(w, "svc6", svc6) != SERVICES6)
+		return -EIO;
+	if (pin_instead(w, "node", then) < 0 || pin_instead(w, "svc4", svc4) < 0 || pin_instead(w, "svc6", svc6) < 0)
+		return -EIO;
+	return 0;
 }
 
 static bool exists(const struct world *w, const char *name)
@@ -132,6 +176,29 @@ static long number(struct mesh_dp *dp, const char *name)
 	return n;
 }
 
+static struct mesh_svc service_of(const struct world *w, const char *text)
+{
+	mesh_auto_fd int fd = pinned(w, "svc4");
+	struct mesh_addr a = at(text);
+	struct mesh_key4 key = {.port = a.port, .proto = IPPROTO_TCP};
+	struct mesh_svc v = {0};
+
+	memcpy(key.ip, &a.ip.s6_addr[12], sizeof(key.ip));
+	bpf_map_lookup_elem(fd, &key, &v);
+	return v;
+}
+
+static uint64_t set_of(const struct world *w, const char *text)
+{
+	return service_of(w, text).set;
+}
+
+/* The first endpoint in a service's entry. */
+static uint64_t near_of(const struct world *w, const char *text)
+{
+	return service_of(w, text).near[0].word;
+}
+
 /* What is pinned is of today, and does what it did before. */
 static void check_migrated(struct world *w, int c)
 {
@@ -141,6 +208,7 @@ static void check_migrated(struct world *w, int c)
 	struct mesh_node node;
 	struct conn c7;
 	uint32_t zero = 0;
+	uint64_t set;
 	int seven;
 
 	CHECK_INT(bpf_map_lookup_elem(fd, &zero, &node), 0);
@@ -148,12 +216,18 @@ static void check_migrated(struct world *w, int c)
 	CHECK(!exists(w, "next"));
 	CHECK_INT(pod_burst(&w->pods[0], vip, 50).by_name['a'], 50);
 	CHECK(pod_echo(&w->pods[0], c));
-	CHECK_INT(map_entries(w->dp, "svc4"), 2);
-	CHECK_INT(map_entries(w->dp, "svc6"), 1);
-	/* The same configuration is recognised; another takes effect. */
-	CHECK_INT(map_entries(w->dp, "dest"), 2);
+	CHECK_INT(map_entries(w->dp, "svc4"), SERVICES4);
+	CHECK_INT(map_entries(w->dp, "svc6"), SERVICES6);
+	/* The same configuration is recognised, but that endpoints come into the entry; another takes effect. */
+	CHECK_INT(map_entries(w->dp, "dest"), GROUPS);
+	set = set_of(w, vip);
 	CHECK_INT(apply_weights(w, w->dp, 1, 0), 0);
-	CHECK_INT(map_entries(w->dp, "dest"), 2);
+	CHECK_INT(set_of(w, vip), set);
+	CHECK(near_of(w, near_vip) != 0);
+	for (int i = 0; i < 100 && map_entries(w->dp, "dest") != GROUPS; i++)
+		usleep(20000);
+	CHECK_INT(map_entries(w->dp, "dest"), GROUPS);
+	CHECK_INT(pod_burst(&w->pods[0], near_vip, 20).by_name['a'], 10);
 	CHECK_INT(apply_weights(w, w->dp, 0, 1), 0);
 	CHECK_INT(pod_burst(&w->pods[0], vip, 20).by_name['b'], 20);
 	c7 = pod_dial(&w->pods[0], &d);
@@ -225,6 +299,46 @@ TEST(an_older_layout_is_carried_over_under_load)
 	CHECK(!exists(&w, "links/sock_ops_before"));
 	CHECK(exists(&w, "links/sock_ops"));
 	older_bpf__destroy(o);
+	world_free(&w);
+}
+
+/* From the layout before this one, as it is, and with endpoints in the entries once something is applied. */
+TEST(layout_3_is_carried_over_under_load)
+{
+	struct dial d = {.to = at("10.99.0.1:80")};
+	struct mesh_svc before, after;
+	struct mesh_addr peer;
+	struct conn c;
+	struct tally t;
+	struct world w;
+
+	CHECK_INT(begin(&w), 0);
+	c = pod_dial(&w.pods[0], &d);
+	CHECK_INT(pod_name(&w.pods[0], c.fd), 'a');
+	before = service_of(&w, near_vip);
+	CHECK(before.near[0].word != 0);
+	CHECK_INT(make_layout_3(&w), 0);
+	pod_load_start(&w.pods[0], vip);
+	usleep(100000);
+	CHECK_INT(world_dp(&w, &w.dp), 0);
+	usleep(100000);
+	t = pod_load_stop(&w.pods[0]);
+	CHECK_INT(t.failed, 0);
+	CHECK(t.by_name['a'] > 100);
+	CHECK_INT(number(w.dp, "foundAbi"), 3);
+	CHECK_INT(number(w.dp, "migratedEntries"), SERVICES4 + SERVICES6);
+	CHECK(!mesh_dp_kept(w.dp));
+	after = service_of(&w, near_vip);
+	CHECK_INT(after.set, before.set);
+	CHECK_INT(after.reason, 2);
+	CHECK(!after.near[0].word);
+	CHECK_STR(after.name, before.name);
+	t = pod_burst(&w.pods[0], near_vip, 20);
+	CHECK_INT(t.by_name['a'], 10);
+	CHECK_INT(t.by_name['b'], 10);
+	peer = peer_of(&w.pods[0], c.fd);
+	CHECK(mesh_addr_eq(&peer, &d.to));
+	check_migrated(&w, c.fd);
 	world_free(&w);
 }
 

@@ -15,6 +15,22 @@ endif
 
 .PHONY: unit bpf e2e conf test test-programs test-kernel run-tests demo run-demo bench run-bench check format install uninstall
 
+# BPF programs that are tests' alone: as an older version had them (test_migrate.c), and what they are measured by
+# (test_connect_cost.c).
+TEST_BPF := older floor
+
+$(TEST_BPF:%=$(B)/obj/tests/bpf/%.bpf.o): $(B)/obj/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c $(wildcard include/mesh/*.h vmlinux/*.h) | $(B)/.tools
+	@mkdir -p $(@D)
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && llvm-strip -g $@.tmp && mv $@.tmp $@
+
+$(TEST_BPF:%=$(B)/gen/%.skel.h): $(B)/gen/%.skel.h: $(B)/obj/tests/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
+
+$(BPFT_SRC:%.c=$(B)/obj/%.o): | $(TEST_BPF:%=$(B)/gen/%.skel.h)
+
 unit: $(UNIT) ## build and run the unit tests (no root needed)
 	@tests/run $(UNIT)
 

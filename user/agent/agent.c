@@ -551,7 +551,8 @@ int mesh_agent_main(int argc, char **argv)
 	r = agent_start(&a, &errs);
 	mesh_log_errs(&errs);
 	if (r == 0) {
-		mesh_info("node %s: started", a.opts.node);
+		mesh_info("node %s: started%s", a.opts.node,
+			  mesh_dp_kept(a.dp) ? " with the programs that were pinned" : "");
 		r = mesh_loop_run(a.loop);
 	} else {
 		mesh_error("cannot start: %s", strerror(-r));

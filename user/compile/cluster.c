@@ -139,6 +139,26 @@ static atomic_uint_fast32_t *active_of(struct mesh_builder *b, const struct mesh
 	return &active->active;
 }
 
+/* Of many endpoints: names in one piece. */
+static struct mesh_l7_endpoint *copy_endpoints(struct mesh_builder *b, const struct mesh_endpoint **list, size_t count)
+{
+	struct mesh_l7_endpoint *ret = mesh_arena_array(b->arena, struct mesh_l7_endpoint, count);
+	size_t size = 0;
+	char *names;
+
+	for (size_t i = 0; i < count; i++)
+		size += list[i]->pod ? strlen(list[i]->pod) + 1 : 0;
+	names = size ? mesh_arena_alloc(b->arena, size) : NULL;
+	for (size_t i = 0; i < count; i++) {
+		ret[i].addr = list[i]->addr;
+		if (!list[i]->pod)
+			continue;
+		ret[i].pod = names;
+		names = stpcpy(names, list[i]->pod) + 1;
+	}
+	return ret;
+}
+
 const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const struct mesh_target *t)
 {
 	mesh_auto_free const struct mesh_endpoint **list = NULL;
@@ -153,7 +173,6 @@ const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const
 	if (cluster)
 		return cluster;
 	cluster = mesh_arena_new(b->arena, struct mesh_l7_cluster);
-	cluster->name = mesh_arena_strdup(b->arena, t->name);
 	cluster->part = &b->out->part;
 	cluster->lb = target_lb(t);
 	cluster->prefer_original = t->svc->headless;
@@ -161,14 +180,12 @@ const struct mesh_l7_cluster *mesh_builder_cluster(struct mesh_builder *b, const
 	cluster->by_client =
 		t->svc->affinity_s && !(t->subset && t->subset->has_lb) && !(t->policy.rule && t->policy.rule->has_lb);
 	cluster->state = mesh_builder_turn(b, t->name);
+	cluster->name = cluster->state->name;
 	cluster->endpoint_count = mesh_builder_endpoints(b, t, &list);
-	endpoints = mesh_arena_array(b->arena, struct mesh_l7_endpoint, cluster->endpoint_count);
-	for (size_t i = 0; i < cluster->endpoint_count; i++) {
-		endpoints[i].addr = list[i]->addr;
-		endpoints[i].pod = mesh_arena_strdup(b->arena, list[i]->pod);
+	endpoints = copy_endpoints(b, list, cluster->endpoint_count);
+	for (size_t i = 0; i < cluster->endpoint_count; i++)
 		if (cluster->lb == MESH_LB_LEAST_REQUEST && !cluster->by_client)
 			endpoints[i].active = active_of(b, &list[i]->addr);
-	}
 	cluster->endpoints = endpoints;
 	mesh_map_put_str(&b->clusters, key, cluster);
 	return cluster;

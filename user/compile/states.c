@@ -8,8 +8,10 @@ struct mesh_l7_state *mesh_l7_states_turn(struct mesh_l7_states *s, const char *
 	struct mesh_l7_state *state = mesh_map_get_str(&s->by_name, name);
 
 	if (!state) {
-		state = mesh_xcalloc(1, sizeof(*state));
-		state->name = mesh_xstrdup(name);
+		size_t size = strlen(name) + 1;
+
+		state = mesh_xcalloc(1, sizeof(*state) + size);
+		memcpy(state->name, name, size);
 		mesh_map_put_str(&s->by_name, name, state);
 	}
 	atomic_fetch_add_explicit(&state->refs, 1, memory_order_relaxed);
@@ -27,12 +29,6 @@ struct mesh_l7_active *mesh_l7_states_active(struct mesh_l7_states *s, const str
 	}
 	atomic_fetch_add_explicit(&active->refs, 1, memory_order_relaxed);
 	return active;
-}
-
-static void state_free(struct mesh_l7_state *state)
-{
-	free(state->name);
-	free(state);
 }
 
 /* Not one access to what it was after the count: a sweep may have freed it. */
@@ -66,7 +62,7 @@ void mesh_l7_states_sweep(struct mesh_l7_states *s)
 
 		if (atomic_load_explicit(&state->refs, memory_order_acquire) == 0) {
 			mesh_map_remove(&s->by_name, mesh_slice_of(e->key, e->key_len));
-			state_free(state);
+			free(state);
 		}
 	}
 	mesh_map_each (e, &s->by_addr) {
@@ -82,7 +78,7 @@ void mesh_l7_states_sweep(struct mesh_l7_states *s)
 void mesh_l7_states_free(struct mesh_l7_states *s)
 {
 	mesh_map_each (e, &s->by_name)
-		state_free(e->value);
+		free(e->value);
 	mesh_map_each (e, &s->by_addr)
 		free(e->value);
 	mesh_map_free(&s->by_name);

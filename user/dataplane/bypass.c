@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/bypass.h"
 
-#include "bypass.skel.h"
 #include "core/netns.h"
 
 #include <errno.h>
@@ -24,11 +23,9 @@ static const enum bpf_tc_attach_point places[] = {BPF_TC_INGRESS, BPF_TC_EGRESS}
 
 static int program_fd(const struct mesh_dp *dp, enum bpf_tc_attach_point point, bool uplink)
 {
-	const struct bypass_bpf *skel = dp->bypass->skel;
-
 	if (uplink)
-		return bpf_program__fd(point == BPF_TC_INGRESS ? skel->progs.wire_in : skel->progs.wire_out);
-	return bpf_program__fd(point == BPF_TC_INGRESS ? skel->progs.pod_out : skel->progs.pod_in);
+		return dp->bypass->programs[point == BPF_TC_INGRESS ? MESH_DP_WIRE_IN : MESH_DP_WIRE_OUT];
+	return dp->bypass->programs[point == BPF_TC_INGRESS ? MESH_DP_POD_OUT : MESH_DP_POD_IN];
 }
 
 static int attach_filters(const struct mesh_dp *dp, uint32_t ifindex, bool uplink, bool *made)
@@ -177,7 +174,7 @@ void mesh_dp_bypass_forget(struct mesh_dp *dp, const struct mesh_addr *ip)
 {
 	struct flow_keys f = {.ip = ip};
 
-	if (!dp->bypass || !dp->bypass->skel)
+	if (!dp->bypass || !dp->bypass->loaded)
 		return;
 	list_flows(dp, &f);
 	mesh_vec_each (key, &f.list)
@@ -255,7 +252,7 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 	struct mesh_dp_end end = {.veth = {.netns = found->netns_cookie, .flags = edge}};
 	int r = 0;
 
-	if (!b->skel)
+	if (!b->loaded)
 		return;
 	if (!b->route)
 		r = mesh_dp_route_open(host_of(dp), &b->route);
@@ -346,7 +343,7 @@ void mesh_dp_bypass_remove(struct mesh_dp *dp, uint64_t netns_cookie)
 {
 	struct mesh_dp_device *d;
 
-	if (!dp->bypass->skel)
+	if (!dp->bypass->loaded)
 		return;
 	remove_where(dp, &netns_cookie);
 	d = mesh_map_remove(&dp->bypass->devices, mesh_slice_of((const char *)&netns_cookie, sizeof(netns_cookie)));
@@ -469,49 +466,11 @@ static void take_uplink(struct mesh_dp *dp, const char *device)
 	drop_uplink(dp, r == 0 ? end.ifindex : 0);
 }
 
-static bool was_probed(const struct mesh_dp *dp)
-{
-	uint32_t which = MESH_SWITCH_PROBED, word = 0;
-
-	return bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &word) == 0 && word == MESH_WORD_ON;
-}
-
-static void probe(struct mesh_dp *dp)
-{
-	uint32_t which = MESH_SWITCH_PROBED, word = MESH_WORD_ON;
-
-	if (was_probed(dp))
-		return;
-	dp->bypass->why_not = mesh_dp_probe_peer(dp->bypass->skel);
-	if (!dp->bypass->why_not)
-		bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &word, BPF_ANY);
-}
-
-static int load(struct mesh_dp *dp)
-{
-	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	struct bypass_bpf *skel = bypass_bpf__open();
-	int r = skel ? mesh_dp_load_object(dp, skel->obj, "loading bypass.bpf.o", &errs) : -errno;
-
-	if (r < 0) {
-		dp->bypass->why_not =
-			mesh_xasprintf("its programs cannot be loaded: %s%s%s",
-				       errs.list.count ? errs.list.items[0].text : strerror(-r),
-				       errs.list.count && errs.list.items[0].hint ? ": " : "",
-				       errs.list.count && errs.list.items[0].hint ? errs.list.items[0].hint : "");
-		bypass_bpf__destroy(skel);
-		return r;
-	}
-	dp->bypass->skel = skel;
-	return 0;
-}
-
 void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink)
 {
 	dp->bypass = mesh_xcalloc(1, sizeof(*dp->bypass));
-	if (load(dp) < 0)
+	if (mesh_dp_bypass_load(dp) < 0)
 		return;
-	probe(dp);
 	dp->bypass->events = ring_buffer__new(dp->maps[MESH_DP_MAP_FLOWEV], on_event, dp, NULL);
 	if (!dp->bypass->events && !dp->bypass->why_not)
 		dp->bypass->why_not = mesh_xasprintf("its events cannot be read: %s", strerror(errno));
@@ -535,7 +494,7 @@ void mesh_dp_bypass_stop(struct mesh_dp *dp)
 	mesh_map_each (e, &b->devices)
 		device_free(e->value);
 	mesh_map_free(&b->devices);
-	bypass_bpf__destroy(b->skel);
+	mesh_dp_bypass_unload(b);
 	free(b->uplink_trouble);
 	free(b->why_not);
 	free(b);
@@ -572,7 +531,7 @@ int mesh_dp_bypass_detach(const char *pin_dir, int host_netns)
 
 bool mesh_dp_antispoof_in_use(const struct mesh_dp *dp, const char **why)
 {
-	if (!dp->bypass->skel)
+	if (!dp->bypass->loaded)
 		*why = dp->bypass->why_not;
 	else if (mesh_dp_switch_word(dp, MESH_SWITCH_ANTISPOOF) != MESH_WORD_ON)
 		*why = "it is switched off";

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of dataplane/: the bypass and what guards it. bypass.c loads its programs, puts them on the node's ends of
- * captured pods' veth pairs and makes flows ready; ends.c finds these ends and says who else is there; conntrack.c
- * speaks to connection tracking; probe_bypass.c tries the kernel. A failure of any of this leaves pods captured and
- * their packets on the node's own path, with a reason that status shows. Control thread only.
+ * Inside of dataplane/: the bypass and what guards it. bypass_load.c loads its programs, bypass.c puts them on the
+ * node's ends of captured pods' veth pairs and makes flows ready; ends.c finds these ends and says who else is there;
+ * conntrack.c speaks to connection tracking; probe_bypass.c tries the kernel. A failure of any of this leaves pods
+ * captured and their packets on the node's own path, with a reason that status shows. Control thread only.
  */
 #ifndef MESH_DATAPLANE_BYPASS_H
 #define MESH_DATAPLANE_BYPASS_H
@@ -19,8 +19,14 @@ struct nl_sock;
 /* Of the two filters, the same on every device: hardly another's. */
 enum { MESH_BYPASS_PRIORITY = 23130, MESH_BYPASS_HANDLE = 0x5a };
 
+/* The programs on devices: where packets of a pod, or of the uplink, come in and go out. Each is pinned as
+ * "bypass-NAME". */
+enum mesh_dp_filter { MESH_DP_POD_OUT, MESH_DP_POD_IN, MESH_DP_WIRE_IN, MESH_DP_WIRE_OUT, MESH_DP_FILTER_COUNT };
+
 struct mesh_dp_bypass {
-	struct bypass_bpf *skel; /* NULL: not loaded */
+	struct bypass_bpf *skel;            /* NULL: not loaded, or its programs were pinned by this very build */
+	bool loaded;                        /* there are programs */
+	int programs[MESH_DP_FILTER_COUNT]; /* of skel, or our own without it */
 	struct ring_buffer *events;
 	struct nl_sock *route;     /* rtnetlink in the node's namespace; NULL: not opened yet */
 	struct nl_sock *conntrack; /* NULL: there is none, or not opened yet */
@@ -66,6 +72,11 @@ json_t *mesh_dp_bypass_status(const struct mesh_dp *dp);
 /** Whether flows are bypassed where they can be; else *why (borrowed). */
 bool mesh_dp_bypass_in_use(const struct mesh_dp *dp, const char **why);
 bool mesh_dp_antispoof_in_use(const struct mesh_dp *dp, const char **why);
+
+/* bypass_load.c */
+/** Loads the programs and probes the kernel, or goes on with what is pinned. -errno with why_not if there are none. */
+int mesh_dp_bypass_load(struct mesh_dp *dp);
+void mesh_dp_bypass_unload(struct mesh_dp_bypass *b);
 
 /* ends.c */
 /** Enters the node's namespace, if it is another than this one; leave with mesh_dp_host_leave(). 0 or -errno. */

@@ -149,6 +149,11 @@ void mesh_dp_yield(struct mesh_dp *dp)
 	mesh_cleanup_fd(&dp->pin_lock);
 }
 
+bool mesh_dp_kept(const struct mesh_dp *dp)
+{
+	return dp->kept;
+}
+
 void mesh_dp_alone(struct mesh_dp *dp)
 {
 	if (!dp->agent_before)

@@ -41,6 +41,8 @@ int mesh_dp_new(struct mesh_dp **ret, const struct mesh_dp_opts *opts, struct me
 void mesh_dp_yield(struct mesh_dp *dp);
 /** The earlier agent that served beside this one is gone. */
 void mesh_dp_alone(struct mesh_dp *dp);
+/** Whether the programs that were pinned are this build's own and go on as they are, rather than being loaded again. */
+bool mesh_dp_kept(const struct mesh_dp *dp);
 /** Closes our handles; programs, links and maps stay pinned and in force. */
 void mesh_dp_free(struct mesh_dp *dp);
 /** Removes every program, link and pin of this node (uninstall, lab down). Works without mesh_dp_new(). */

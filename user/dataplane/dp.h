@@ -105,7 +105,8 @@ struct mesh_dp {
 	struct bpf_link *flows_link, *udp_flows_link;
 	bool flows_tried;
 	int maps[MESH_DP_MAP_COUNT];
-	uint32_t sizes[MESH_DP_MAP_COUNT];
+	uint32_t sizes[MESH_DP_MAP_COUNT], map_ids[MESH_DP_MAP_COUNT];
+	bool kept; /* the programs that were pinned are this build's: they go on, and maps[] are dp's own descriptors */
 	int older[MESH_DP_MAP_COUNT]; /* what the maps of the same number take the place of; -1: nothing */
 	bool committed;               /* the new maps have their places */
 	uint32_t found_abi;           /* layout of what was pinned; 0: nothing was */
@@ -174,6 +175,46 @@ int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, const c
 			   uint64_t cgroup);
 /** Adds to errs what failed, with what libbpf said. Returns r. */
 int mesh_dp_fail(struct mesh_errs *errs, int r, const char *what);
+
+/** The kernel's number of a program, or of the one in a pinned link if that is on this cgroup; 0: none. */
+uint32_t mesh_dp_program_id(int fd);
+uint32_t mesh_dp_link_program(const struct mesh_dp *dp, const char *name, uint64_t cgroup);
+
+/* build.c: which build's programs are pinned */
+#define MESH_DP_BUILD_MAIN   "main"   /* the note of what is in the cgroups' links */
+#define MESH_DP_BUILD_BYPASS "bypass" /* of the filters */
+#define MESH_DP_BUILD_SPLICE "splice" /* of the newest generation */
+enum {
+	MESH_DP_BUILD_TEXT = 256,
+	MESH_DP_BUILD_PROGRAMS = 16,
+	MESH_DP_BUILD_SET_RETVAL = 1, /* in word of the main note: what was chosen for this kernel */
+	MESH_DP_BUILD_CAST = 2,
+};
+
+/* A note, as a map's value. */
+struct mesh_dp_build {
+	char text[MESH_DP_BUILD_TEXT]; /* the build, and its objects' digests */
+	uint64_t word;                 /* what was chosen at load */
+	uint32_t maps[MESH_DP_MAP_COUNT];
+	uint32_t count;
+	struct {
+		char name[16];
+		uint32_t id;
+	} programs[MESH_DP_BUILD_PROGRAMS];
+};
+
+/**
+ * Goes on with what is in the links, if it was loaded by this very build and nothing was changed since: fills dp->maps,
+ * sizes, map_ids and what the kernel can. Else false, and dp is untouched.
+ */
+bool mesh_dp_build_adopt(struct mesh_dp *dp, const char *digest);
+/** Whether this build has left a note of that name, about the maps that are pinned. Its programs are not looked at. */
+bool mesh_dp_build_find(const struct mesh_dp *dp, const char *name, const char *digest, struct mesh_dp_build *ret);
+/** The number that a program of that name had; 0: it has none. */
+uint32_t mesh_dp_build_program(const struct mesh_dp_build *b, const char *name);
+void mesh_dp_build_add(struct mesh_dp_build *b, const char *name, int program_fd);
+/** Fills text and maps, and leaves the note, in the place of an older one. */
+void mesh_dp_build_note(const struct mesh_dp *dp, const char *name, const char *digest, struct mesh_dp_build *b);
 
 /* migrate.c: pins of an older layout */
 /** Whether what is pinned in that layout can be gone on with. */

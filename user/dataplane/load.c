@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loading, pinning and attaching; what is pinned is adopted: maps kept, programs replaced within their links. */
+/*
+ * Loading, pinning and attaching; what is pinned is adopted: maps kept, programs replaced within their links unless
+ * they are this very build's (build.c).
+ */
 #include "dataplane/dp.h"
 
 #include "core/netns.h"
@@ -149,6 +152,14 @@ static uint32_t size_of(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &len) < 0 ? 0 : info.max_entries;
 }
 
+static uint32_t id_of(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) < 0 ? 0 : info.id;
+}
+
 /* The size of the pinned map of that name, 0 if none is pinned. */
 static uint32_t pinned_size(const char *pin)
 {
@@ -291,6 +302,31 @@ static int open_objects(struct mesh_dp *dp, struct mesh_errs *errs)
 	return 0;
 }
 
+/* Both objects of the cgroup's programs. */
+static const char digest[] = connect_bpf_digest " " sockops_bpf_digest;
+
+static int load_objects(struct mesh_dp *dp, struct mesh_errs *errs)
+{
+	int r = open_objects(dp, errs);
+
+	if (r == 0)
+		r = mesh_dp_migrate_begin(dp, dp->connect->obj, errs);
+	if (r == 0)
+		r = mesh_dp_load_object(dp, dp->connect->obj, "loading connect.bpf.o", errs);
+	if (r == 0)
+		r = mesh_dp_load_object(dp, dp->sockops->obj, "loading sockops.bpf.o", errs);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < MESH_DP_MAP_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(dp->connect->obj, map_names[i]);
+
+		dp->maps[i] = bpf_map__fd(map);
+		dp->sizes[i] = bpf_map__max_entries(map);
+		dp->map_ids[i] = id_of(dp->maps[i]);
+	}
+	return mesh_dp_migrate_fill(dp, errs);
+}
+
 int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
 {
 	int r;
@@ -305,22 +341,8 @@ int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	if (r < 0)
 		return r;
 	size_maps(dp, opts);
-	r = open_objects(dp, errs);
-	if (r == 0)
-		r = mesh_dp_migrate_begin(dp, dp->connect->obj, errs);
-	if (r == 0)
-		r = mesh_dp_load_object(dp, dp->connect->obj, "loading connect.bpf.o", errs);
-	if (r == 0)
-		r = mesh_dp_load_object(dp, dp->sockops->obj, "loading sockops.bpf.o", errs);
-	if (r < 0)
-		return r;
-	for (int i = 0; i < MESH_DP_MAP_COUNT; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(dp->connect->obj, map_names[i]);
-
-		dp->maps[i] = bpf_map__fd(map);
-		dp->sizes[i] = bpf_map__max_entries(map);
-	}
-	r = mesh_dp_migrate_fill(dp, errs);
+	dp->kept = mesh_dp_build_adopt(dp, digest);
+	r = dp->kept ? 0 : load_objects(dp, errs);
 	if (r < 0)
 		return r;
 	r = mesh_dp_node_write(dp);
@@ -412,12 +434,28 @@ static int attach_object(struct mesh_dp *dp, struct bpf_object *obj, int cgroup_
 	return 0;
 }
 
+static void note_build(const struct mesh_dp *dp)
+{
+	const struct bpf_object *objects[] = {dp->connect->obj, dp->sockops->obj};
+	struct mesh_dp_build b = {.word = (dp->can_set_retval ? MESH_DP_BUILD_SET_RETVAL : 0) |
+					  (dp->can_cast ? MESH_DP_BUILD_CAST : 0)};
+	struct bpf_program *prog;
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(objects); i++)
+		bpf_object__for_each_program(prog, objects[i])
+			mesh_dp_build_add(&b, bpf_program__name(prog), bpf_program__fd(prog));
+	mesh_dp_build_note(dp, MESH_DP_BUILD_MAIN, digest, &b);
+}
+
 int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs)
 {
-	mesh_auto_fd int fd = open(dp->cgroup_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	mesh_auto_fd int fd = -1;
 	uint64_t cgroup;
 	int r;
 
+	if (dp->kept)
+		return 0;
+	fd = open(dp->cgroup_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return mesh_dp_fail(errs, -errno, dp->cgroup_root);
 	r = mesh_cgroup_id(dp->cgroup_root, &cgroup);
@@ -442,6 +480,7 @@ int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs)
 		return r;
 	mesh_dp_migrate_end(dp);
 	drop_sockops(dp);
+	note_build(dp);
 	return 0;
 }
 
@@ -450,7 +489,10 @@ void mesh_dp_unload(struct mesh_dp *dp)
 	mesh_dp_flows_unload(dp);
 	connect_bpf__destroy(dp->connect);
 	sockops_bpf__destroy(dp->sockops);
-	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
+	for (int i = 0; i < MESH_DP_MAP_COUNT; i++) {
 		mesh_cleanup_fd(&dp->older[i]);
+		if (dp->kept)
+			mesh_cleanup_fd(&dp->maps[i]);
+	}
 	mesh_cleanup_fd(&dp->pin_lock);
 }

@@ -39,6 +39,16 @@ struct step {
 	void (*convert)(const void *key, const void *value, void *new_key, void *new_value);
 };
 
+/* The older struct mesh_svc; layout 2 had another seal alone. */
+struct svc_3 {
+	uint64_t set, seal;
+	uint32_t total, dests;
+	enum mesh_tier tier;
+	enum mesh_reason reason;
+	uint32_t affinity, turn;
+	char name[MESH_NAME_LEN];
+};
+
 static void node_2_to_3(const void *key, const void *value, void *new_key, void *new_value)
 {
 	struct mesh_node now = {0};
@@ -53,37 +63,58 @@ static void node_2_to_3(const void *key, const void *value, void *new_key, void 
 	memcpy(new_value, &now, sizeof(now));
 }
 
-/* The seal has the layout's number in it. */
-static void reseal(const void *key, size_t key_size, const void *value, void *new_key, void *new_value)
+/* The same, but a map of its own: the older programs' one goes on saying what they know. */
+static void node_3_to_4(const void *key, const void *value, void *new_key, void *new_value)
 {
-	struct mesh_svc v;
+	memcpy(new_key, key, sizeof(uint32_t));
+	memcpy(new_value, value, sizeof(struct mesh_node));
+}
+
+/* Without endpoints in the entry: they are looked up, until the next apply writes it anew (table.c: hash_head()). */
+static void svc_to_4(const void *key, size_t key_size, const void *value, void *new_key, void *new_value)
+{
+	struct mesh_svc now = {0};
+	struct svc_3 was;
 	uint32_t words[5];
 
 	memcpy(words, key, key_size);
-	memcpy(&v, value, sizeof(v));
-	v.seal = mesh_seal(words, (int)(key_size / sizeof(*words)), v.set, v.total, v.dests, v.tier, v.reason,
-			   v.affinity);
+	memcpy(&was, value, sizeof(was));
+	now.set = was.set;
+	now.total = was.total;
+	now.dests = was.dests;
+	now.tier = was.tier;
+	now.reason = was.reason;
+	now.affinity = was.affinity;
+	now.turn = was.turn;
+	memcpy(now.name, was.name, sizeof(now.name));
+	now.more_seal = mesh_seal_more(now.set, now.more);
+	now.seal = mesh_seal(words, (int)(key_size / sizeof(*words)), now.set, now.total, now.dests, now.tier,
+			     now.reason, now.affinity, now.near);
 	memcpy(new_key, key, key_size);
-	memcpy(new_value, &v, sizeof(v));
+	memcpy(new_value, &now, sizeof(now));
 }
 
-static void svc4_reseal(const void *key, const void *value, void *new_key, void *new_value)
+static void svc4_to_4(const void *key, const void *value, void *new_key, void *new_value)
 {
-	reseal(key, sizeof(struct mesh_key4), value, new_key, new_value);
+	svc_to_4(key, sizeof(struct mesh_key4), value, new_key, new_value);
 }
 
-static void svc6_reseal(const void *key, const void *value, void *new_key, void *new_value)
+static void svc6_to_4(const void *key, const void *value, void *new_key, void *new_value)
 {
-	reseal(key, sizeof(struct mesh_key6), value, new_key, new_value);
+	svc_to_4(key, sizeof(struct mesh_key6), value, new_key, new_value);
 }
 
 /* Steps of one map follow each other, in rising order. A map without a row has not changed. */
 static const struct step steps[] = {
 	{MESH_DP_MAP_NODE, 2, 3, sizeof(uint32_t), sizeof(struct node_2), node_2_to_3},
-	{MESH_DP_MAP_SVC4, 2, 3, sizeof(struct mesh_key4), sizeof(struct mesh_svc), svc4_reseal},
-	{MESH_DP_MAP_SVC6, 2, 3, sizeof(struct mesh_key6), sizeof(struct mesh_svc), svc6_reseal},
+	{MESH_DP_MAP_NODE, 3, 4, sizeof(uint32_t), sizeof(struct mesh_node), node_3_to_4},
+	{MESH_DP_MAP_SVC4, 3, 4, sizeof(struct mesh_key4), sizeof(struct svc_3), svc4_to_4},
+	{MESH_DP_MAP_SVC6, 3, 4, sizeof(struct mesh_key6), sizeof(struct svc_3), svc6_to_4},
 	{MESH_DP_MAP_SOCK, 2, 3, sizeof(int), 40, NULL}, /* local storage then */
 };
+
+_Static_assert(sizeof(struct svc_3) == 88, "map value of layout 3");
+_Static_assert(sizeof(struct mesh_svc) <= VALUE_MAX, "convert() has room for it");
 
 /* What programs write: some of it after it was read here. */
 static const enum mesh_dp_map by_kernel[] = {MESH_DP_MAP_ORIGDST, MESH_DP_MAP_AFFINITY, MESH_DP_MAP_UDPFLOW,

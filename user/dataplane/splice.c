@@ -301,13 +301,54 @@ static int attach_ops(struct mesh_splice *s)
 	return r;
 }
 
+static uint32_t ops_on(const struct mesh_splice *s, const char *path, const char *name)
+{
+	uint64_t cgroup;
+
+	return mesh_cgroup_id(path, &cgroup) < 0 ? 0 : mesh_dp_link_program(s->dp, name, cgroup);
+}
+
+/* Whether this very build has pinned the newest generation and attached what new flows enter it by. */
+static bool keep(const struct mesh_splice *s)
+{
+	const struct mesh_splice_gen *newest = s->gens.count ? s->gens.items[s->gens.count - 1] : NULL;
+	mesh_auto_free char *pin = newest ? pin_of(s->dp->pin_dir, newest->number, "msg") : NULL;
+	mesh_auto_fd int msg = newest ? bpf_obj_get(pin) : -1;
+	struct mesh_dp_build b;
+	uint32_t ops;
+
+	if (msg < 0 || !mesh_dp_build_find(s->dp, MESH_DP_BUILD_SPLICE, splice_bpf_digest, &b) ||
+	    b.word != newest->number || mesh_dp_program_id(msg) != mesh_dp_build_program(&b, "splice_msg"))
+		return false;
+	ops = mesh_dp_build_program(&b, "splice_ops");
+	return ops && ops_on(s, s->dp->cgroup_root, "splice_ops") == ops &&
+	       (is_below(s->dp->agent_cgroup_path, s->dp->cgroup_root) ||
+		ops_on(s, s->dp->agent_cgroup_path, "splice_ops_own") == ops);
+}
+
+static void note_build(const struct mesh_splice *s)
+{
+	unsigned number = s->gens.items[s->gens.count - 1]->number;
+	mesh_auto_free char *pin = pin_of(s->dp->pin_dir, number, "msg");
+	mesh_auto_fd int msg = bpf_obj_get(pin);
+	struct mesh_dp_build b = {.word = number};
+
+	mesh_dp_build_add(&b, "splice_ops", bpf_program__fd(s->obj->progs.splice_ops));
+	mesh_dp_build_add(&b, "splice_msg", msg);
+	mesh_dp_build_note(s->dp, MESH_DP_BUILD_SPLICE, splice_bpf_digest, &b);
+}
+
 /* From here on new flows may enter. */
 static int load(struct mesh_splice *s, struct mesh_errs *errs)
 {
 	int r = 0;
 
-	if (s->obj)
+	if (s->loaded)
 		return 0;
+	if (keep(s)) {
+		s->loaded = true;
+		return 0;
+	}
 	mesh_splice_find_reader();
 	if (!adopt_newest(s))
 		r = new_generation(s);
@@ -320,6 +361,8 @@ static int load(struct mesh_splice *s, struct mesh_errs *errs)
 		s->trouble = mesh_xasprintf("the splice tier cannot be loaded: %s", strerror(-r));
 		return mesh_dp_fail(errs, r, "loading splice.bpf.o");
 	}
+	s->loaded = true;
+	note_build(s);
 	free(mesh_steal(s->trouble));
 	mesh_splice_worker_wake(s);
 	return 0;
@@ -355,7 +398,7 @@ static bool may_enter(struct mesh_splice *s, enum mesh_splice_wish wish)
 
 static int newest_map(const struct mesh_splice *s, enum mesh_splice_map map)
 {
-	return s->obj ? s->gens.items[s->gens.count - 1]->maps[map] : -1;
+	return s->loaded ? s->gens.items[s->gens.count - 1]->maps[map] : -1;
 }
 
 static void put_ip(const struct mesh_splice *s, const uint8_t ip[16], uint64_t netns, bool enter)
@@ -498,7 +541,7 @@ bool mesh_splice_in_use(const struct mesh_dp *dp, const char **why)
 	if (!s)
 		return false;
 	mesh_dp_captured(s->dp, &cookies, &count);
-	for (size_t i = 0; s->obj && i < count; i++)
+	for (size_t i = 0; s->loaded && i < count; i++)
 		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &cookies[i], &pod) == 0 &&
 		    pod.splice & MESH_POD_SPLICED)
 			return true;

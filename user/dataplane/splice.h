@@ -45,7 +45,8 @@ struct mesh_splice_leaver {
 struct mesh_splice {
 	struct mesh_dp *dp;
 	int conf;               /* map splice_conf */
-	struct splice_bpf *obj; /* programs of the newest generation; NULL: not loaded */
+	bool loaded;            /* new flows may enter the newest generation */
+	struct splice_bpf *obj; /* its programs; NULL: not loaded, or this very build had pinned them */
 	enum mesh_splice_mode mode;
 	char *trouble; /* why it cannot be loaded; NULL */
 

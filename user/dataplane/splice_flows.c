@@ -201,7 +201,7 @@ static bool is_empty(const struct mesh_splice_gen *g)
 static void retire_empty(struct mesh_splice *s)
 {
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = s->gens.count; s->obj && i > 1; i--) {
+	for (size_t i = s->gens.count; s->loaded && i > 1; i--) {
 		struct mesh_splice_gen *g = s->gens.items[i - 2];
 		bool busy = false;
 

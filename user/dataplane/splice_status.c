@@ -85,7 +85,7 @@ json_t *mesh_dp_splice_status(struct mesh_dp *dp)
 	ways_list = ways_status(s);
 	pthread_mutex_unlock(&s->lock);
 	ret = json_pack("{s:b, s:s?, s:s, s:b, s:s?, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "inUse", used, "why",
-			used ? NULL : why, "mode", mesh_splice_mode_text(s->mode), "loaded", s->obj != NULL, "trouble",
+			used ? NULL : why, "mode", mesh_splice_mode_text(s->mode), "loaded", s->loaded, "trouble",
 			s->trouble, "probes", proven[c.proven % 3], "ends", (json_int_t)ends, "leaving",
 			(json_int_t)s->leaving, "left", (json_int_t)s->left, "generations", gens, "ways", ways_list,
 			"pods", pods_wishes(s));

@@ -262,11 +262,12 @@ json_t *mesh_dp_status(struct mesh_dp *dp)
 	for (int i = 0; i < MESH_DP_MAP_COUNT; i++)
 		json_array_append_new(maps, map_status(dp, i));
 	return json_pack(
-		"{s:i, s:i, s:I, s:s, s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"{s:i, s:i, s:I, s:s, s:s, s:b, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"abi", MESH_ABI_VERSION, "foundAbi", (int)dp->found_abi, "migratedEntries", (json_int_t)dp->migrated,
-		"pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted, "version",
-		(json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features", features_status(dp),
-		"programs", programs_status(dp), "maps", maps, "tiers", tiers_status(dp), "reasons", reasons_status(dp),
-		"refused", refused_status(dp), "pods", pods_status(dp), "switches", mesh_dp_switches(dp), "bypass",
-		mesh_dp_bypass_status(dp), "xdp", mesh_dp_xdp_status(dp), "splice", mesh_dp_splice_status(dp));
+		"pinDir", dp->pin_dir, "cgroupRoot", dp->cgroup_root, "adopted", dp->adopted, "programsKept", dp->kept,
+		"version", (json_int_t)dp->version, "services", (json_int_t)dp->services.count, "features",
+		features_status(dp), "programs", programs_status(dp), "maps", maps, "tiers", tiers_status(dp),
+		"reasons", reasons_status(dp), "refused", refused_status(dp), "pods", pods_status(dp), "switches",
+		mesh_dp_switches(dp), "bypass", mesh_dp_bypass_status(dp), "xdp", mesh_dp_xdp_status(dp), "splice",
+		mesh_dp_splice_status(dp));
 }

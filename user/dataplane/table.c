@@ -28,11 +28,12 @@ void mesh_dp_key_of(const struct mesh_l4_service *s, struct mesh_dp_key *ret)
 }
 
 /* One form of all that is in force of a service, whether read from an image or from the maps. */
-static void hash_head(struct mesh_buf *b, enum mesh_tier tier, uint32_t reason, uint32_t affinity, const char *name)
+static void hash_head(struct mesh_buf *b, enum mesh_tier tier, uint32_t reason, uint32_t affinity, bool near,
+		      const char *name)
 {
 	mesh_buf_clear(b);
-	mesh_buf_printf(b, "%u %u %u %.*s", tier, tier == MESH_TIER_REFUSE ? reason : 0,
-			tier == MESH_TIER_L4 ? affinity : 0, MESH_NAME_LEN - 1, name ? name : "");
+	mesh_buf_printf(b, "%u %u %u %u %.*s", tier, tier == MESH_TIER_REFUSE ? reason : 0,
+			tier == MESH_TIER_L4 ? affinity : 0, near, MESH_NAME_LEN - 1, name ? name : "");
 }
 
 static void hash_dest(struct mesh_buf *b, uint32_t weight, uint32_t endpoints)
@@ -53,9 +54,40 @@ bool mesh_dp_has_members(const struct mesh_l4_service *s)
 	return s->tier == MESH_TIER_L4 && (s->ip_proto == IPPROTO_UDP || s->affinity_s);
 }
 
+/* How many endpoints a service's only group has, where a draw is among those alone; else 0. */
+static uint32_t only_endpoints(const struct mesh_l4_service *s)
+{
+	bool only = s->tier == MESH_TIER_L4 && !s->affinity_s && s->dests.count == 1 && s->dests.items[0].weight;
+
+	return only ? (uint32_t)s->dests.items[0].endpoint_count : 0;
+}
+
+static union mesh_near near_of(const struct mesh_addr *a)
+{
+	union mesh_near n = {.ep = {.port = a->port}};
+
+	memcpy(n.ep.ip, &a->ip.s6_addr[12], sizeof(n.ep.ip));
+	return n;
+}
+
+/* Whether the first endpoints are in the service's entry. */
+static bool has_near(const struct mesh_l4_service *s)
+{
+	return only_endpoints(s) && mesh_addr_is_v4(&s->vip) && near_of(&s->dests.items[0].endpoints[0]).word;
+}
+
+static void fill_near(const struct mesh_l4_service *s, struct mesh_svc *v)
+{
+	const struct mesh_l4_dest *d = has_near(s) ? &s->dests.items[0] : NULL;
+
+	for (size_t i = 0; d && i < d->endpoint_count && i < MESH_NEAR + MESH_NEAR_MORE; i++)
+		*(i < MESH_NEAR ? &v->near[i] : &v->more[i - MESH_NEAR]) = near_of(&d->endpoints[i]);
+	v->more_seal = mesh_seal_more(v->set, v->more);
+}
+
 uint64_t mesh_dp_service_hash(const struct mesh_l4_service *s, struct mesh_buf *b)
 {
-	hash_head(b, s->tier, s->refuse_reason, s->affinity_s, s->name);
+	hash_head(b, s->tier, s->refuse_reason, s->affinity_s, has_near(s), s->name);
 	if (s->tier == MESH_TIER_L4)
 		mesh_vec_each (d, &s->dests) {
 			hash_dest(b, d->weight, (uint32_t)d->endpoint_count);
@@ -99,14 +131,6 @@ static int write_member(struct mesh_dp *dp, uint64_t set, const struct mesh_addr
 
 	memcpy(m.ip, &a->ip, sizeof(m.ip));
 	return update(dp->maps[MESH_DP_MAP_MEMBER], &m, &weight);
-}
-
-/* How many endpoints a service's only group has, where a draw is among those alone; else 0. */
-static uint32_t only_endpoints(const struct mesh_l4_service *s)
-{
-	bool only = s->tier == MESH_TIER_L4 && !s->affinity_s && s->dests.count == 1 && s->dests.items[0].weight;
-
-	return only ? (uint32_t)s->dests.items[0].endpoint_count : 0;
 }
 
 /* The turn that is in the entry in force, if it is kept there. Returns false if not. */
@@ -180,8 +204,9 @@ int mesh_dp_set_switch(struct mesh_dp *dp, const struct mesh_l4_service *s, uint
 			v.total += d->weight;
 	if (s->name)
 		memcpy(v.name, s->name, strnlen(s->name, MESH_NAME_LEN - 1));
+	fill_near(s, &v);
 	memcpy(words, mesh_dp_key_bytes(&key).ptr, mesh_dp_key_bytes(&key).len);
-	v.seal = mesh_seal(words, key.v6 ? 5 : 2, v.set, v.total, v.dests, v.tier, v.reason, v.affinity);
+	v.seal = mesh_seal(words, key.v6 ? 5 : 2, v.set, v.total, v.dests, v.tier, v.reason, v.affinity, v.near);
 	return update(dp->maps[key.v6 ? MESH_DP_MAP_SVC6 : MESH_DP_MAP_SVC4], &key.k4, &v);
 }
 
@@ -197,7 +222,7 @@ static uint64_t hash_in_force(struct mesh_dp *dp, const struct mesh_svc *v, bool
 {
 	struct mesh_slot slot = {.set = v->set};
 
-	hash_head(b, v->tier, v->reason, v->affinity, v->name);
+	hash_head(b, v->tier, v->reason, v->affinity, v->near[0].word != 0, v->name);
 	for (; slot.dest < v->dests; slot.dest++) {
 		struct mesh_dest dest;
 

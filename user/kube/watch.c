@@ -28,9 +28,13 @@ enum {
 struct known {
 	json_t *obj;    /* its last state (a reference); NULL: the owner keeps it */
 	unsigned round; /* the list that had it last */
-	char *rv;       /* in the same block, after uid */
-	char uid[];
+	char uid[];     /* and, behind its end, the resourceVersion */
 };
+
+static const char *rv_of(const struct known *k)
+{
+	return k->uid + strlen(k->uid) + 1;
+}
 
 struct mesh_kube_watch {
 	struct mesh_kube *kube;
@@ -193,10 +197,10 @@ static struct known *known_new(const struct mesh_kube_watch *w, const json_t *ob
 {
 	const char *uid = meta_text(obj, "uid"), *rv = meta_text(obj, "resourceVersion");
 	size_t n = strlen(uid) + 1, m = strlen(rv) + 1;
-	struct known *k = mesh_xcalloc(1, sizeof(*k) + n + m);
+	struct known *k = mesh_xcalloc(1, MESH_MAX(sizeof(*k), offsetof(struct known, uid) + n + m));
 
 	memcpy(k->uid, uid, n);
-	k->rv = memcpy(k->uid + n, rv, m);
+	memcpy(k->uid + n, rv, m);
 	k->round = w->round;
 	if (!w->slim)
 		k->obj = json_incref((json_t *)obj);
@@ -205,7 +209,7 @@ static struct known *known_new(const struct mesh_kube_watch *w, const json_t *ob
 
 static bool same(const struct known *k, const json_t *obj)
 {
-	return strcmp(k->uid, meta_text(obj, "uid")) == 0 && strcmp(k->rv, meta_text(obj, "resourceVersion")) == 0;
+	return strcmp(k->uid, meta_text(obj, "uid")) == 0 && strcmp(rv_of(k), meta_text(obj, "resourceVersion")) == 0;
 }
 
 /* Takes k over; key is "namespace/name". */

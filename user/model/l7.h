@@ -33,9 +33,9 @@ enum mesh_lb {
  * endpoint. Kept by name in a struct mesh_l7_states that all configurations of a process share.
  */
 struct mesh_l7_state {
-	char *name;
 	atomic_uint_fast64_t turn; /* of round robin, or of the weighted draw */
 	atomic_uint_fast32_t refs; /* configurations that point here */
+	char name[];
 };
 
 struct mesh_l7_endpoint {
@@ -65,7 +65,7 @@ static inline void mesh_l7_part_unref(struct mesh_l7_part *part)
 
 /** Ready endpoints of one service port and subset. Name as Istio's: "outbound|8080|v1|catalog.ns.svc.cluster.local". */
 struct mesh_l7_cluster {
-	const char *name;
+	const char *name; /* its state's */
 	enum mesh_lb lb;
 	/* Headless: the endpoint that the client connected to, if it is one of these; else by lb. */
 	bool prefer_original;
