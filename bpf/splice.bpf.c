@@ -90,13 +90,16 @@ static __always_inline int join_both(struct bpf_sock_ops *ctx, struct tcp_sock *
 				     const struct mesh_splice_wait *w)
 {
 	struct tcp_sock *it = (struct tcp_sock *)w->at;
-	struct mesh_splice_flow mine = {
-		.peer = w->cookie, .self_at = (__u64)me, .peer_at = w->at, .tcp_seq = me->write_seq, .steady = 1};
+	struct mesh_splice_flow mine = {.peer = w->cookie,
+					.self_at = (__u64)me,
+					.peer_at = w->at,
+					.tcp_seq = me->write_seq,
+					.steady = steady_now()};
 	struct mesh_splice_flow its = {.peer = cookie,
 				       .self_at = w->at,
 				       .peer_at = (__u64)me,
 				       .tcp_seq = BPF_CORE_READ(it, snd_una),
-				       .steady = 1};
+				       .steady = mine.steady};
 
 	if (bpf_map_update_elem(&splice_flow, &cookie, &mine, BPF_ANY))
 		return 0;
@@ -202,7 +205,8 @@ int splice_msg(struct sk_msg_md *msg)
 		f->redirects++;
 		f->passed = 0;
 		f->tcp_seq = tcp->write_seq;
-		f->steady = 1;
+		if (!f->steady)
+			f->steady = steady_now();
 	} else {
 		note_passed(tcp, f, cookie, way, size);
 	}

@@ -388,6 +388,17 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 };
 
+struct page_counter {
+	atomic64_t usage; /* pages */
+	unsigned long max;
+	struct page_counter *parent;
+};
+
+struct mem_cgroup {
+	struct page_counter memory;
+	struct page_counter tcpmem; /* cgroup v1 alone */
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
@@ -395,6 +406,7 @@ struct sock {
 	struct socket_wq *sk_wq;
 	void *sk_user_data;
 	struct sock_cgroup_data sk_cgrp_data;
+	struct mem_cgroup *sk_memcg;
 };
 
 struct inet_sock {

@@ -77,6 +77,9 @@ struct {
  * wait queue; 0: not known, and whoever waits there counts as one. */
 const volatile __u64 reader_fn = 0;
 
+/* Set before loading: sockets are charged to a memory cgroup's counter for TCP alone (cgroup v1), not to its memory. */
+const volatile __u32 memory_v1 = 0;
+
 static __always_inline __u32 splice_mode(void)
 {
 	__u32 zero = 0;
@@ -195,6 +198,43 @@ static __always_inline int is_short_of_memory(struct sock *sk)
 	return word && (bpf_probe_read_kernel(&pressure, sizeof(pressure), word) || pressure);
 }
 
+enum {
+	MEMORY_LEVELS = 12, /* of cgroups, one in the other */
+	MEMORY_SPARE = 256, /* pages that must be free: what senders on other CPUs may take at this moment, too */
+};
+
+static __always_inline int is_almost_full(struct page_counter *c)
+{
+	for (int i = 0; i < MEMORY_LEVELS; i++) {
+		if (!c)
+			return 0;
+		if ((__u64)BPF_CORE_READ(c, usage.counter) + MEMORY_SPARE > BPF_CORE_READ(c, max))
+			return 1;
+		c = BPF_CORE_READ(c, parent);
+	}
+	return c != NULL;
+}
+
+/*
+ * Whether the cgroup that pays for a socket's memory may not have what a message takes. The kernel charges a receiver
+ * for what it is given past TCP, and has the sender's call fail if it cannot pay; by TCP such a receiver only is slow.
+ */
+static __always_inline int is_pod_short(struct sock *sk)
+{
+	char *m;
+
+	if (!bpf_core_field_exists(sk->sk_memcg))
+		return 0;
+	m = (char *)((__u64)BPF_CORE_READ(sk, sk_memcg) & ~7ULL);
+	if (!m)
+		return 0;
+	if (!memory_v1)
+		return is_almost_full((struct page_counter *)(m + bpf_core_field_offset(struct mem_cgroup, memory)));
+	if (!bpf_core_field_exists(struct mem_cgroup, tcpmem))
+		return 1;
+	return is_almost_full((struct page_counter *)(m + bpf_core_field_offset(struct mem_cgroup, tcpmem)));
+}
+
 /* Of the two ends, what only the receiver's side says. back: the flow comes back from TCP. */
 static __always_inline enum mesh_splice_way receiver_takes(struct sock *peer, __u32 size, int back)
 {
@@ -218,6 +258,44 @@ static __always_inline enum mesh_splice_way receiver_takes(struct sock *peer, __
 			return MESH_SPLICE_WAY_READER;
 	}
 	return queue_takes(psock, size) ? MESH_SPLICE_WAY_REDIRECTED : MESH_SPLICE_WAY_QUEUE;
+}
+
+/* Of mesh_splice_flow's steady: the rest is when the flow last took the node's path, in units of 2^20 ns. */
+enum {
+	STEADY_SET = 1,
+	STEADY_ALONE = 2, /* it is never asked: the receiver blocks in its calls, or no node is between the two */
+	STEADY_BITS = 3,
+	STEADY_LOOK = 15, /* of so many messages (and 1) one is looked at for a receiver that blocks */
+};
+
+static __always_inline __u32 steady_now(void)
+{
+	return ((__u32)(bpf_ktime_get_coarse_ns() >> 20) & ~STEADY_BITS) | STEADY_SET;
+}
+
+/*
+ * Packets that are not sent cannot be stopped, so about once a second a message of a flow between two pods goes by TCP:
+ * if the node lets it pass no more, it waits there with all that follow, as over TCP. A flow does not come back from
+ * TCP to a receiver that blocks in its calls, so one with such a receiver is not asked.
+ */
+static __always_inline int is_to_ask(struct mesh_splice_flow *f, struct sock *sk, struct sock *peer)
+{
+	__u32 now;
+
+	if (!f->steady || f->steady & STEADY_ALONE)
+		return 0;
+	now = steady_now();
+	if (now - f->steady < MESH_SPLICE_ASK) {
+		if (!(f->redirects & STEADY_LOOK) && has_waiter(peer))
+			f->steady |= STEADY_ALONE;
+		return 0;
+	}
+	if (BPF_CORE_READ(peer, __sk_common.skc_net.net) == sk->__sk_common.skc_net.net || has_waiter(peer)) {
+		f->steady |= STEADY_ALONE;
+		return 0;
+	}
+	f->steady = now;
+	return 1;
 }
 
 /* A sender that alone uses its socket has no other redirect of this end beside it. */
@@ -259,9 +337,11 @@ static __always_inline enum mesh_splice_way way_of(struct tcp_sock *tcp, struct 
 	if (!peer)
 		return MESH_SPLICE_WAY_UNKNOWN;
 	way = receiver_takes(peer, size, back);
-	if (way == MESH_SPLICE_WAY_REDIRECTED && is_short_of_memory(sk))
+	if (way != MESH_SPLICE_WAY_REDIRECTED)
+		return way;
+	if (is_short_of_memory(sk) || is_pod_short(peer))
 		return MESH_SPLICE_WAY_PRESSURE;
-	return way;
+	return is_to_ask(f, sk, peer) ? MESH_SPLICE_WAY_ASKED : way;
 }
 
 static __always_inline void count_way(enum mesh_splice_way way, __u32 size)

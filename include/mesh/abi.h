@@ -36,6 +36,7 @@ enum {
 	MESH_SPLICE_QUEUE = 8,       /* messages unread, before it */
 	MESH_SPLICE_BULK = 262144,   /* bytes in a row by TCP: it is no exchange of messages, the flow leaves */
 	MESH_SPLICE_ENDS = 65536,    /* sockets of a generation */
+	MESH_SPLICE_ASK = 1000,      /* in 2^20 ns: so often a message goes by TCP, to see that the node lets it pass */
 };
 
 /* Map node: one entry; what holds for all pods. */
@@ -328,8 +329,9 @@ struct mesh_splice_conf {
 	X(UNREAD, "unread", "the receiver has unread bytes that came by TCP")                                          \
 	X(READER, "reader", "a reader may be waiting where it sees TCP's bytes only")                                  \
 	X(QUEUE, "queue", "the receiver has as much unread as it may have")                                            \
-	X(PRESSURE, "pressure", "TCP is short of memory")                                                              \
-	X(FAILED, "failed", "the kernel would not redirect")
+	X(PRESSURE, "pressure", "TCP or the receiver's cgroup is short of memory")                                     \
+	X(FAILED, "failed", "the kernel would not redirect")                                                           \
+	X(ASKED, "asked", "it goes to see that the node still lets the flow pass")
 
 enum mesh_splice_way {
 #define MESH_SPLICE_WAY_ENUM(id, name, help) MESH_SPLICE_WAY_##id,
@@ -352,9 +354,9 @@ struct mesh_splice_flow {
 	__u64 redirects; /* messages given to the other end */
 	__u64 passed;    /* bytes by TCP since the last of them */
 	__u32 tcp_seq;   /* with steady: no byte has gone by TCP while the socket's write_seq is this */
-	__u32 steady;
-	__u32 leave; /* enum mesh_splice_leave */
-	__u32 clean; /* with leave QUIET: no redirect of this end is under way any more */
+	__u32 steady;    /* 0: not; bpf/lib/splice.bpf.h says what else is in it */
+	__u32 leave;     /* enum mesh_splice_leave */
+	__u32 clean;     /* with leave QUIET: no redirect of this end is under way any more */
 };
 
 /* Map splice_wait: an end that waits for the other, by the tuple as the client sees it in the server's namespace. */

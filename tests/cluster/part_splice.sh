@@ -38,5 +38,5 @@ wait "$spl"
 same "splice: streams are exact with the agent killed" "$(head -1 "$T/spl")" "$spl_exact"
 meshctl check > "$T/check" 2>&1
 check "splice: check says whose flows are, on the node with them" sh -c "grep -q 'ok *splice: in use for 2 of ' $T/check || { cat $T/check; false; }"
-same "splice: and has a verdict of each probe on each node" "$(grep -c ': splice: \(as over TCP\|differs\): ' "$T/check")" $((node_count * 20))
+same "splice: and has a verdict of each probe on each node" "$(grep -c ': splice: \(as over TCP\|differs\): ' "$T/check")" $((node_count * 23))
 kubectl -n coolapp delete pod/spl-echo pod/spl-client service/spl-echo > /dev/null

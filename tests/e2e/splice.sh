@@ -102,5 +102,5 @@ within "also for requests" "$(($(way redirected) - before))" 100 100000000
 
 meshctl check > "$T/check" 2>&1
 check "check says what differs on this kernel" grep -q 'splice: not chosen by itself, for this differs: ' "$T/check"
-check "each probe has a verdict" sh -c "[ \$(grep -c 'splice: .*as over TCP: \|splice: .*differs: ' $T/check) -ge 17 ]"
+check "each probe has a verdict" sh -c "[ \$(grep -c 'splice: .*as over TCP: \|splice: .*differs: ' $T/check) -ge 23 ]"
 finish

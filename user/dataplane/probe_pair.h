@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of probe_splice.c: pairs of loopback connections, and putting them into the real program's sockmap. */
+/* Inside of probe_*.c: pairs of loopback connections, and putting them into the real program's sockmap. */
 #ifndef MESH_DATAPLANE_PROBE_PAIR_H
 #define MESH_DATAPLANE_PROBE_PAIR_H
 
+#include "dataplane/probe_splice.h"
 #include "dataplane/splice.h"
 #include "splice.skel.h"
 
@@ -46,6 +47,14 @@ struct lab {
 	struct sockaddr_in at;
 };
 
+/* Probes in files of their own; each has a fresh pair that is spliced. */
+void mesh_probe_peek_off(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
+void mesh_probe_nothing(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
+void mesh_probe_timestamps(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
+void mesh_probe_memory(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
+
+#define PROBE_WAY(row) SAW(row, false, "the message was not redirected at all")
+
 /* What a probe saw, in words. */
 #define SAW(row, same_, ...)                                                                                           \
 	do {                                                                                                           \
@@ -59,25 +68,36 @@ static inline void pair_close(struct pair *p)
 	mesh_cleanup_fd(&p->b);
 }
 
-static inline int pair_open(const struct lab *lab, struct pair *p)
+/* Of two ends that are connected. */
+static inline int pair_ready(struct pair *p)
 {
 	struct timeval patience = {.tv_usec = 1000 * PATIENCE_MS * 10};
 	socklen_t len = sizeof(p->ca);
 	int one = 1;
 
-	*p = (struct pair){.a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .b = -1};
-	if (p->a < 0 || connect(p->a, (const struct sockaddr *)&lab->at, sizeof(lab->at)) < 0 ||
-	    (p->b = accept4(lab->listener, NULL, NULL, SOCK_CLOEXEC)) < 0 ||
-	    getsockopt(p->a, SOL_SOCKET, SO_COOKIE, &p->ca, &len) < 0 ||
-	    getsockopt(p->b, SOL_SOCKET, SO_COOKIE, &p->cb, &len) < 0) {
-		pair_close(p);
+	if (getsockopt(p->a, SOL_SOCKET, SO_COOKIE, &p->ca, &len) < 0 ||
+	    getsockopt(p->b, SOL_SOCKET, SO_COOKIE, &p->cb, &len) < 0)
 		return -errno;
-	}
 	setsockopt(p->a, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(p->b, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(p->a, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(p->b, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	return 0;
+}
+
+static inline int pair_open(const struct lab *lab, struct pair *p)
+{
+	int r = 0;
+
+	*p = (struct pair){.a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .b = -1};
+	if (p->a < 0 || connect(p->a, (const struct sockaddr *)&lab->at, sizeof(lab->at)) < 0 ||
+	    (p->b = accept4(lab->listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
+		r = -errno;
+	if (r == 0)
+		r = pair_ready(p);
+	if (r < 0)
+		pair_close(p);
+	return r;
 }
 
 static inline uint64_t redirects(const struct lab *lab, uint64_t cookie)
@@ -117,26 +137,28 @@ static inline bool pair_warm(const struct lab *lab, const struct pair *p)
 	return false;
 }
 
-static inline int pair_in_map(const struct lab *lab, struct pair *p)
+static inline int pair_enter(const struct lab *lab, const struct pair *p)
 {
 	int flows = bpf_map__fd(lab->obj->maps.splice_flow), socks = bpf_map__fd(lab->obj->maps.splice_socks);
-	struct mesh_splice_flow fa, fb;
+	struct mesh_splice_flow fa = {.peer = p->cb}, fb = {.peer = p->ca};
+	uint64_t a = (uint64_t)p->a, b = (uint64_t)p->b;
+
+	if (bpf_map_update_elem(flows, &p->ca, &fa, BPF_ANY) < 0 ||
+	    bpf_map_update_elem(flows, &p->cb, &fb, BPF_ANY) < 0 ||
+	    bpf_map_update_elem(socks, &p->ca, &a, BPF_ANY) < 0 || bpf_map_update_elem(socks, &p->cb, &b, BPF_ANY) < 0)
+		return -errno;
+	return 0;
+}
+
+static inline int pair_in_map(const struct lab *lab, struct pair *p)
+{
 	int r = pair_open(lab, p);
-	uint64_t a, b;
 
 	if (r < 0)
 		return r;
-	a = (uint64_t)p->a;
-	b = (uint64_t)p->b;
-	fa = (struct mesh_splice_flow){.peer = p->cb};
-	fb = (struct mesh_splice_flow){.peer = p->ca};
-	if (bpf_map_update_elem(flows, &p->ca, &fa, BPF_ANY) < 0 ||
-	    bpf_map_update_elem(flows, &p->cb, &fb, BPF_ANY) < 0 ||
-	    bpf_map_update_elem(socks, &p->ca, &a, BPF_ANY) < 0 ||
-	    bpf_map_update_elem(socks, &p->cb, &b, BPF_ANY) < 0) {
-		r = -errno;
+	r = pair_enter(lab, p);
+	if (r < 0)
 		pair_close(p);
-	}
 	return r;
 }
 

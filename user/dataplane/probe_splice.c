@@ -24,8 +24,6 @@
 
 /* ---- the probes: each has a fresh pair that is spliced ---- */
 
-#define PROBE_WAY(row) SAW(row, false, "the message was not redirected at all")
-
 static size_t flood(int fd)
 {
 	char buf[4096] = {0};
@@ -335,16 +333,6 @@ static void probe_leave(const struct lab *lab, struct pair *p, struct mesh_splic
 			: "it cannot leave");
 }
 
-/* Not to be provoked without harm to the machine, so never as over TCP. */
-static void probe_memory(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
-{
-	(void)lab;
-	(void)p;
-	SAW(row, false,
-	    "not tried: it would take the machine's memory; redirects stop while TCP is short of it, but a pod at its "
-	    "own limit can make its sender see ENOMEM");
-}
-
 struct blocked {
 	int fd, error;
 	ssize_t got;
@@ -430,16 +418,19 @@ static const struct {
 	{"MSG_WAITALL", "waits for all that was asked for", probe_waitall},
 	{"SO_RCVLOWAT", "less than that is not readable", probe_lowat},
 	{"MSG_TRUNC", "discards without copying", probe_trunc},
+	{"SO_PEEK_OFF", "peeks from there", mesh_probe_peek_off},
+	{"recv() of nothing", "says whether anything is there", mesh_probe_nothing},
 	{"two threads", "a recv() that blocks is not woken by what another thread's send() waits for",
 	 probe_two_threads},
 	{"reset", "a recv() that waits learns of it", probe_reset},
 	{"TCP_CORK", "bytes wait until they fill a packet", probe_cork},
 	{"splice(2)", "reads from the socket into a pipe", probe_splice},
 	{"TCP_INFO", "counts the bytes", probe_tcp_info},
+	{"timestamps", "come with the bytes, and so does TCP_INQ", mesh_probe_timestamps},
 	{"MSG_ZEROCOPY", "completions come", probe_zerocopy},
 	{"urgent data", "MSG_OOB is received out of band", probe_urgent},
 	{"close with unread data", "resets the connection", probe_unread_close},
-	{"memory pressure", "a receiver without memory does not fail its sender", probe_memory},
+	{"memory pressure", "a receiver without memory does not fail its sender", mesh_probe_memory},
 };
 
 _Static_assert(MESH_ARRAY_SIZE(probes) <= MESH_SPLICE_PROBES_MAX, "room for all");

@@ -147,6 +147,22 @@ void mesh_splice_find_reader(void)
 		reader = mesh_splice_learn_reader();
 }
 
+bool mesh_splice_memory_v1(void)
+{
+	FILE *f = fopen("/proc/cgroups", "re");
+	char line[256], name[128];
+	int hierarchy = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%127s %d", name, &hierarchy) == 2 && strcmp(name, "memory") == 0)
+			break;
+		else
+			hierarchy = 0;
+	if (f)
+		fclose(f);
+	return hierarchy != 0;
+}
+
 struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const struct mesh_splice_gen *g)
 {
 	struct splice_bpf *obj = splice_bpf__open();
@@ -173,8 +189,10 @@ struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const st
 		errno = -r;
 		return NULL;
 	}
-	if (obj)
+	if (obj) {
 		obj->rodata->reader_fn = reader;
+		obj->rodata->memory_v1 = mesh_splice_memory_v1();
+	}
 	return obj;
 }
 

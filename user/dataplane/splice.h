@@ -85,6 +85,8 @@ void mesh_splice_unlock(struct mesh_dp *dp);
  */
 /** Finds what mesh_splice_open() tells programs of blocked readers. Before it; once for a process. Any thread. */
 void mesh_splice_find_reader(void);
+/** Whether memory is accounted for by a hierarchy of cgroup v1. Any thread. */
+bool mesh_splice_memory_v1(void);
 struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const struct mesh_splice_gen *g);
 
 /** Whether any pod's flows are spliced now. *why: if not. */
