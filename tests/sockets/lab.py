@@ -49,9 +49,10 @@ class Failed(Exception):
 
 
 class Lab:
-    def __init__(self, directory):
+    def __init__(self, directory, keep=False):
+        """keep: agents have a keeper, which starts the next one and holds the listeners meanwhile."""
         self.name, self.dir, self.children = f"sok{os.getpid()}", directory, []
-        self.env = dict(os.environ, KUBECONFIG=directory + "/kubeconfig")
+        self.env = dict(os.environ, KUBECONFIG=directory + "/kubeconfig", **({"SOCKMESH_KEEP": "1"} if keep else {}))
 
     def sh(self, *args, check=True, timeout=120, stdin=None):
         r = subprocess.run(args, capture_output=True, text=True, env=self.env, timeout=timeout,
@@ -157,9 +158,45 @@ spec:
         time.sleep(0.3)  # two rounds of the agent's loop
         return None
 
-    def status(self):
+    def agent_status(self):
         """What the node's agent says of itself."""
-        return json.loads(self.sh(MESHCTL, "status", "-o", "json"))
+        members = json.loads(self.sh(MESHCTL, "status", "-o", "json"))["members"]
+        return next(m["agent"] for m in members if m["component"] == "agent")
+
+    def probes(self):
+        """Splice's probes on this kernel: name -> whether it is as over TCP."""
+        said = json.loads(self.sh(MESHCTL, "check", "-o", "json", check=False).stdout)
+        verdicts = {}
+        for row in rows_of(said):
+            if row["what"].startswith(("splice: as over TCP: ", "splice: differs: ")):
+                verdicts[row["name"]] = row["what"].startswith("splice: as over TCP: ")
+        if not verdicts:
+            raise Failed("meshctl check says nothing of splice's probes")
+        return verdicts
+
+    def agent(self):
+        """The process of an agent that is in force; None: there is none."""
+        r = self.sh(BUILD + "/meshd", "agent", "--status", "--socket", f"/run/sockmesh/labs/{self.name}/node-1.sock", check=False, timeout=20)
+        try:
+            said = json.loads(r.stdout)
+        except ValueError:
+            return None
+        return said["pid"] if said.get("published") else None
+
+    def kill_agent(self):
+        """SIGKILL, without a word. Returns which process it was."""
+        pid = wait_for(self.agent, 60, "an agent in force")
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+
+def rows_of(said):
+    """The verdicts of meshctl check, wherever they are."""
+    if isinstance(said, list):
+        return [row for item in said for row in rows_of(item)]
+    if isinstance(said, dict) and "verdict" in said:
+        return [said]
+    return rows_of(list(said.values())) if isinstance(said, dict) else []
 
 
 def wait_for(fn, seconds, what):

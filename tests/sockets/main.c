@@ -33,6 +33,7 @@ struct options {
 	struct sc base;
 	unsigned jobs, seconds;
 	uint64_t seed, messages;
+	const char *until;
 	char **names; /* of the cases that are wanted; none: all */
 	int name_count;
 };
@@ -179,7 +180,7 @@ static int usage(void)
 	      "       sockets serve PATH\n"
 	      "       sockets run --via tcp|upgrade|connect|body --to IP[,IP6] --port N --helper PATH [--host NAME]\n"
 	      "                   [--jobs N] [--seed N] [--full] [CASE...]\n"
-	      "       sockets soak (the same) [--seconds N] [--messages N]\n",
+	      "       sockets soak (the same) [--seconds N] [--messages N] [--until FILE]\n",
 	      stderr);
 	return 2;
 }
@@ -229,6 +230,9 @@ static bool take_option(struct options *o, int option)
 	case 'm':
 		o->messages = strtoull(optarg, NULL, 0);
 		return o->messages > 0;
+	case 'e':
+		o->until = optarg;
+		return true;
 	default:
 		return false;
 	}
@@ -236,17 +240,13 @@ static bool take_option(struct options *o, int option)
 
 static int run_main(int argc, char **argv)
 {
-	static const struct option rows[] = {{"via", required_argument, NULL, 'v'},
-					     {"to", required_argument, NULL, 't'},
-					     {"port", required_argument, NULL, 'p'},
-					     {"helper", required_argument, NULL, 'u'},
-					     {"host", required_argument, NULL, 'h'},
-					     {"jobs", required_argument, NULL, 'j'},
-					     {"seed", required_argument, NULL, 's'},
-					     {"full", no_argument, NULL, 'f'},
-					     {"seconds", required_argument, NULL, 'l'},
-					     {"messages", required_argument, NULL, 'm'},
-					     {0}};
+	static const struct option rows[] = {
+		{"via", required_argument, NULL, 'v'},     {"to", required_argument, NULL, 't'},
+		{"port", required_argument, NULL, 'p'},    {"helper", required_argument, NULL, 'u'},
+		{"host", required_argument, NULL, 'h'},    {"jobs", required_argument, NULL, 'j'},
+		{"seed", required_argument, NULL, 's'},    {"full", no_argument, NULL, 'f'},
+		{"seconds", required_argument, NULL, 'l'}, {"messages", required_argument, NULL, 'm'},
+		{"until", required_argument, NULL, 'e'},   {0}};
 	struct options o = {.base = {.via = SC_TCP, .host = "localhost"},
 			    .jobs = 4,
 			    .seed = 1,
@@ -266,7 +266,7 @@ static int run_main(int argc, char **argv)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	if (strcmp(argv[0], "soak") == 0)
-		return sc_soak_main(&(struct sc_soak){&o.base, o.jobs, o.seconds, o.messages, o.seed});
+		return sc_soak_main(&(struct sc_soak){&o.base, o.jobs, o.seconds, o.messages, o.seed, o.until});
 	run_all(&o);
 	return 0;
 }

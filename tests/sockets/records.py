@@ -63,14 +63,15 @@ class Known:
     """tests/sockets/differences.txt."""
 
     def __init__(self, path=KNOWN):
-        self.rows, self.reasons, self.modes = [], {}, []
+        self.rows, self.reasons, self.probes, self.modes = [], {}, {}, []
         for number, line in enumerate(open(path), 1):
             line = line.rstrip("\n")
             if not line or line.startswith("#"):
                 continue
             parts = line.split("\t")
-            if parts[0] == "reason" and len(parts) == 3:
+            if parts[0] == "reason" and len(parts) in (3, 4):
                 self.reasons[parts[1]] = parts[2]
+                self.probes[parts[1]] = parts[3].split("|") if len(parts) == 4 else []
             elif parts[0] == "modes" and len(parts) == 2:
                 self.modes = parts[1].split()
             elif len(parts) == 6 and parts[4] in ("always", "sometimes"):
@@ -78,12 +79,14 @@ class Known:
                 self.rows.append({"modes": modes.split(","), "vias": vias.split(","), "case": case, "key": key,
                                   "always": how == "always", "reason": reason, "line": number, "used": set(), "tried": set()})
             else:
-                raise SystemExit(f"{path}:{number}: neither \"modes\", nor \"reason NAME TEXT\", nor \"MODES VIAS CASE KEY always|sometimes REASON\"")
+                raise SystemExit(f"{path}:{number}: neither \"modes\", nor \"reason NAME TEXT [PROBES]\", nor \"MODES VIAS CASE KEY always|sometimes REASON\"")
         for r in self.rows:
             if r["reason"] not in self.reasons:
                 raise SystemExit(f"{path}:{r['line']}: no reason is named {r['reason']}")
             if "(broken)" in r["key"] and not all("splice" in m for m in r["modes"]):
                 raise SystemExit(f"{path}:{r['line']}: wrong bytes and calls without end are for splice's probes to announce, and for nothing else")
+            if any(m.startswith("l4") and "splice" in m for m in r["modes"]) and not self.probes[r["reason"]]:
+                raise SystemExit(f"{path}:{r['line']}: no probe announces {r['reason']}, and splice may differ in nothing else")
             for mode in ("l4", "l4+bypass"):
                 if mode in r["modes"]:
                     raise SystemExit(f"{path}:{r['line']}: {mode} may not differ from plain TCP")
@@ -101,6 +104,19 @@ class Known:
         """Rows of differences that are always there, and were not."""
         return [(r, m) for r in self.rows if r["always"] for m in sorted(r["tried"] - r["used"])]
 
+    def announced(self, reason, differing):
+        """Whether a difference may be there, by what the kernel's probes say; the hop's own need none."""
+        return not self.probes[reason] or any(p in differing for p in self.probes[reason])
+
+    def unseen(self, differing):
+        """Probes that announce what no case has seen."""
+        seen = {p for r in self.rows if r["used"] for p in self.probes[r["reason"]]}
+        return [p for p in differing if p not in seen]
+
+    def text(self, reason):
+        names = ", ".join(f'"{p}"' for p in self.probes[reason])
+        return (f"Probe {names}: " if names else "") + self.reasons[reason]
+
     def number(self, reason):
         return list(self.reasons).index(reason) + 1
 
@@ -111,7 +127,7 @@ def table(known, cases, tiers):
     for name, what, vias in cases:
         lines.append(f"| {name} | {what.replace('|', chr(92) + '|')} | " + " | ".join(cell(known, t, name, vias) for t in tiers) + " |")
     lines.append("")
-    lines += [f"{known.number(name)}. {text}" for name, text in known.reasons.items()]
+    lines += [f"{known.number(name)}. {known.text(name)}" for name in known.reasons]
     return "\n".join(lines)
 
 

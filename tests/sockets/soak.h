@@ -10,6 +10,7 @@ struct sc_soak {
 	unsigned connections, seconds;
 	uint64_t messages; /* ends when so many have come, if that is sooner */
 	uint64_t seed;
+	const char *until; /* ends when this file is there; NULL */
 };
 
 /** Returns the exit status: 0 if every message came once, whole and in order. */

@@ -161,22 +161,27 @@ int sc_dial(const struct sc *x, int fd, int family, uint16_t port)
 	return connect(fd, (struct sockaddr *)&to, len) < 0 ? -errno : 0;
 }
 
+static int patience(const struct sc *x)
+{
+	return x->patience_ms ? x->patience_ms : ACCEPT_MS;
+}
+
 int sc_accept(const struct sc *x, int listener)
 {
 	int fd;
 
-	sc_need(x, sc_poll(listener, POLLIN, ACCEPT_MS), "no connection arrives within %d ms", ACCEPT_MS);
+	sc_need(x, sc_poll(listener, POLLIN, patience(x)), "no connection arrives within %d ms", patience(x));
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	sc_need(x, fd >= 0, "accept: %m");
 	return fd;
 }
 
 /* A head up to its empty line and no byte further. */
-static bool read_head(int fd, char *head)
+static bool read_head(const struct sc *x, int fd, char *head)
 {
 	size_t n = 0;
 
-	while (n < HEAD_MAX - 1 && sc_poll(fd, POLLIN, ACCEPT_MS) && recv(fd, head + n, 1, 0) == 1) {
+	while (n < HEAD_MAX - 1 && sc_poll(fd, POLLIN, patience(x)) && recv(fd, head + n, 1, 0) == 1) {
 		head[++n] = 0;
 		if (n >= 4 && memcmp(head + n - 4, "\r\n\r\n", 4) == 0)
 			return true;
@@ -228,10 +233,10 @@ static void answer_tunnel(const struct sc *x, int c, int s)
 
 	if (!h)
 		return;
-	sc_need(x, read_head(s, head), "the server sees no whole head: %.200s", head);
+	sc_need(x, read_head(x, s, head), "the server sees no whole head: %.200s", head);
 	n = (ssize_t)strlen(h->response);
 	sc_need(x, send(s, h->response, n, MSG_NOSIGNAL) == n, "the response's head cannot be sent: %m");
-	sc_need(x, read_head(c, head) && strncmp(head, h->status, strlen(h->status)) == 0,
+	sc_need(x, read_head(x, c, head) && strncmp(head, h->status, strlen(h->status)) == 0,
 		"the client's answer is not %s: %.200s", h->status, head);
 }
 

@@ -68,6 +68,7 @@ struct sc {
 	bool has_v6;
 	const char *host;   /* of Host: and CONNECT, without the port */
 	const char *helper; /* path of the helper's socket */
+	int patience_ms;    /* for a connection to arrive, and for each byte of a head; 0: 5 s */
 	uint64_t seed;      /* the same for the same case in each mode */
 };
 
