@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client [-c CONNECTIONS] [-n] HOST:PORT[/PATH]
+ * client [-c CONNECTIONS] [-n] [-t FILE] HOST:PORT[/PATH]
  * A closed-loop HTTP/1.1 client that works in slices, so that several of them can take short turns on one machine: for
  * each line "MS" on stdin it sends requests for that many milliseconds, waits for the answers that are under way, and
  * prints "REQUESTS FAILED BUSY_US WALL_US": BUSY_US is what all CPUs of the machine worked meanwhile. Connections stay
- * open from one slice to the next; -n opens one for each request. Ends with stdin.
+ * open from one slice to the next; -n opens one for each request. FILE: addresses to connect
+ * to in HOST's stead, drawn at random. Ends with stdin.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNS_MAX = 1024, HEAD_MAX = 16384, READ_SIZE = 65536 };
+enum { CONNS_MAX = 1024, HEAD_MAX = 16384, READ_SIZE = 65536, SERVERS_MAX = 65536 };
 
 struct conn {
 	int fd;
@@ -33,8 +35,12 @@ struct conn {
 static struct conn conns[CONNS_MAX];
 static int conn_count = 1, under_way, ep;
 static int one_each; /* a connection for each request */
-static struct sockaddr_storage server;
-static socklen_t server_len;
+static union {
+	struct sockaddr any;
+	struct sockaddr_in ip4;
+	struct sockaddr_in6 ip6;
+} servers[SERVERS_MAX];
+static uint32_t server_count, drawn = 1;
 static char request[1024];
 static size_t request_len;
 static uint64_t done, failed;
@@ -129,16 +135,26 @@ static void conn_send(struct conn *c)
 		shutdown(c->fd, SHUT_RDWR); /* the end of it is seen by the next read */
 }
 
+/* xorshift: the same servers in the same order in every run. */
+static const struct sockaddr *next_server(void)
+{
+	drawn ^= drawn << 13;
+	drawn ^= drawn >> 17;
+	drawn ^= drawn << 5;
+	return &servers[drawn % server_count].any;
+}
+
 static int conn_open(struct conn *c)
 {
+	const struct sockaddr *to = next_server();
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
 	int one = 1;
 
-	c->fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	c->fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd < 0)
 		return -1;
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(c->fd, (struct sockaddr *)&server, server_len) < 0) {
+	if (connect(c->fd, to, sizeof(servers[0])) < 0) {
 		if (errno != EINPROGRESS) {
 			close(c->fd);
 			c->fd = -1;
@@ -279,32 +295,63 @@ static int target(char *where)
 	}
 	if (getaddrinfo(host, port, &hints, &found) != 0)
 		return -1;
-	memcpy(&server, found->ai_addr, found->ai_addrlen);
-	server_len = found->ai_addrlen;
+	memcpy(&servers[0], found->ai_addr, found->ai_addrlen);
+	server_count = 1;
 	freeaddrinfo(found);
 	return 0;
 }
 
+/* Of these one is drawn for each connection: IPv4 addresses, a line each; the port is that of the one named. */
+static int read_servers(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	uint16_t port = servers[0].ip4.sin_port;
+	char line[64];
+
+	for (server_count = 0; f && server_count < SERVERS_MAX && fgets(line, sizeof(line), f); server_count++) {
+		struct sockaddr_in *a = &servers[server_count].ip4;
+
+		line[strcspn(line, "\n")] = '\0';
+		a->sin_family = AF_INET;
+		a->sin_port = port;
+		if (inet_pton(AF_INET, line, &a->sin_addr) != 1) {
+			fclose(f);
+			return -1;
+		}
+	}
+	if (f)
+		fclose(f);
+	return server_count ? 0 : -1;
+}
+
 int main(int argc, char **argv)
 {
+	const char *list = NULL;
 	char line[32];
 	int opt;
 
-	while ((opt = getopt(argc, argv, "c:n")) != -1) {
+	while ((opt = getopt(argc, argv, "c:nt:")) != -1) {
 		if (opt == 'c')
 			conn_count = atoi(optarg);
+		else if (opt == 't')
+			list = optarg;
 		else if (opt == 'n')
 			one_each = 1;
 		else
 			return 2;
 	}
 	if (optind + 1 != argc || conn_count < 1 || conn_count > CONNS_MAX) {
-		fprintf(stderr, "usage: client [-c CONNECTIONS] [-n] HOST:PORT[/PATH]  (1 to %d connections)\n",
+		fprintf(stderr,
+			"usage: client [-c CONNECTIONS] [-n] [-t FILE] HOST:PORT[/PATH]  (1 to %d connections)\n",
 			CONNS_MAX);
 		return 2;
 	}
 	if (target(argv[optind]) < 0) {
 		fprintf(stderr, "client: %s is not HOST:PORT[/PATH] or cannot be resolved\n", argv[optind]);
+		return 1;
+	}
+	if (list && read_servers(list) < 0) {
+		fprintf(stderr, "client: %s is no list of IPv4 addresses\n", list);
 		return 1;
 	}
 	ep = epoll_create1(EPOLL_CLOEXEC);

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab that the bench makes: its pods, and the ways from a client pod to a server pod that are the bench's rows."""
+import concurrent.futures
 import json
 import os
 import re
 import socket
 import subprocess
+import sys
+import threading
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/e2e"))
+from api import Api  # noqa: E402
 import peers
 from measure import BODY, NGINX
 
@@ -54,6 +59,19 @@ spec:
 """
 CONNECTION = "{sockmesh.io/balance: connection}"
 SPLICED = "{sockmesh.io/splice: enabled}"
+
+
+def service(name):
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "annotations": {"sockmesh.io/balance": "connection"}},
+            "spec": {"ports": [{"name": "http", "port": 8080}]}}
+
+
+def slice_of(name, ip):
+    return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": name + "-1", "labels": {"kubernetes.io/service-name": name}},
+            "ports": [{"name": "http", "port": 8080}], "endpoints": [{"addresses": [ip], "conditions": {"ready": True}}]}
+
+
 SYSCTLS = "echo 1024 65000 > /proc/sys/net/ipv4/ip_local_port_range; echo 64 > /proc/sys/net/ipv4/tcp_max_tw_buckets; ulimit -n 8192 || :"
 
 
@@ -130,6 +148,21 @@ class Lab:
         rules = f"table ip bench {{\n chain c {{\n type nat hook {hook} priority -100\n {keep}tcp dport 8080 redirect to :{port}\n }}\n}}\n"
         self.inside(where, "nft", "-f", "-", stdin=rules)
 
+    def post(self, objects):
+        """As fast as the API takes them: [(path, object)]. Returns its answers."""
+        local = threading.local()
+
+        def one(path, obj):
+            if not hasattr(local, "api"):
+                local.api = Api(self.env["KUBECONFIG"])
+            status, raw = local.api.call("POST", path, obj)
+            if status != 201:
+                raise RuntimeError(f"POST {path}: {status} {raw[:300]}")
+            return json.loads(raw)
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            return list(pool.map(one, *zip(*objects)))
+
     def node_of(self, name):
         return f"node-{self.nodes if 'server' in name else 1}"
 
@@ -171,8 +204,10 @@ class Lab:
 class Ways:
     """rows: name -> (client pod, host to ask); skipped: name -> why it cannot be measured here."""
 
-    def __init__(self, lab, wanted):
+    def __init__(self, lab, wanted, services=0):
+        """services: that many more of the server pod, so that each connection of the L4 rows is to one of them."""
         self.lab, self.wanted, self.rows, self.skipped, self.bypass = lab, wanted, {}, {}, None
+        self.services, self.lists = services, {}
         self.envoy = os.environ.get("ENVOY")
         for n, what, there in (("forwarder", "build/bench/forwarder", os.path.exists(BUILD + "/bench/forwarder")),
                                ("envoy", "ENVOY= is not set to its binary", self.envoy)):
@@ -196,6 +231,7 @@ class Ways:
         self.make_pods()
         self.start_servers()
         self.start_proxies()
+        self.add_services()
         for name, (where, host) in self.rows.items():
             self.wait_for(name, where, host)
 
@@ -277,6 +313,29 @@ class Ways:
             else:
                 self.start_envoy(where, n + "-in", 16006, "127.0.0.1:8080", "server" if n == "envoy-mtls" else None)
             lab.redirect(where, "prerouting", 16006)
+
+    def add_services(self):
+        """The L4 rows' clients have a list of them."""
+        lab, api = self.lab, "/apis/discovery.k8s.io/v1/namespaces/bench/endpointslices"
+        for app in ("server", "server-splice") if self.services else ():
+            if app not in self.pods:
+                continue
+            names = [f"{app}-{i}" for i in range(self.services)]
+            made = lab.post([("/api/v1/namespaces/bench/services", service(n)) for n in names])
+            lab.post([(api, slice_of(n, self.pods[app][1])) for n in names])
+            ips = [s["spec"]["clusterIP"] for s in made]
+            path = lab.write(app + ".list", "\n".join(ips))
+            for row in OURS:
+                if row in self.rows and row.startswith("l4") and row.endswith("-splice") == app.endswith("-splice"):
+                    self.lists[row] = path
+                    for ip in ips[-8:]:  # several at a time are written
+                        self.wait_for(row, self.rows[row][0], ip)
+
+    def client(self, row, *args):
+        """What runs a client of this row: argv."""
+        where, host = self.rows[row]
+        drawn = ["-t", self.lists[row]] if row in self.lists else []
+        return self.lab.argv(where, BUILD + "/bench/client", *drawn, *args[:-1], f"{host}:8080{args[-1]}")
 
     def start_envoy(self, where, name, port, up, tls):
         conf = self.lab.write(name + ".json", peers.envoy(port, up, 15000, tls, self.lab.dir))

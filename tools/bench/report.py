@@ -42,6 +42,7 @@ CLAIMS = [
     (("keep32",), "the same, spliced", ["l7-splice", "envoy-pair"], beside("l7-splice", "envoy-pair"), 1 / 50, True),
     (("1m",), "L7 hop, bodies of 1 MiB / no mesh", ["l7"], total("l7"), 2.0, True),
     (NEW, "L7 hop / HAProxy's one hop", ["l7", "haproxy"], lambda r: r["l7"]["us"] / r["haproxy"]["us"], 1.0, True),
+    (NEW, "rate of the L4 tier, as installed / no mesh", ["l4-bypass"], rate("l4-bypass"), 0.95, False),
     (("bulk1", "bulk4"), "rate of the L4 tier / no mesh", ["l4"], rate("l4"), 0.95, False),
     (("bulk1", "bulk4"), "rate of the L4 tier with bypass / no mesh", ["l4-bypass"], rate("l4-bypass"), 0.95, False),
     (("bulk1", "bulk4"), "rate of the L4 tier, spliced / no mesh", ["l4-splice"], rate("l4-splice"), 0.95, False),
