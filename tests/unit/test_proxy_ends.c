@@ -540,6 +540,95 @@ WORLD(endpoint_that_left_while_it_was_connected_to)
 	close(deaf_fd);
 }
 
+/* ---- an endpoint that ends with connections in its queue ---- */
+
+/* Which of two listeners is asked within five seconds, or -1. */
+static int asked(int a, int b)
+{
+	struct pollfd ready[] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
+
+	if (poll(ready, 2, 5000) <= 0)
+		return -1;
+	return ready[0].revents ? a : b;
+}
+
+static bool is_asked(int of)
+{
+	struct pollfd ready = {.fd = of, .events = POLLIN};
+
+	return poll(&ready, 1, 100) > 0;
+}
+
+/* Has one of the two take a request; returns the other one. */
+static int taken_by_one_of(int a, int b)
+{
+	listener = asked(a, b);
+	if (listener < 0 || !accepted_any())
+		return -1;
+	return listener == a ? b : a;
+}
+
+/* So that the next request finds no connection that is kept. */
+static bool answer_and_close(void)
+{
+	bool ok = lab_say(server, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+
+	ok = ok && lab_response(fd, &m) && m.head.status == 200;
+	mesh_cleanup_fd(&server);
+	server = -1;
+	return ok;
+}
+
+WORLD(request_whose_new_connection_ends_goes_to_another_endpoint_once)
+{
+	uint16_t other;
+	int a = listener, b = lab_listen(&other), rest;
+	uint16_t ports[] = {port, other, 0};
+
+	mesh_proxy_publish(px.proxy, lab_config_any(NULL, ports));
+	for (int how = BY_END; how <= BY_RESET; how++) {
+		CHECK(lab_say(fd, GET("/")));
+		rest = taken_by_one_of(a, b);
+		CHECK(rest >= 0);
+		if (how == BY_RESET)
+			reset(&server);
+		else
+			mesh_cleanup_fd(&server);
+		server = -1;
+		listener = rest;
+		CHECK(accepted_any());
+		CHECK(answer_and_close());
+	}
+	CHECK_INT(lab_stats(&px).flags_uf, 0);
+	/* Both: once is enough. */
+	CHECK(lab_say(fd, GET("/")));
+	listener = taken_by_one_of(a, b);
+	reset(&server);
+	CHECK(accepted_any());
+	reset(&server);
+	CHECK(lab_response(fd, &m));
+	CHECK_INT(m.head.status, 503);
+	CHECK_INT(lab_stats(&px).flags_uf, 1);
+	/* What may change something and was sent, and what is being answered, is not sent again. */
+	CHECK(lab_say(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"));
+	rest = taken_by_one_of(a, b);
+	reset(&server);
+	CHECK(lab_response(fd, &m));
+	CHECK_INT(m.head.status, 503);
+	CHECK(!is_asked(rest));
+	CHECK(lab_say(fd, GET("/")));
+	rest = taken_by_one_of(a, b);
+	CHECK(lab_say(server, "HTTP/1.1 200 O"));
+	lab_sleep_ms(40);
+	reset(&server);
+	CHECK(lab_response(fd, &m));
+	CHECK_INT(m.head.status, 503);
+	CHECK(!is_asked(rest));
+	CHECK_INT(lab_stats(&px).flags_uf, 3);
+	close(rest == a ? b : a);
+	listener = rest;
+}
+
 /* ---- out of descriptors ---- */
 
 static struct rlimit before;

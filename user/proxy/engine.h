@@ -134,7 +134,8 @@ struct mesh_request {
 	bool local;                                     /* answered here */
 	bool plain; /* the response's chunks are taken apart, for an HTTP/1.0 client */
 	bool tunnel, up_shut, down_shut, up_eof, fresh;
-	int up_error;                                        /* of a write to the endpoint; 0: none */
+	bool resent;  /* to another endpoint, after the first one closed a new connection without a word */
+	int up_error; /* of a write to the endpoint; 0: none */
 	struct mesh_http1_field fields[MESH_REQUEST_FIELDS]; /* last: not cleared for reuse */
 };
 

@@ -414,6 +414,22 @@ static bool pick_again(struct mesh_request *r)
 	return found;
 }
 
+/*
+ * A connection that was made and then ended before a byte of an answer: a server that is ending has connections in its
+ * queue that it never looks at, and may do so before anybody is told. Sent once more, to another endpoint, if that is
+ * safe; what was sent again and failed is not sent again. RFC 9110 section 9.2.2.
+ */
+static bool resend(struct mesh_request *r)
+{
+	if (r->resent || !r->cluster || r->tries >= MESH_REQUEST_TRIES || !replayable(r))
+		return false;
+	r->resent = true;
+	if (!pick_again(r) || was_tried(r))
+		return false;
+	send_request(r);
+	return true;
+}
+
 void mesh_request_lost(struct mesh_request *r, const char *why, bool connect)
 {
 	struct mesh_worker *w = r->down->worker;
@@ -436,6 +452,8 @@ void mesh_request_lost(struct mesh_request *r, const char *why, bool connect)
 		send_request(r);
 		return;
 	}
+	if (!connect && resend(r))
+		return;
 	mesh_count(&w->counts.uf, 1);
 	snprintf(text, sizeof(text), "upstream connect error or disconnect/reset before headers: %s (%s)", why,
 		 mesh_addr_text(&r->to, addr));
