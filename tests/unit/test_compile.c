@@ -124,6 +124,28 @@ TEST(no_rule_routes_to_every_ready_endpoint)
 	CHECK_STR(catalog(&f), CATALOG("") "=1[10.1.0.1:8080]");
 }
 
+/* As for services by connection (ending_endpoints_serve_where_none_is_ready), and as kube-proxy has it. */
+TEST(http_goes_to_endpoints_that_end_where_none_is_ready)
+{
+#define SOAP_SLICE(endpoints)                                                                                          \
+	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\nmetadata: {name: soap-1, labels: "   \
+	"{kubernetes.io/service-name: soap}}\nports: [{name: http, port: 8080}]\nendpoints: [" endpoints "]\n"
+#define ENDPOINT(address, ready, serving, terminating)                                                                 \
+	"{addresses: [" address "], conditions: {ready: " ready ", serving: " serving ", terminating: " terminating "}}"
+#define SOAP "outbound|8080||soap.shop.svc.cluster.local=1"
+	FIXTURE;
+
+	load(&f, "apiVersion: v1\nkind: Service\nmetadata: {name: soap}\nspec: {clusterIP: 10.0.0.9, clusterIPs: "
+		 "[10.0.0.9], ports: [{name: http, port: 8080}]}\n---\n" SOAP_SLICE(ENDPOINT(
+			 "10.1.9.1", "true", "true", "false") ", " ENDPOINT("10.1.9.2", "false", "true", "true")));
+	CHECK_STR(vhost_text(outbound_vhost(f.cfg, "shop|8080", "soap")), SOAP "[10.1.9.1:8080]");
+	load(&f, SOAP_SLICE(ENDPOINT("10.1.9.1", "false", "false", "true") ", " ENDPOINT("10.1.9.2", "false", "true",
+											 "true")));
+	CHECK_STR(vhost_text(outbound_vhost(f.cfg, "shop|8080", "soap")), SOAP "[10.1.9.2:8080]");
+	load(&f, SOAP_SLICE(ENDPOINT("10.1.9.1", "false", "false", "false")));
+	CHECK_STR(vhost_text(outbound_vhost(f.cfg, "shop|8080", "soap")), SOAP "[]");
+}
+
 TEST(a_service_answers_to_all_its_names)
 {
 	static const char *const names[] = {"catalog",

@@ -158,8 +158,7 @@ struct mesh_target {
 	struct mesh_host_policy policy;
 	/* Endpoints of which family: that of an address of the service; a pod of two families counts once. */
 	enum mesh_family { MESH_FAMILY_ANY, MESH_FAMILY_V4, MESH_FAMILY_V6 } family;
-	bool local;  /* those of this node alone; mesh_builder_target() sets it by internalTrafficPolicy */
-	bool ending; /* if none is ready, those that end and still serve */
+	bool local; /* those of this node alone; mesh_builder_target() sets it by internalTrafficPolicy */
 };
 
 enum mesh_family mesh_family_of(const struct mesh_addr *addr);

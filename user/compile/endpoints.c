@@ -125,7 +125,7 @@ size_t mesh_builder_endpoints(struct mesh_builder *b, const struct mesh_target *
 	n = collect(b, t, all, STATE_READY, list);
 	if (n && !t->local)
 		n = keep_near(b, list, n);
-	else if (!n && t->ending)
+	else if (!n)
 		n = collect(b, t, all, STATE_ENDING, list);
 	*ret = list;
 	return n;

@@ -26,7 +26,6 @@ static void add_dests(struct mesh_builder *b, const struct mesh_virtual_service 
 
 		mesh_builder_target(b, svc->ns, host, dests[i].port, port, dests[i].subset, &target);
 		target.family = mesh_family_of(&ret->vip);
-		target.ending = true;
 		add_dest(b, &target, count == 1 ? 1 : dests[i].weight, ret);
 	}
 }
@@ -145,8 +144,7 @@ static struct mesh_l4_service *add_entry(struct mesh_l4_image *image, const stru
 static void add_own_dest(struct mesh_builder *b, const struct mesh_service *svc, const struct mesh_service_port *port,
 			 bool local, struct mesh_l4_service *s)
 {
-	struct mesh_target own = {
-		.svc = svc, .port = port, .family = mesh_family_of(&s->vip), .local = local, .ending = true};
+	struct mesh_target own = {.svc = svc, .port = port, .family = mesh_family_of(&s->vip), .local = local};
 
 	add_dest(b, &own, 1, s);
 	if (!local || s->dests.items[0].endpoint_count)
