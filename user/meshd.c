@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* meshd: the mesh's daemon; the first argument chooses what it is. */
 #include "agent/agent.h"
+#include "agent/holder.h"
 #include "control/control.h"
 #include "core/mem.h"
 #include "gateway/gateway.h"
@@ -16,6 +17,7 @@ struct mesh_role {
 
 static const struct mesh_role roles[] = {
 	{"agent", "one for each node: routes for its pods that are in the mesh", mesh_agent_main},
+	{"hold", "beside an agent, to hold pods' listeners while it starts again", mesh_holder_main},
 	{"gateway", "the edge of the mesh, in a pod of its own", mesh_gateway_main},
 	{"control", "the control plane; --embedded serves the Kubernetes API", mesh_control_main},
 	{NULL, NULL, NULL},

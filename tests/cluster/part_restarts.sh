@@ -9,9 +9,15 @@ streams_are "agent killed"
 within "agent killed: L7 requests that failed" "$(l7_failed)" 0 1
 eventually 40 agents_in_force || fail "agents are in force again" "$OUT"
 
+# Both at once: the other container of the pod holds the listeners until the kubelet has started theirs again.
 streams 12
-kill -KILL "$(keeper_pid "${client_node#n}")"
+began=$(now_ms)
+kill -KILL "$(keeper_pid "${client_node#n}")" "$(agent_pid "${client_node#n}")"
+ready_again() { [ "$(on_node "${client_node#n}" curl -s -m 1 http://127.0.0.1:9445/readyz)" = ok ]; }
+eventually 40 ready_again || fail "an agent is in force again"
+echo "   in force $(($(now_ms) - began)) ms after both were killed"
 streams_are "agent and keeper killed"
+within "agent and keeper killed: L7 requests that failed" "$(l7_failed)" 0 1
 eventually 40 agents_in_force || fail "agents are in force again" "$OUT"
 
 # A pod of the other node that is deleted by force while clients wait for it, and says no goodbye: what waits by request and by TCP

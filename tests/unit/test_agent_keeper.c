@@ -2,13 +2,17 @@
 /* agent/keeper: what outlives the process that it starts. The children are this program again. */
 #include "test.h"
 
+#include "agent/holder.h"
 #include "agent/keeper.h"
+#include "agent/packet.h"
+#include "core/loop.h"
 #include "core/mem.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -145,7 +149,8 @@ static pid_t keeper(const char *does)
 
 		setenv("KEEPER_TEST", path, 1);
 		setenv("KEEPER_TEST_DOES", does, 1);
-		_exit(mesh_keeper_run("/proc/self/exe", argv, getenv("KEEPER_TEST_DOOR")));
+		_exit(mesh_keeper_run("/proc/self/exe", argv, getenv("KEEPER_TEST_DOOR"),
+				      getenv("KEEPER_TEST_HOLDER")));
 	}
 	return pid;
 }
@@ -282,6 +287,196 @@ TEST(where_the_younger_is_gone_the_older_serves_again)
 	CHECK_INT(WEXITSTATUS(status), 0);
 	CHECK(access(door, F_OK) < 0); /* it had a door again, which went with it */
 	unsetenv("KEEPER_TEST_DOOR");
+	unlink(path);
+}
+
+/* ---- a holder, which is there when keeper and agent are killed together */
+
+static pid_t holder(const char *at, unsigned alone_ms)
+{
+	struct sockaddr_un address;
+	pid_t pid;
+	int fd = -1;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM); /* of a test that fails */
+		_exit(mesh_holder_run(at, MESH_MS(alone_ms)));
+	}
+	mesh_packet_address(at, &address);
+	for (int i = 0; i < 300 && fd < 0; i++) {
+		nap(10);
+		fd = mesh_packet_connect(&address);
+	}
+	if (fd >= 0)
+		close(fd);
+	return pid;
+}
+
+static int ask_to_connect(int port)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct timeval ten = {.tv_sec = 10};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &ten, sizeof(ten));
+	to.sin_port = htons((uint16_t)port);
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+		return fd;
+	close(fd);
+	return -errno;
+}
+
+/* How many listeners the holder has for a namespace, asked as a keeper does, which then is the one it listens to. */
+static size_t held_for(const char *at, uint64_t cookie)
+{
+	struct mesh_held_list all = {0};
+	struct sockaddr_un address;
+	size_t n = 0;
+	int fd;
+
+	mesh_packet_address(at, &address);
+	fd = mesh_packet_connect(&address);
+	if (fd < 0 || mesh_packet_send(fd, MESH_PACKET_TAKE, 0, NULL, 0, 0) < 0 ||
+	    mesh_packet_receive_list(fd, &all, NULL) != 1)
+		n = 99;
+	mesh_vec_each (h, &all.list)
+		n += h->netns_cookie == cookie ? h->count : 0;
+	mesh_held_free(&all);
+	if (fd >= 0)
+		close(fd);
+	return n;
+}
+
+static void end_with(pid_t pid, int signal, int want)
+{
+	int status = -1;
+
+	CHECK_INT(kill(pid, signal), 0);
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK_INT(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), want);
+}
+
+TEST(a_holder_outlives_keeper_and_agent)
+{
+	char at[] = "/tmp/keeper-holder-XXXXXX", text[64] = "";
+	int fd, port, status = -1;
+	pid_t held, first, second;
+
+	close(mkstemp(at));
+	close(creat(path, 0600));
+	held = holder(at, 20000);
+	setenv("KEEPER_TEST_HOLDER", at, 1);
+	first = keeper("puts");
+	port = number_in_file();
+	CHECK(port > 0);
+	nap(500); /* the keeper passes on what its child put */
+	end_with(first, SIGKILL, -SIGKILL);
+	nap(200);                  /* until its child, which has them too, is gone as well */
+	fd = ask_to_connect(port); /* nobody accepts: it waits */
+	CHECK(fd >= 0);
+	second = keeper("");
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	CHECK_STR(text, "1 2 0 0 alone");
+	close(fd);
+	CHECK_INT(waitpid(second, &status, 0), second);
+	CHECK_INT(WEXITSTATUS(status), 0);
+	/* What that one dropped is not held any more; it had taken what was its own. */
+	CHECK_INT(held_for(at, COOKIE), 1);
+	CHECK_INT(held_for(at, 9), 0);
+	unsetenv("KEEPER_TEST_HOLDER");
+	end_with(held, SIGTERM, 0);
+	CHECK_INT(ask_to_connect(port), -ECONNREFUSED);
+	unlink(at);
+	unlink(path);
+}
+
+TEST(a_holder_that_comes_late_is_told_everything)
+{
+	char at[] = "/tmp/keeper-holder-XXXXXX";
+	pid_t held, k;
+	int port;
+
+	close(mkstemp(at));
+	unlink(at);
+	close(creat(path, 0600));
+	setenv("KEEPER_TEST_HOLDER", at, 1);
+	k = keeper("puts");
+	port = number_in_file();
+	CHECK(port > 0);
+	held = holder(at, 20000);
+	nap(1500); /* the keeper looks once a second */
+	end_with(k, SIGKILL, -SIGKILL);
+	CHECK_INT(held_for(at, COOKIE), 1);
+	CHECK_INT(held_for(at, 8), 2);
+	unsetenv("KEEPER_TEST_HOLDER");
+	end_with(held, SIGTERM, 0);
+	unlink(at);
+	unlink(path);
+}
+
+TEST(a_holder_without_keepers_lets_go)
+{
+	char at[] = "/tmp/keeper-holder-XXXXXX";
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_un address;
+	int fd, to, port, waits;
+	pid_t held;
+
+	close(mkstemp(at));
+	held = holder(at, 400);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0 && listen(fd, 8) == 0);
+	port = port_of(fd);
+	CHECK_INT(mesh_packet_address(at, &address), 0);
+	to = mesh_packet_connect(&address);
+	CHECK(to >= 0);
+	CHECK_INT(mesh_packet_send(to, MESH_PACKET_LISTENERS, COOKIE, &fd, 1, 0), 0);
+	close(fd);
+	nap(600);
+	waits = ask_to_connect(port); /* as long as a keeper is there it holds */
+	CHECK(waits >= 0);
+	close(waits);
+	close(to);
+	nap(100);
+	waits = ask_to_connect(port);
+	CHECK(waits >= 0);
+	close(waits);
+	nap(700);
+	CHECK_INT(ask_to_connect(port), -ECONNREFUSED);
+	end_with(held, SIGTERM, 0);
+	unlink(at);
+}
+
+/* ---- a younger agent that never gets there */
+
+TEST(a_younger_keeper_whose_agent_fails_gives_way)
+{
+	char door[] = "/tmp/keeper-door-XXXXXX", text[64] = "";
+	int status = -1, fd, port;
+	pid_t older, younger;
+
+	close(mkstemp(door));
+	unlink(door);
+	close(creat(path, 0600));
+	setenv("KEEPER_TEST_DOOR", door, 1);
+	older = keeper("yields");
+	port = number_in_file();
+	CHECK(port > 0);
+	fd = ask_to_connect(port);
+	CHECK(fd >= 0);
+	younger = keeper("fails");
+	CHECK_INT(waitpid(younger, &status, 0), younger);
+	CHECK_INT(WEXITSTATUS(status), EXIT_FAILURE);
+	/* The older one's agent started anew, and serves who waited. */
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	CHECK_STR(text, "1 2 0 0 alone");
+	close(fd);
+	CHECK_INT(waitpid(older, &status, 0), older);
+	CHECK_INT(WEXITSTATUS(status), 0);
+	unsetenv("KEEPER_TEST_DOOR");
+	unlink(door);
 	unlink(path);
 }
 

@@ -7,6 +7,7 @@
 
 #include "agent/ask.h"
 #include "agent/cgroup.h"
+#include "agent/holder.h"
 #include "agent/keeper.h"
 #include "agent/state.h"
 #include "core/daemon.h"
@@ -519,11 +520,12 @@ static int ask(const struct mesh_agent_opts *o)
 static int run_kept(const struct mesh_agent_opts *o, int argc, char **argv)
 {
 	mesh_auto_free char *door = o->socket ? mesh_xasprintf("%s.keeper", o->socket) : NULL;
+	mesh_auto_free char *holder = mesh_holder_path(o->socket);
 	mesh_auto_free char **all = mesh_xcalloc((size_t)argc + 2, sizeof(*all));
 
 	all[0] = "meshd";
 	memcpy(all + 1, argv, (size_t)argc * sizeof(*all));
-	return mesh_keeper_run("/proc/self/exe", all, door);
+	return mesh_keeper_run("/proc/self/exe", all, door, holder);
 }
 
 int mesh_agent_main(int argc, char **argv)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the agent answers at its socket. */
+#include "agent/holder.h"
 #include "agent/state.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -228,9 +229,12 @@ static void begin_to_leave(struct mesh_agent *a, struct mesh_ctlsock_conn *conn)
 void mesh_agent_door_remove(const struct mesh_agent_opts *o)
 {
 	mesh_auto_free char *door = o->socket ? mesh_xasprintf("%s.keeper", o->socket) : NULL;
+	mesh_auto_free char *holder = mesh_holder_path(o->socket);
 
 	if (door)
 		unlink(door);
+	if (holder)
+		unlink(holder);
 }
 
 void mesh_agent_leave(struct mesh_agent *a)

@@ -332,6 +332,7 @@ void mesh_handover_in_force(struct mesh_handover *h)
 	h->told = true;
 	if (send(h->older.fd, &w, sizeof(w), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		mesh_warn("the agent before does not listen: %s", strerror(errno));
+	mesh_keeper_in_force(h->agent->keeper);
 }
 
 /* ---- both */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/keeper.h"
 
+#include "agent/packet.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/mem.h"
@@ -35,147 +36,15 @@ enum {
 	HELLO_MS = 200,   /* a younger keeper says hello at once; one of before it was invented does not */
 	YIELD_MS = 5000,
 	END_MS = 8000, /* after that it is killed */
-};
-
-/* Between keepers of different versions, too: numbers stay. */
-enum kind {
-	KIND_LISTENERS = 0, /* of a namespace; count 0: to the keeper, drop; from it, the end */
-	KIND_HELLO = 1,     /* younger keeper to older: this one understands channels */
-	KIND_YIELD = 2,     /* keeper to agent, with its end of the channel */
-	KIND_YIELDED = 3,   /* the answer */
-	KIND_CHANNEL = 4,   /* older keeper to younger, and that one to its agent: the other end */
-	KIND_MOVED = 5,     /* agent to keeper: see mesh_keeper_moved() */
-};
-
-/* One packet on the socket between keeper and agent, or two keepers; descriptors ride along. */
-struct packet {
-	uint64_t netns_cookie;
-	uint32_t count;
-	uint32_t kind;
-};
-
-struct held {
-	enum kind kind;
-	uint64_t netns_cookie;
-	int fds[MESH_KEEPER_FDS];
-	size_t count;
-};
-
-struct held_list {
-	MESH_VEC(struct held) list;
+	LOOK_MS = 1000,
+	YOUNGER_STARTS = 3, /* so many starts, and so much time, has an agent that is to take over */
+	YOUNGER_S = 60,
 };
 
 struct mesh_keeper {
 	int fd, channel;
-	struct held_list untaken;
+	struct mesh_held_list untaken;
 };
-
-static void held_close(struct held *h)
-{
-	for (size_t i = 0; i < h->count; i++)
-		close(h->fds[i]);
-	h->count = 0;
-}
-
-static void held_remove(struct held_list *l, uint64_t netns_cookie)
-{
-	for (size_t i = l->list.count; i > 0; i--)
-		if (l->list.items[i - 1].netns_cookie == netns_cookie) {
-			held_close(&l->list.items[i - 1]);
-			mesh_vec_remove(&l->list, i - 1);
-		}
-}
-
-static int packet_send_kind(int fd, enum kind kind, uint64_t netns_cookie, const int *fds, size_t count)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int) * MESH_KEEPER_FDS)];
-	} control = {0};
-	struct packet p = {.netns_cookie = netns_cookie, .count = (uint32_t)count, .kind = kind};
-	struct iovec part = {.iov_base = &p, .iov_len = sizeof(p)};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-
-	if (count) {
-		m.msg_control = control.room;
-		m.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(&control.head), fds, sizeof(int) * count);
-	}
-	return sendmsg(fd, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static int packet_send(int fd, uint64_t netns_cookie, const int *fds, size_t count)
-{
-	return packet_send_kind(fd, KIND_LISTENERS, netns_cookie, fds, count);
-}
-
-/* Returns 1 with *ret (which owns its descriptors), 0 when the other side has gone, or -errno. */
-static int packet_receive_flags(int fd, struct held *ret, int flags)
-{
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int) * MESH_KEEPER_FDS)];
-	} control = {0};
-	struct packet p = {0};
-	struct iovec part = {.iov_base = &p, .iov_len = sizeof(p)};
-	struct msghdr m = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)};
-	ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | flags);
-	struct cmsghdr *c;
-
-	if (n <= 0)
-		return n < 0 ? -errno : 0;
-	*ret = (struct held){.kind = p.kind, .netns_cookie = p.netns_cookie};
-	c = CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-		ret->count = MESH_MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)MESH_KEEPER_FDS);
-		memcpy(ret->fds, CMSG_DATA(c), ret->count * sizeof(int));
-	}
-	if (n == sizeof(p) && p.count == ret->count && !(m.msg_flags & MSG_CTRUNC))
-		return 1;
-	held_close(ret); /* descriptors were cut off: no table had room for them */
-	return -EMFILE;
-}
-
-static int packet_receive(int fd, struct held *ret)
-{
-	return packet_receive_flags(fd, ret, 0);
-}
-
-/* Takes the descriptor of a packet that has one alone. */
-static int only_fd(struct held *h)
-{
-	int fd = h->count == 1 ? h->fds[0] : -1;
-
-	if (h->count == 1)
-		h->count = 0;
-	held_close(h);
-	return fd;
-}
-
-/* All that another keeper, or one's own, tells at the beginning, to the end. Returns 1, or as packet_receive(). */
-static int receive_all(int fd, struct held_list *ret, int *channel)
-{
-	struct held h;
-	int r;
-
-	while ((r = packet_receive(fd, &h)) > 0) {
-		if (h.kind == KIND_CHANNEL) {
-			mesh_cleanup_fd(channel);
-			*channel = only_fd(&h);
-		} else if (h.kind != KIND_LISTENERS) {
-			held_close(&h);
-		} else if (h.count) {
-			mesh_vec_push(&ret->list, h);
-		} else {
-			return 1;
-		}
-	}
-	return r;
-}
 
 /* ---- the agent's side */
 
@@ -195,7 +64,7 @@ int mesh_keeper_join(struct mesh_keeper **ret)
 	unsetenv(VARIABLE);
 	fcntl(k->fd, F_SETFD, FD_CLOEXEC);
 	setsockopt(k->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	r = receive_all(k->fd, &k->untaken, &k->channel);
+	r = mesh_packet_receive_list(k->fd, &k->untaken, &k->channel);
 	if (r <= 0) {
 		mesh_keeper_free(k);
 		return r ? r : -ECONNRESET;
@@ -209,9 +78,7 @@ void mesh_keeper_free(struct mesh_keeper *k)
 {
 	if (!k)
 		return;
-	mesh_vec_each (h, &k->untaken.list)
-		held_close(h);
-	mesh_vec_free(&k->untaken.list);
+	mesh_held_free(&k->untaken);
 	mesh_cleanup_fd(&k->channel);
 	close(k->fd);
 	free(k);
@@ -220,7 +87,7 @@ void mesh_keeper_free(struct mesh_keeper *k)
 size_t mesh_keeper_take(struct mesh_keeper *k, uint64_t netns_cookie, int fds[MESH_KEEPER_FDS])
 {
 	for (size_t i = 0; k && i < k->untaken.list.count; i++) {
-		struct held *h = &k->untaken.list.items[i];
+		struct mesh_held *h = &k->untaken.list.items[i];
 		size_t count = h->count;
 
 		if (h->netns_cookie != netns_cookie)
@@ -235,17 +102,19 @@ size_t mesh_keeper_take(struct mesh_keeper *k, uint64_t netns_cookie, int fds[ME
 void mesh_keeper_drop_rest(struct mesh_keeper *k)
 {
 	while (k && k->untaken.list.count) {
-		struct held *h = &k->untaken.list.items[0];
+		struct mesh_held *h = &k->untaken.list.items[0];
 
-		packet_send(k->fd, h->netns_cookie, NULL, 0);
-		held_close(h);
+		mesh_packet_send(k->fd, MESH_PACKET_LISTENERS, h->netns_cookie, NULL, 0, 0);
+		mesh_held_close(h);
 		mesh_vec_remove(&k->untaken.list, 0);
 	}
 }
 
 int mesh_keeper_put(struct mesh_keeper *k, uint64_t netns_cookie, const int *fds, size_t count)
 {
-	return k ? packet_send(k->fd, netns_cookie, fds, MESH_MIN(count, (size_t)MESH_KEEPER_FDS)) : 0;
+	return k ? mesh_packet_send(k->fd, MESH_PACKET_LISTENERS, netns_cookie, fds,
+				    MESH_MIN(count, (size_t)MESH_KEEPER_FDS), 0)
+		 : 0;
 }
 
 int mesh_keeper_fd(const struct mesh_keeper *k)
@@ -255,24 +124,24 @@ int mesh_keeper_fd(const struct mesh_keeper *k)
 
 int mesh_keeper_asks(struct mesh_keeper *k, int *channel)
 {
-	struct held h;
-	int r = packet_receive_flags(k->fd, &h, MSG_DONTWAIT);
+	struct mesh_held h;
+	int r = mesh_packet_receive(k->fd, &h, MSG_DONTWAIT);
 
 	if (r == -EAGAIN || r == -EINTR)
 		return 0;
 	if (r <= 0)
 		return r ? r : -ECONNRESET;
-	if (h.kind != KIND_YIELD) {
-		held_close(&h);
+	if (h.kind != MESH_PACKET_YIELD) {
+		mesh_held_close(&h);
 		return 0;
 	}
-	*channel = only_fd(&h);
+	*channel = mesh_held_only(&h);
 	return *channel >= 0;
 }
 
 int mesh_keeper_yielded(struct mesh_keeper *k)
 {
-	return packet_send_kind(k->fd, KIND_YIELDED, 0, NULL, 0);
+	return mesh_packet_send(k->fd, MESH_PACKET_YIELDED, 0, NULL, 0, 0);
 }
 
 int mesh_keeper_channel(struct mesh_keeper *k)
@@ -280,9 +149,14 @@ int mesh_keeper_channel(struct mesh_keeper *k)
 	return k ? mesh_steal_fd(&k->channel) : -1;
 }
 
+int mesh_keeper_in_force(struct mesh_keeper *k)
+{
+	return k ? mesh_packet_send(k->fd, MESH_PACKET_IN_FORCE, 0, NULL, 0, 0) : 0;
+}
+
 int mesh_keeper_moved(struct mesh_keeper *k)
 {
-	return k ? packet_send_kind(k->fd, KIND_MOVED, 0, NULL, 0) : 0;
+	return k ? mesh_packet_send(k->fd, MESH_PACKET_MOVED, 0, NULL, 0, 0) : 0;
 }
 
 /* ---- the keeper's */
@@ -290,16 +164,19 @@ int mesh_keeper_moved(struct mesh_keeper *k)
 struct watch {
 	const char *path;
 	char *const *argv;
-	struct held_list held;
+	struct mesh_held_list held;
 	const struct sockaddr_un *at; /* of the door; NULL: none */
+	struct sockaddr_un holder_at; /* family 0: none */
 	pid_t child;
 	int socket, signals, door;
+	int holder;  /* which has all that is held here; -1: to be connected to */
 	int channel; /* to the agent of the keeper before; kept, should the child have to start again */
-	uint64_t started_ns;
-	unsigned pause_ms;
+	uint64_t started_ns, taken_ns; /* the child's start; when all was taken over from the keeper before */
+	unsigned pause_ms, failed_starts;
 	bool ending;
-	bool yielded; /* the child has said so */
-	bool done;    /* all is handed over: another keeper serves */
+	bool yielded;  /* the child has said so */
+	bool in_force; /* the child, which took over from another, has said so */
+	bool done;     /* all is handed over: another keeper serves */
 };
 
 static void child_main(struct watch *w, int fd, pid_t keeper)
@@ -320,17 +197,29 @@ static void child_main(struct watch *w, int fd, pid_t keeper)
 	_exit(EXIT_FAILURE);
 }
 
+/* Everything that is held, and the channel, if there is one. Returns 0 or -errno. */
+static int send_all(const struct watch *w, int fd, int channel)
+{
+	int r = mesh_packet_send_list(fd, &w->held, 0);
+
+	if (r == 0 && channel >= 0)
+		r = mesh_packet_send(fd, MESH_PACKET_CHANNEL, 0, &channel, 1, 0);
+	return r == 0 ? mesh_packet_send(fd, MESH_PACKET_LISTENERS, 0, NULL, 0, 0) : r;
+}
+
 /* Starts a child and hands it all that is held. Returns 0 or -errno. */
 static int start(struct watch *w)
 {
-	int pair[2], r = 0;
+	int pair[2];
 	pid_t keeper = getpid();
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	w->child = fork();
 	if (w->child < 0) {
-		r = -errno;
+		int r = -errno;
+
+		w->child = 0;
 		close(pair[0]);
 		close(pair[1]);
 		return r;
@@ -340,27 +229,72 @@ static int start(struct watch *w)
 	close(pair[1]);
 	w->socket = pair[0];
 	w->started_ns = mesh_now_ns();
-	mesh_vec_each (h, &w->held.list)
-		if (r == 0)
-			r = packet_send(w->socket, h->netns_cookie, h->fds, h->count);
-	if (r == 0 && w->channel >= 0)
-		r = packet_send_kind(w->socket, KIND_CHANNEL, 0, &w->channel, 1);
-	if (r == 0)
-		packet_send(w->socket, 0, NULL, 0);
+	send_all(w, w->socket, w->channel);
 	return 0; /* a child that is gone already is seen by its end */
 }
 
-static void drop_all(struct watch *w)
+/* ---- who holds all of this should the keeper die, too: holder.h */
+
+static void holder_lost(struct watch *w)
 {
-	mesh_vec_each (h, &w->held.list)
-		held_close(h);
-	w->held.list.count = 0;
+	mesh_cleanup_fd(&w->holder);
+	w->holder = -1;
 }
+
+static bool holder_missing(const struct watch *w)
+{
+	return w->holder < 0 && w->holder_at.sun_family && !w->done;
+}
+
+static int holder_connect(struct watch *w)
+{
+	struct timeval patience = {.tv_sec = PATIENCE_S};
+
+	w->holder = mesh_packet_connect(&w->holder_at);
+	if (w->holder < 0)
+		return -ENOTCONN;
+	setsockopt(w->holder, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(w->holder, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	return 0;
+}
+
+/* What was held when the keeper before died. */
+static void holder_take(struct watch *w)
+{
+	int r = w->holder_at.sun_family ? holder_connect(w) : -ENOTCONN;
+
+	if (r < 0)
+		return;
+	r = mesh_packet_send(w->holder, MESH_PACKET_TAKE, 0, NULL, 0, 0);
+	if (r == 0)
+		r = mesh_packet_receive_list(w->holder, &w->held, NULL);
+	if (r <= 0)
+		holder_lost(w);
+	else if (w->held.list.count)
+		mesh_info("%zu pods' listeners were held while no agent was there", w->held.list.count);
+}
+
+/* A holder that is new, or that another keeper told last. */
+static void holder_tell_all(struct watch *w)
+{
+	if (holder_connect(w) == 0 && (mesh_packet_send(w->holder, MESH_PACKET_RESET, 0, NULL, 0, 0) < 0 ||
+				       mesh_packet_send_list(w->holder, &w->held, 0) < 0))
+		holder_lost(w);
+}
+
+static void holder_tell(struct watch *w, const struct mesh_held *h)
+{
+	if (w->holder >= 0 &&
+	    mesh_packet_send(w->holder, MESH_PACKET_LISTENERS, h->netns_cookie, h->fds, h->count, 0) < 0)
+		holder_lost(w);
+}
+
+/* ---- */
 
 static void on_packet(struct watch *w)
 {
-	struct held h;
-	int r = packet_receive(w->socket, &h);
+	struct mesh_held h;
+	int r = mesh_packet_receive(w->socket, &h, 0);
 
 	if (r <= 0) {
 		if (r != -EMFILE) { /* gone: SIGCHLD says how */
@@ -370,24 +304,27 @@ static void on_packet(struct watch *w)
 		return;
 	}
 	switch (h.kind) {
-	case KIND_LISTENERS:
-		held_remove(&w->held, h.netns_cookie);
-		if (h.count)
-			mesh_vec_push(&w->held.list, h);
+	case MESH_PACKET_LISTENERS:
+		if (!w->done)
+			holder_tell(w, &h);
+		mesh_held_put(&w->held, &h);
 		return;
-	case KIND_YIELDED:
+	case MESH_PACKET_YIELDED:
 		w->yielded = true;
 		break;
-	case KIND_MOVED:
+	case MESH_PACKET_IN_FORCE:
+		w->in_force = true;
+		break;
+	case MESH_PACKET_MOVED:
 		mesh_cleanup_fd(&w->channel);
 		w->channel = -1;
 		if (w->done)
-			drop_all(w);
+			mesh_held_drop_all(&w->held);
 		break;
 	default:
 		break;
 	}
-	held_close(&h);
+	mesh_held_close(&h);
 }
 
 static int open_door(struct watch *w);
@@ -398,7 +335,7 @@ static int on_end_after(struct watch *w, int status)
 	if (w->ending)
 		return status;
 	if (status != MESH_KEEPER_RESUME) {
-		drop_all(w);
+		mesh_held_drop_all(&w->held);
 		return -1; /* waits for its own end */
 	}
 	mesh_warn(
@@ -426,6 +363,7 @@ static int on_end(struct watch *w, int how)
 		return status;
 	if (healthy)
 		w->pause_ms = 0;
+	w->failed_starts++;
 	if (WIFSIGNALED(how))
 		mesh_warn("the agent was ended by signal %d (%s): starting it again in %u ms, %zu pods' listeners are "
 			  "held",
@@ -458,14 +396,6 @@ static int on_signal(struct watch *w)
 	return status;
 }
 
-static bool is_ours(int fd)
-{
-	struct ucred who;
-	socklen_t len = sizeof(who);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
-}
-
 static void end_child(struct watch *w)
 {
 	int how;
@@ -486,12 +416,12 @@ static void end_child(struct watch *w)
 static bool says_hello(int fd)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLIN};
-	struct held h;
+	struct mesh_held h;
 
-	if (poll(&ready, 1, HELLO_MS) != 1 || packet_receive_flags(fd, &h, MSG_DONTWAIT) <= 0)
+	if (poll(&ready, 1, HELLO_MS) != 1 || mesh_packet_receive(fd, &h, MSG_DONTWAIT) <= 0)
 		return false;
-	held_close(&h);
-	return h.kind == KIND_HELLO;
+	mesh_held_close(&h);
+	return h.kind == MESH_PACKET_HELLO;
 }
 
 /* Has the child yield. Returns the end of the channel to it that is for its successor, or -1: it does not. */
@@ -503,7 +433,7 @@ static int have_yield(struct watch *w)
 	if (!w->child || w->socket < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
 	w->yielded = false;
-	r = packet_send_kind(w->socket, KIND_YIELD, 0, &pair[0], 1);
+	r = mesh_packet_send(w->socket, MESH_PACKET_YIELD, 0, &pair[0], 1, 0);
 	close(pair[0]);
 	while (r == 0 && !w->yielded && w->socket >= 0 && mesh_now_ns() < until) {
 		struct pollfd ready = {.fd = w->socket, .events = POLLIN};
@@ -517,26 +447,13 @@ static int have_yield(struct watch *w)
 	return -1;
 }
 
-/* Everything that is held, and the channel to the child, if it has one. Returns 0 or -errno. */
-static int send_all(struct watch *w, int fd, int channel)
-{
-	int r = 0;
-
-	mesh_vec_each (h, &w->held.list)
-		if (r == 0)
-			r = packet_send(fd, h->netns_cookie, h->fds, h->count);
-	if (r == 0 && channel >= 0)
-		r = packet_send_kind(fd, KIND_CHANNEL, 0, &channel, 1);
-	return r == 0 ? packet_send(fd, 0, NULL, 0) : r;
-}
-
 /* A younger keeper asks: everything goes to it. */
 static void hand_over(struct watch *w)
 {
 	mesh_auto_fd int fd = accept4(w->door, NULL, NULL, SOCK_CLOEXEC), channel = -1;
 	int r;
 
-	if (fd < 0 || !is_ours(fd))
+	if (fd < 0 || !mesh_packet_is_ours(fd))
 		return;
 	channel = says_hello(fd) ? have_yield(w) : -1;
 	if (channel < 0)
@@ -549,7 +466,7 @@ static void hand_over(struct watch *w)
 	}
 	mesh_info("%zu pods' listeners are handed over to another agent", w->held.list.count);
 	if (channel < 0)
-		drop_all(w);
+		mesh_held_drop_all(&w->held);
 	/* The channel of an earlier handing over is no concern of this keeper any more; its agent reads what is on it.
 	 */
 	mesh_cleanup_fd(&w->channel);
@@ -557,85 +474,138 @@ static void hand_over(struct watch *w)
 	mesh_cleanup_fd(&w->door);
 	w->door = -1;
 	w->done = true;
+	holder_lost(w); /* it is the younger one's now */
 }
 
-static int door_address(const char *path, struct sockaddr_un *ret)
+/* Takes over from the keeper that runs, if one does. Returns whether it did. */
+static bool take_over(struct watch *w)
 {
-	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(ret->sun_path))
-		return -ENAMETOOLONG;
-	memcpy(ret->sun_path, path, strlen(path));
-	return 0;
-}
-
-/* Takes over from the keeper that runs, if one does. */
-static void take_over(struct watch *w, const struct sockaddr_un *at)
-{
-	mesh_auto_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	mesh_auto_fd int fd = mesh_packet_connect(w->at);
 	struct timeval patience = {.tv_sec = HAND_OVER_S};
 	int r;
 
-	if (fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof(*at)) < 0)
-		return;
+	if (fd < 0)
+		return false;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	packet_send_kind(fd, KIND_HELLO, 0, NULL, 0);
-	r = receive_all(fd, &w->held, &w->channel);
+	mesh_packet_send(fd, MESH_PACKET_HELLO, 0, NULL, 0, 0);
+	r = mesh_packet_receive_list(fd, &w->held, &w->channel);
 	if (r > 0)
 		mesh_info("%zu pods' listeners are taken over from the agent before", w->held.list.count);
 	else
 		mesh_warn("the agent before does not hand over: %s", r ? strerror(-r) : "it ended");
+	w->taken_ns = mesh_now_ns();
+	return r > 0;
 }
 
 static int open_door(struct watch *w)
 {
-	const struct sockaddr_un *at = w->at;
+	w->door = mesh_packet_listen(w->at);
+	return w->door < 0 ? w->door : 0;
+}
 
-	w->door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	unlink(at->sun_path);
-	if (w->door < 0 || bind(w->door, (const struct sockaddr *)at, sizeof(*at)) < 0 ||
-	    chmod(at->sun_path, S_IRUSR | S_IWUSR) < 0 || listen(w->door, 1) < 0)
-		return -errno;
-	return 0;
+/* Whether an agent before waits for this one, by rules that become old meanwhile. */
+static bool awaited(const struct watch *w)
+{
+	return w->channel >= 0 && !w->in_force;
+}
+
+/* And has for too long. */
+static bool takes_too_long(const struct watch *w)
+{
+	return awaited(w) && !w->ending &&
+	       (w->failed_starts >= YOUNGER_STARTS || mesh_now_ns() - w->taken_ns >= MESH_SEC(YOUNGER_S));
+}
+
+/*
+ * The agent before goes by the rules that were in force when it yielded, as long as this one is there: it is better to
+ * go. That one starts anew then.
+ */
+static int give_up(struct watch *w)
+{
+	mesh_error("the agent has ended %u times and is not in force after %u s: gives way to the one before",
+		   w->failed_starts, (unsigned)((mesh_now_ns() - w->taken_ns) / MESH_SEC(1)));
+	if (w->child) {
+		kill(w->child, SIGKILL);
+		waitpid(w->child, NULL, 0);
+	}
+	return EXIT_FAILURE;
 }
 
 /* How long to wait where nothing happens: while no child runs, the pause before the next. */
 static int wait_ms(const struct watch *w)
 {
-	return w->child || w->done ? -1 : (int)w->pause_ms;
+	int ms = w->child || w->done ? -1 : (int)w->pause_ms;
+
+	if ((holder_missing(w) || awaited(w)) && (ms < 0 || ms > LOOK_MS))
+		ms = LOOK_MS;
+	return ms;
+}
+
+static void start_again(struct watch *w)
+{
+	w->pause_ms = w->pause_ms ? MESH_MIN(w->pause_ms * 2, (unsigned)PAUSE_MAX_MS) : PAUSE_MIN_MS;
+	if (start(w) < 0)
+		mesh_error("cannot start the agent: %s", strerror(errno));
 }
 
 static int serve(struct watch *w)
 {
+	uint64_t looked_ns = 0, ended_ns = 0;
 	int status = -1;
 
 	while (status < 0) {
 		struct pollfd ready[] = {{.fd = w->signals, .events = POLLIN},
 					 {.fd = w->socket, .events = POLLIN},
-					 {.fd = w->door, .events = POLLIN}};
+					 {.fd = w->door, .events = POLLIN},
+					 {.fd = w->holder, .events = POLLIN}};
 		int n = poll(ready, MESH_ARRAY_SIZE(ready), wait_ms(w));
+		bool ran = w->child != 0;
 
 		if (n < 0 && errno != EINTR)
 			return EXIT_FAILURE;
+		if (n > 0 && ready[3].revents) { /* it never speaks unasked */
+			holder_lost(w);
+			looked_ns = mesh_now_ns();
+		}
 		if (n > 0 && ready[1].revents)
 			on_packet(w);
 		if (n > 0 && ready[0].revents)
 			status = on_signal(w);
 		if (n > 0 && status < 0 && ready[2].revents)
 			hand_over(w);
-		if (n == 0 && !w->child && !w->done) {
-			w->pause_ms = w->pause_ms ? MESH_MIN(w->pause_ms * 2, (unsigned)PAUSE_MAX_MS) : PAUSE_MIN_MS;
-			if (start(w) < 0)
-				mesh_error("cannot start the agent: %s", strerror(errno));
+		if (ran && !w->child)
+			ended_ns = mesh_now_ns();
+		if (status < 0 && takes_too_long(w))
+			return give_up(w);
+		if (n == 0 && !w->child && !w->done && mesh_now_ns() - ended_ns >= MESH_MS(w->pause_ms))
+			start_again(w);
+		if (holder_missing(w) && mesh_now_ns() - looked_ns >= MESH_MS(LOOK_MS)) {
+			looked_ns = mesh_now_ns();
+			holder_tell_all(w);
 		}
 	}
 	return status;
 }
 
-int mesh_keeper_run(const char *path, char *const argv[], const char *door)
+/* The door goes before the channel: who hears of that opens one in its place. */
+static void watch_end(struct watch *w)
 {
-	struct watch w = {.path = path, .argv = argv, .socket = -1, .door = -1, .channel = -1};
+	if (w->door >= 0) /* else it is a younger keeper's by now */
+		unlink(w->at->sun_path);
+	mesh_cleanup_fd(&w->door);
+	mesh_held_free(&w->held);
+	mesh_cleanup_fd(&w->socket);
+	mesh_cleanup_fd(&w->channel);
+	mesh_cleanup_fd(&w->holder);
+	mesh_cleanup_fd(&w->signals);
+}
+
+int mesh_keeper_run(const char *path, char *const argv[], const char *door, const char *holder)
+{
+	struct watch w = {.path = path, .argv = argv, .socket = -1, .door = -1, .channel = -1, .holder = -1};
 	struct sockaddr_un at;
 	struct rlimit files;
+	bool taken = false;
 	sigset_t set;
 	int status = EXIT_FAILURE;
 
@@ -649,24 +619,20 @@ int mesh_keeper_run(const char *path, char *const argv[], const char *door)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	w.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (door && door_address(door, &at) == 0) {
+	if (holder)
+		mesh_packet_address(holder, &w.holder_at);
+	if (door && mesh_packet_address(door, &at) == 0) {
 		w.at = &at;
-		take_over(&w, &at);
+		taken = take_over(&w);
 		if (open_door(&w) < 0)
 			mesh_warn("%s: %s: an update cannot take over from this agent", door, strerror(errno));
 	}
+	if (!taken)
+		holder_take(&w);
 	if (w.signals >= 0 && start(&w) == 0)
 		status = serve(&w);
 	else
 		mesh_error("cannot start the agent: %s", strerror(errno));
-	mesh_vec_each (h, &w.held.list)
-		held_close(h);
-	mesh_vec_free(&w.held.list);
-	mesh_cleanup_fd(&w.channel);
-	mesh_cleanup_fd(&w.socket);
-	mesh_cleanup_fd(&w.signals);
-	if (w.door >= 0) /* else it is a younger keeper's by now */
-		unlink(at.sun_path);
-	mesh_cleanup_fd(&w.door);
+	watch_end(&w);
 	return status;
 }

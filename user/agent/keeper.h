@@ -29,9 +29,10 @@ enum {
  * mesh_keeper_join() reads. A child that ends by itself with status 0 or 2, or after SIGTERM or SIGINT to the keeper
  * (both are passed on), ends the keeper with that status; so does a failed start when nothing is held yet. Otherwise
  * the child is started again: at once if it ran for 10 s, else after a pause that doubles from 50 ms to 5 s. Returns
- * the exit status. door is the path at which a keeper is asked to hand over (only by the same user), or NULL: never.
+ * the exit status. door is the path at which a keeper is asked to hand over (only by the same user), or NULL: never;
+ * holder that of a holder, or NULL: it need not be there.
  */
-int mesh_keeper_run(const char *path, char *const argv[], const char *door);
+int mesh_keeper_run(const char *path, char *const argv[], const char *door, const char *holder);
 
 /** In the child: takes over what the keeper holds. Returns 0 with *ret NULL where no keeper runs; -errno if it does not
  * answer. */
@@ -61,6 +62,9 @@ int mesh_keeper_asks(struct mesh_keeper *k, int *channel);
 int mesh_keeper_yielded(struct mesh_keeper *k);
 /** The channel to the agent before, to be closed by the caller; -1: there is none. k may be NULL. */
 int mesh_keeper_channel(struct mesh_keeper *k);
+/** The agent that was to take over is in force: the keeper does not give way any more. Returns 0 or -errno. k may be
+ * NULL. */
+int mesh_keeper_in_force(struct mesh_keeper *k);
 /**
  * The channel is done with: in the younger agent, the older one is gone; in the older, the younger is in force, and
  * nothing is to be held any more. Returns 0 or -errno. k may be NULL.

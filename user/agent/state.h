@@ -109,7 +109,7 @@ void mesh_agent_in_force_run(struct mesh_agent *a);
 void mesh_agent_in_force_forget(struct mesh_agent *a, const struct mesh_ctlsock_conn *conn);
 /** Lets go of the node: pods, plugin, Lease, programs. Done when the timer leaving was due. */
 void mesh_agent_leave(struct mesh_agent *a);
-/** Removes the path at which a younger keeper finds this one. */
+/** Removes the paths at which a younger keeper finds this one, and a keeper its holder. */
 void mesh_agent_door_remove(const struct mesh_agent_opts *o);
 
 /** "cni-add", "cni-del", "cni-check" and "cni-gc". */

@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "ctl/install.h"
 #include "ctl/manifest.h"
+#include "ctl/settings.h"
 #include "ctl/node_check.h"
 #include "ctl/podexec.h"
 #include "ctl/pods.h"
@@ -323,7 +324,7 @@ static void probe_volumes(json_t *spec, json_t *container)
 
 static json_t *probe_pod(const char *ns, const char *node, const char *image, const json_t *spec_of_agent)
 {
-	json_t *spec = json_deep_copy(spec_of_agent), *c = json_array_get(json_object_get(spec, "containers"), 0);
+	json_t *spec = json_deep_copy(spec_of_agent), *c = mesh_manifest_only_container(spec);
 	static const char *const of_daemon[] = {"livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "env"};
 
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(of_daemon); i++)

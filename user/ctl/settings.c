@@ -494,6 +494,15 @@ static void replace_image(json_t *v, const char *image)
 	json_object_foreach(v, key, item) replace_image(item, image);
 }
 
+json_t *mesh_manifest_only_container(json_t *spec)
+{
+	json_t *all = json_object_get(spec, "containers");
+
+	while (json_array_size(all) > 1)
+		json_array_remove(all, json_array_size(all) - 1);
+	return json_array_get(all, 0);
+}
+
 void mesh_setting_image(json_t *objects, const char *image)
 {
 	replace_image(objects, image);

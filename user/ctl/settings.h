@@ -25,5 +25,8 @@ void mesh_settings_help(struct mesh_buf *out);
 
 /** The first object of this kind and name (name NULL: any), borrowed; NULL if there is none. */
 json_t *mesh_manifest_find(const json_t *objects, const char *kind, const char *name);
+/** The first container of a pod's spec (borrowed), which it has alone from then on: the others only go with a daemon.
+ */
+json_t *mesh_manifest_only_container(json_t *spec);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "ctl/manifest.h"
+#include "ctl/settings.h"
 #include "ctl/podexec.h"
 #include "ctl/rollout.h"
 #include "kube/kubeconfig.h"
@@ -27,7 +28,7 @@ static json_t *detach_pod(const json_t *set, const char *node)
 	json_object_set_new(spec, "nodeName", json_string(node));
 	json_object_set_new(spec, "restartPolicy", json_string("Never"));
 	json_object_set_new(spec, "activeDeadlineSeconds", json_integer(DETACH_SECONDS));
-	c = json_array_get(json_object_get(spec, "containers"), 0);
+	c = mesh_manifest_only_container(spec);
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(of_daemon); i++)
 		json_object_del(c, of_daemon[i]);
 	args = json_object_get(c, "args");
