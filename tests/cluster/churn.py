@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The random changes of churn.sh, and what the API said meanwhile: events.json has the changes, the faults (what was killed,
-when, and when it served again) and every pod's times of being ready, by CLOCK_MONOTONIC in ns."""
+when, and when it served again), every pod's times of being ready, and when each agent had which version of the EndpointSlices
+in force, by CLOCK_MONOTONIC in ns."""
 import argparse
 import http.client
 import json
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -26,8 +28,10 @@ a = ap.parse_args()
 random.seed(a.seed)
 print(f"seed {a.seed}", flush=True)
 kube, stop, kill = Kube(a.kubeconfig), threading.Event(), Faults(a.cluster)
-pods, changes, faults = {}, [], []  # pod -> {"service", "ready": [[from, until]], "ip", "node"}; [ns, what, where]; dicts
-slices, lock = {}, threading.Lock()
+# pod -> {"service", "ready": [[from, until]], "left": [version that ended each], "alive": [[from, until]], "ip", "node"};
+# [ns, what, where]; dicts; node -> [[ns, version]]
+pods, changes, faults, in_force = {}, [], [], {"n1": [], "n2": []}
+slices, alive, lock = {}, {}, threading.Lock()
 
 
 def on_slice(kind, obj, now):
@@ -43,10 +47,48 @@ def on_slice(kind, obj, now):
         before = slices.get(name, {})
         slices[name] = ready
         for p in ready.keys() - before.keys():
-            x = pods.setdefault(p, {"service": service, "ready": [], "ip": ready[p][0], "node": ready[p][1]})
+            x = pod_of(p, service)
+            x["ip"], x["node"] = ready[p]
             x["ready"].append([now, None])
         for p in before.keys() - ready.keys():
             pods[p]["ready"][-1][1] = now
+            pods[p]["left"].append(int(obj["metadata"]["resourceVersion"]))
+
+
+def pod_of(name, service):
+    return pods.setdefault(name, {"service": service, "ready": [], "left": [], "alive": []})
+
+
+def on_pod(kind, obj, now):
+    """A pod's own word comes before its EndpointSlice's: an agent of the same node goes by it."""
+    service, name, now = obj["metadata"]["labels"].get("app", ""), obj["metadata"]["name"], int(now * 1e9)
+    if not service.startswith("echo-"):
+        return
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in obj["status"].get("conditions", []))
+    good = kind != "DELETED" and ready and "deletionTimestamp" not in obj["metadata"]
+    with lock:
+        if good and not alive.get(name):
+            pod_of(name, service)["alive"].append([now, None])
+        elif not good and alive.get(name):
+            pods[name]["alive"][-1][1] = now
+        alive[name] = good
+
+
+def follow_agent(node):
+    """What a node's agent has in force, as it says itself; it may be killed meanwhile."""
+    resource, after = "endpointslices.discovery.k8s.io", 0
+    while not stop.is_set():
+        try:
+            root = f"/proc/{kill.pid_of(f'n{node}')}/root"
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(30)
+                s.connect(root + "/run/sockmesh/agent.sock")
+                s.sendall(json.dumps({"cmd": "in-force", "resource": resource, "after": after}).encode() + b"\n")
+                answer = json.loads(s.makefile().readline())
+                after = answer["version"]
+                in_force[f"n{node}"].append([answer["atNs"], after])
+        except (OSError, ValueError, KeyError):
+            time.sleep(0.02)
 
 
 def note(what, where=""):
@@ -178,6 +220,9 @@ def apiserver():
 
 
 kube.watch("/apis/discovery.k8s.io/v1/namespaces/churn/endpointslices", on_slice, stop)
+kube.watch("/api/v1/namespaces/churn/pods", on_pod, stop)
+for n in (1, 2):
+    threading.Thread(target=follow_agent, args=(n,), daemon=True).start()
 time.sleep(1)
 note("begin")
 all_faults = {f.__name__: f for f in (agent, container, containerd, kubelet, control, apiserver)}
@@ -205,4 +250,4 @@ stop.set()
 for s in "abc":
     kube.merge(path("echo-" + s), {"spec": {"replicas": 3}})
 with lock:
-    json.dump({"pods": pods, "changes": changes, "faults": faults}, open(a.events, "w"))
+    json.dump({"pods": pods, "changes": changes, "faults": faults, "inForce": in_force}, open(a.events, "w"))

@@ -42,7 +42,7 @@ for s in a b c; do
 	client=$(kubectl -n churn get pods -l app=client-$s -o jsonpath='{.items[0].metadata.name}')
 	node=$(kubectl -n churn get pod "$client" -o jsonpath='{.spec.nodeName}')
 	ip=$(kubectl -n churn get service echo-$s -o jsonpath='{.spec.clusterIP}')
-	in_pod_run churn "$client" "$BUILD/bench/load" -c 16 -r "${RATE:-500}" -d 100000 -u "$T/stop" -o "$T/load-$s" -k pod "$ip:8080/" > "$T/load-$s.out" 2>&1 &
+	in_pod_run churn "$client" "$BUILD/bench/load" -c 16 -r "${RATE:-500}" -d 100000 -u "$T/stop" -o "$T/load-$s" -f "$T/load-$s.failed" -k pod "$ip:8080/" > "$T/load-$s.out" 2>&1 &
 	loads+=($!)
 	logs+=("echo-$s:$node:$T/load-$s")
 done

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] [-k KEY] HOST:PORT[/PATH]
+ * load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] [-f FAILED] [-k KEY] HOST:PORT[/PATH]
  * An open-loop HTTP/1.1 client: requests leave on a fixed schedule over kept connections, one in flight on each;
  * when it falls due and no connection is idle, a request waits and its time counts from when it was due.
- * LOG gets a struct record per request. Ends on SIGTERM or once FILE exists as well; then prints counts as JSON.
+ * LOG gets a struct record per request; FAILED a line for each that failed: when it was due and when it ended
+ * (CLOCK_MONOTONIC ns), its status, and what was answered or how the connection ended. Ends on SIGTERM or once FILE
+ * exists as well; then prints counts as JSON.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,7 +47,8 @@ static int conn_count = 16, idle_count, ep;
 static struct sockaddr_storage server;
 static socklen_t server_len;
 static char request[1024];
-static FILE *log_file;
+static FILE *log_file, *failed_file;
+static char why[128]; /* of what ends without a status */
 static const char *until;
 static char key[64]; /* "KEY": as it stands in the body */
 static uint64_t total, failed, by_status[6], versions[10], reconnects, slowest;
@@ -108,6 +111,17 @@ static uint32_t hash_of_value(const char *body)
 	return h;
 }
 
+static void say_failed(const struct conn *c, const struct record *r)
+{
+	fprintf(failed_file, "%lu %lu %u ", r->start_ns, r->end_ns, r->status);
+	if (!r->status)
+		fputs(why, failed_file);
+	for (size_t i = 0; r->status && i < c->len && i < 1024; i++)
+		fputc(c->buf[i] >= ' ' ? c->buf[i] : c->buf[i] == '\n' ? '|' : ' ', failed_file);
+	fputc('\n', failed_file);
+	fflush(failed_file);
+}
+
 static void finish(struct conn *c, uint32_t status, const char *body)
 {
 	struct record r = {.start_ns = c->start, .end_ns = now_ns(), .status = status};
@@ -125,9 +139,16 @@ static void finish(struct conn *c, uint32_t status, const char *body)
 		slowest = r.end_ns - r.start_ns;
 	if (log_file)
 		fwrite(&r, sizeof(r), 1, log_file);
+	if (failed_file && status != 200)
+		say_failed(c, &r);
 	c->busy = 0;
 	c->len = 0;
 	idle[idle_count++] = c;
+}
+
+static void because(const char *what)
+{
+	snprintf(why, sizeof(why), "%s: %s", what, strerror(errno));
 }
 
 static void start(struct conn *c, uint64_t due)
@@ -137,6 +158,7 @@ static void start(struct conn *c, uint64_t due)
 	c->busy = 1;
 	c->start = due;
 	if (c->fd < 0 && conn_open(c) < 0) {
+		because("connect");
 		finish(c, 0, NULL);
 		conn_close(c);
 		return;
@@ -147,6 +169,7 @@ static void start(struct conn *c, uint64_t due)
 	conn_close(c);
 	reconnects++;
 	if (conn_open(c) < 0 || send(c->fd, request, n, MSG_NOSIGNAL) != (ssize_t)n) {
+		because("connect or send, again");
 		finish(c, 0, NULL);
 		conn_close(c);
 	}
@@ -184,6 +207,7 @@ static void readable(struct conn *c)
 	if (n <= 0) {
 		int was_busy = c->busy, first = c->len == 0;
 
+		snprintf(why, sizeof(why), "after %zu bytes: %s", c->len, n < 0 ? strerror(errno) : "closed");
 		conn_close(c);
 		if (!was_busy)
 			return;
@@ -199,6 +223,7 @@ static void readable(struct conn *c)
 	c->buf[c->len] = '\0';
 	if (!whole(c, &status, &body, &closes)) {
 		if (c->len == BUF - 1) {
+			snprintf(why, sizeof(why), "longer than %d bytes", BUF);
 			finish(c, 0, NULL);
 			conn_close(c);
 		}
@@ -269,7 +294,7 @@ int main(int argc, char **argv)
 	double rate = 2000, seconds = 10;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "c:r:d:o:u:k:")) >= 0) {
+	while ((opt = getopt(argc, argv, "c:r:d:o:u:k:f:")) >= 0) {
 		if (opt == 'c')
 			conn_count = atoi(optarg);
 		else if (opt == 'r')
@@ -280,13 +305,16 @@ int main(int argc, char **argv)
 			until = optarg;
 		else if (opt == 'o')
 			log_file = fopen(optarg, "we");
+		else if (opt == 'f')
+			failed_file = fopen(optarg, "we");
 		else if (opt == 'k')
 			snprintf(key, sizeof(key), "\"%s\":", optarg);
 		else
 			return 2;
 	}
 	if (optind + 1 != argc || conn_count < 1 || conn_count > CONNS_MAX || rate <= 0) {
-		fputs("usage: load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] [-k KEY] "
+		fputs("usage: load [-c CONNECTIONS] [-r PER_SECOND] [-d SECONDS] [-u FILE] [-o LOG] [-f FAILED] [-k "
+		      "KEY] "
 		      "HOST:PORT[/PATH]\n",
 		      stderr);
 		return 2;
@@ -306,6 +334,8 @@ int main(int argc, char **argv)
 	failed += (uint64_t)(conn_count - idle_count); /* never answered */
 	if (log_file)
 		fclose(log_file);
+	if (failed_file)
+		fclose(failed_file);
 	printf("{\"requests\":%lu,\"failed\":%lu,\"2xx\":%lu,\"4xx\":%lu,\"5xx\":%lu,\"none\":%lu,\"v1\":%lu,\"v2\":%"
 	       "lu,\"v3\":%lu,"
 	       "\"reconnects\":%lu,\"slowest_us\":%lu}\n",

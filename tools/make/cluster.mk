@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The mesh on a real Kubernetes: KUBERNETES=DIR with cluster/up.sh, HYPER=BINARY.
-.PHONY: test-cluster test-services test-dual-stack churn bench-cluster
+.PHONY: test-cluster test-services test-dual-stack churn test-away test-scale bench-cluster
 test-cluster: all image bench-programs ## install, tutorial, nodes' troubles, uninstall on a real cluster (KUBERNETES=DIR HYPER=BINARY; root)
 	@TEST_TIMEOUT=1200 tests/run tests/cluster/run.sh
 
@@ -15,3 +15,9 @@ bench-cluster: all image bench-programs ## CPU per request on a real cluster (KU
 
 churn: all image bench-programs ## MINUTES (20) of random change under load on a real cluster (KUBERNETES=DIR HYPER=BINARY; root)
 	@TEST_TIMEOUT=7200 tests/run tests/cluster/churn.sh
+
+test-away: all image bench-programs ## the API server away for MINUTES (60) under load, on a real cluster (KUBERNETES=DIR HYPER=BINARY; root)
+	@TEST_TIMEOUT=7200 tests/run tests/cluster/away.sh
+
+test-scale: all image ## SERVICES (10000) of 10 endpoints in a real cluster (KUBERNETES=DIR HYPER=BINARY; root)
+	@TEST_TIMEOUT=1800 tests/run tests/cluster/scale_cluster.sh
