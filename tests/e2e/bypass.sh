@@ -131,6 +131,34 @@ in_pod coolapp "$client" "$BUILD/bench/load" -c 4 -d 2 catalog:8080/ > "$T/load"
 check "requests succeed" sh -c "tail -1 $T/load | jq -e '.requests > 100 and .failed == 0'"
 within "and the agent's own connections are bypassed" "$(($(count packets) - before))" 100 100000000
 
+# A gateway's, too, although it is not captured: it draws endpoints by itself.
+{
+	kubectl apply -n coolapp -f - << 'EOF'
+apiVersion: networking.istio.io/v1beta1
+kind: Gateway
+metadata: {name: way-in}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+---
+apiVersion: networking.istio.io/v1beta1
+kind: VirtualService
+metadata: {name: way-in}
+spec:
+  hosts: ["*"]
+  gateways: [way-in]
+  http: [{route: [{destination: {host: catalog, port: {number: 8080}}}]}]
+EOF
+	kubectl -n istio-system wait --for=condition=Available deployment/istio-ingressgateway --timeout=60s
+} > "$T/out" 2>&1 || fail "there is a gateway" "$(tail "$T/out")"
+way_in=$(kubectl -n istio-system get pod "$(pod_of istio-system istio=ingressgateway)" -o jsonpath='{.status.podIP}'):8080
+check "requests come in by the gateway" eventually 10 in_pod outside "$stranger" curl -sf --max-time 2 "http://$way_in/"
+before=$(count packets)
+in_pod outside "$stranger" "$BUILD/bench/load" -c 4 -d 2 "$way_in/" > "$T/load" 2>&1
+check "and succeed" sh -c "tail -1 $T/load | jq -e '.requests > 100 and .failed == 0'"
+within "its connections to pods of the node are bypassed" "$(($(count packets) - before))" 100 100000000
+check "by filters on its device" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.bypass.devices[]? | select((.pod | startswith(\"istio-ingressgateway\")) and .bypass)] | length == 1'"
+
 # Other addresses than one's own.
 cat > "$T/spoof.py" << 'EOF'
 import socket, struct, sys

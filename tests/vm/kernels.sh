@@ -46,7 +46,9 @@ judge() {
 	fi
 }
 
-programs=("$BUILD"/tests/test_apply "$BUILD"/tests/test_connect "$BUILD"/tests/test_lifecycle "$BUILD"/tests/test_services "$BUILD"/tests/test_bypass "$BUILD"/tests/test_spoof "$BUILD"/tests/test_uplink "$BUILD"/tests/test_splice "$BUILD"/tests/test_core_netns)
+# TESTS names some of them, to run these alone.
+read -ra names <<< "${TESTS:-test_apply test_connect test_lifecycle test_services test_bypass test_spoof test_uplink test_splice test_core_netns}"
+programs=("${names[@]/#/$BUILD/tests/}")
 for p in "${programs[@]}"; do [ -x "$p" ] || { echo "FAIL $p was not built"; exit 1; }; done
 mkdir -p $cache
 gcc -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror -static -o $cache/init tests/vm/init.c || exit 1

@@ -34,5 +34,7 @@ void mesh_check_neighbours(json_t *rows, const json_t *namespaces, const json_t 
 void mesh_check_definitions(json_t *rows, const json_t *crds);
 /** What the agent says of itself (its status). */
 void mesh_check_agent(json_t *rows, const json_t *status);
+/** Of that, the part "dataplane". */
+void mesh_check_dataplane(json_t *rows, const json_t *dataplane);
 
 #endif
