@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { BLOCK = 64 << 10 };
+enum { BLOCK = 64 << 10, PATIENCE_MS = 30000 };
 
 static uint64_t mix(uint64_t z)
 {
@@ -171,7 +171,7 @@ bool sc_take(int fd, uint64_t seed, uint64_t at, size_t len)
 	ssize_t n = 0;
 	bool good;
 
-	while (have < len && sc_poll(fd, POLLIN, 10000) && (n = recv(fd, buf + have, len - have, 0)) > 0)
+	while (have < len && sc_poll(fd, POLLIN, PATIENCE_MS) && (n = recv(fd, buf + have, len - have, 0)) > 0)
 		have += (size_t)n;
 	good = have == len && sc_wrong(seed, at, buf, len) < 0;
 	free(buf);

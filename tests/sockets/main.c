@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_S = 60, QUICK_LIMIT_S = 20, JOBS_MAX = 32, CASES_MAX = 256 };
+enum { LIMIT_S = 60, QUICK_LIMIT_S = 20, STUCK_S = 10, FAR = 4, JOBS_MAX = 32, CASES_MAX = 256 };
 
 static const struct sc_group *const groups[] = {&sc_transfer, &sc_file, &sc_recv,    &sc_ready, &sc_close, &sc_abort,
 						&sc_connect,  &sc_bind, &sc_options, &sc_share, &sc_uring};
@@ -41,7 +41,7 @@ struct options {
 struct job {
 	const struct sc_case *row;
 	pid_t pid; /* 0: free */
-	uint64_t began_ms;
+	uint64_t began_ms, moved_ms, cpu;
 	unsigned limit_s;
 	bool overdue;
 };
@@ -86,7 +86,8 @@ static void start(const struct options *o, const struct sc_case *row, struct job
 	x.port = (uint16_t)(o->base.port + 2 * slot);
 	x.seed = hash(row->name) ^ o->seed;
 	job->row = row;
-	job->began_ms = sc_now_ms();
+	job->began_ms = job->moved_ms = sc_now_ms();
+	job->cpu = 0;
 	job->overdue = false;
 	job->limit_s = !o->base.full ? QUICK_LIMIT_S : row->limit_s ? row->limit_s : LIMIT_S;
 	fflush(NULL);
@@ -109,7 +110,8 @@ static void say_end(const struct job *job, int status)
 	int n;
 
 	if (job->overdue)
-		snprintf(text, sizeof(text), "not done after %u s", job->limit_s);
+		snprintf(text, sizeof(text), "not done after %llu s",
+			 (unsigned long long)(sc_now_ms() - job->began_ms) / 1000);
 	else if (WIFSIGNALED(status))
 		snprintf(text, sizeof(text), "ended by SIG%s", sigabbrev_np(WTERMSIG(status)));
 	else if (WEXITSTATUS(status) > 1)
@@ -118,6 +120,38 @@ static void say_end(const struct job *job, int status)
 		     (unsigned long long)(sc_now_ms() - job->began_ms), text);
 	if (write(STDOUT_FILENO, line, n) != n)
 		_exit(3);
+}
+
+/* CPU time of the case's process in clock ticks; it grows for as long as the case gets on. */
+static uint64_t cpu_of(pid_t pid)
+{
+	unsigned long long user = 0, system = 0;
+	char path[64], text[512] = "", *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fgets(text, sizeof(text), f) && (end = strrchr(text, ')')))
+		sscanf(end + 1, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu", &user, &system);
+	fclose(f);
+	return user + system;
+}
+
+/* Beyond its time, and either stuck or far beyond: on a machine that does much else a case takes longer. */
+static bool is_overdue(struct job *j)
+{
+	uint64_t now = sc_now_ms(), ran = now - j->began_ms, cpu;
+
+	if (ran <= 1000ULL * j->limit_s)
+		return false;
+	cpu = cpu_of(j->pid);
+	if (cpu != j->cpu) {
+		j->cpu = cpu;
+		j->moved_ms = now;
+	}
+	return now - j->moved_ms > 1000ULL * STUCK_S || ran > 1000ULL * FAR * j->limit_s;
 }
 
 /* Takes in what has ended, ends what is overdue. Returns how many are running. */
@@ -131,7 +165,7 @@ static unsigned reap(struct job *jobs, unsigned count)
 
 		if (!j->pid)
 			continue;
-		if (!j->overdue && sc_now_ms() - j->began_ms > 1000ULL * j->limit_s) {
+		if (!j->overdue && is_overdue(j)) {
 			j->overdue = true;
 			kill(-j->pid, SIGKILL);
 		}
