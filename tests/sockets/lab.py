@@ -183,9 +183,16 @@ spec:
             return None
         return said["pid"] if said.get("published") else None
 
+    def agent_log(self, lines):
+        try:
+            with open(f"/run/sockmesh/labs/{self.name}/logs/node-1-agent.log") as f:
+                return [line.rstrip() for line in f.readlines()[-lines:]]
+        except OSError as e:
+            return [str(e)]
+
     def kill_agent(self):
         """SIGKILL, without a word. Returns which process it was."""
-        pid = wait_for(self.agent, 60, "an agent in force")
+        pid = wait_for(self.agent, 600, "an agent in force")
         os.kill(pid, signal.SIGKILL)
         return pid
 

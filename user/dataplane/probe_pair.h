@@ -51,6 +51,7 @@ struct lab {
 void mesh_probe_peek_off(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 void mesh_probe_nothing(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 void mesh_probe_timestamps(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
+void mesh_probe_zerocopy(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 void mesh_probe_memory(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 
 #define PROBE_WAY(row) SAW(row, false, "the message was not redirected at all")

@@ -207,22 +207,6 @@ static void probe_tcp_info(const struct lab *lab, struct pair *p, struct mesh_sp
 	SAW(row, seen == SMALL, "%d of %d redirected bytes are counted", (int)seen, SMALL);
 }
 
-/* The sender has to learn when its memory is its own again. */
-static void probe_zerocopy(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
-{
-	struct pollfd err = {.fd = p->a};
-	static char buf[8192];
-	int one = 1;
-
-	(void)lab;
-	if (setsockopt(p->a, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one)) < 0 ||
-	    send(p->a, buf, sizeof(buf), MSG_ZEROCOPY) != (ssize_t)sizeof(buf) || !read_all(p->b, buf, sizeof(buf)))
-		SAW(row, false, "sending: %s", strerror(errno));
-	else
-		SAW(row, poll(&err, 1, PATIENCE_MS) > 0 && err.revents & POLLERR, "%s",
-		    err.revents & POLLERR ? "the completion came" : "no completion came");
-}
-
 static void probe_urgent(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
 {
 	struct pollfd urgent = {.fd = p->b, .events = POLLPRI};
@@ -427,7 +411,7 @@ static const struct {
 	{"splice(2)", "reads from the socket into a pipe", probe_splice},
 	{"TCP_INFO", "counts the bytes", probe_tcp_info},
 	{"timestamps", "come with the bytes, and so does TCP_INQ", mesh_probe_timestamps},
-	{"MSG_ZEROCOPY", "completions come", probe_zerocopy},
+	{"MSG_ZEROCOPY", "a completion comes for each send", mesh_probe_zerocopy},
 	{"urgent data", "MSG_OOB is received out of band", probe_urgent},
 	{"close with unread data", "resets the connection", probe_unread_close},
 	{"memory pressure", "a receiver without memory does not fail its sender", mesh_probe_memory},
