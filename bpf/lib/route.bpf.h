@@ -49,12 +49,11 @@ static __always_inline __u32 to_listener(const struct mesh_pod *pod, __u32 bound
 	return MESH_REASON_NONE;
 }
 
-/* Decides for a captured pod; on VERDICT_REWRITE *to is where to go instead. cookie: of an unconnected socket, else 0.
- */
+/* Decides for a captured pod; on VERDICT_REWRITE *to, which was as asked, is where to go instead. cookie: of an
+ * unconnected socket, else 0. */
 static __always_inline enum verdict decide(struct bpf_sock_addr *ctx, const struct mesh_pod *pod, __u64 netns,
-					   __u64 cookie, struct addr *to, __u8 *tier)
+					   __u64 cookie, const struct addr *asked, struct addr *to, __u8 *tier)
 {
-	struct addr asked = *to;
 	__u8 proto = ctx->protocol;
 	struct service s = {};
 	__u32 why = MESH_REASON_BAD_CONFIG;
@@ -75,7 +74,7 @@ static __always_inline enum verdict decide(struct bpf_sock_addr *ctx, const stru
 	}
 	if (why != MESH_REASON_NONE) {
 		count_tier(MESH_TIER_REFUSE);
-		count_reason(netns, &asked, proto, why);
+		count_reason(netns, asked, proto, why);
 		return VERDICT_REFUSE;
 	}
 	count_tier(s.tier);
@@ -97,7 +96,7 @@ static __always_inline enum verdict route_connect(struct bpf_sock_addr *ctx, str
 	pod = pod_of(ctx, &netns);
 	if (!pod || by_agent())
 		return VERDICT_OFF;
-	v = decide(ctx, pod, netns, 0, to, &tier);
+	v = decide(ctx, pod, netns, 0, &asked, to, &tier);
 	if (v != VERDICT_REWRITE) {
 		sock_forget(bpf_get_socket_cookie(ctx));
 		return v;
@@ -121,11 +120,26 @@ static __always_inline int as_connected(struct bpf_sock_addr *ctx, struct addr *
 	return 1;
 }
 
-/* sendmsg() with an address, of a UDP socket: all that it sends to a service goes to one endpoint while there is it. */
+/* What came of an address, for the answers: where they come from is asked for under the name that was sent to. */
+static __always_inline void remember_source(__u64 cookie, const struct addr *to, const struct addr *asked)
+{
+	struct mesh_udp_key key = {.sock = cookie, .port = to->port};
+	struct mesh_udp_src *last, src = {.port = asked->port};
+
+	__builtin_memcpy(key.ip, to->ip, sizeof(key.ip));
+	last = bpf_map_lookup_elem(&udpsrc, &key);
+	if (last && same(asked, last->ip, last->port))
+		return;
+	__builtin_memcpy(src.ip, asked->ip, sizeof(src.ip));
+	bpf_map_update_elem(&udpsrc, &key, &src, BPF_ANY);
+}
+
+/*
+ * sendmsg() with an address, of a UDP socket: all that it sends to a service goes to one endpoint while there is it.
+ * Kernels before 6.8 round each frame of the stack up: what is not needed while deciding has no place on it then.
+ */
 static __always_inline enum verdict route_sendmsg(struct bpf_sock_addr *ctx, struct addr *to)
 {
-	struct mesh_udp_key key = {};
-	struct mesh_udp_src *last, src = {};
 	struct addr asked = *to;
 	struct mesh_pod *pod;
 	__u64 netns, cookie;
@@ -138,18 +152,9 @@ static __always_inline enum verdict route_sendmsg(struct bpf_sock_addr *ctx, str
 	if (as_connected(ctx, to))
 		return VERDICT_REWRITE;
 	cookie = bpf_get_socket_cookie(ctx);
-	v = decide(ctx, pod, netns, cookie, to, &tier);
-	if (v != VERDICT_REWRITE)
-		return v;
-	key.sock = cookie;
-	key.port = to->port;
-	__builtin_memcpy(key.ip, to->ip, sizeof(key.ip));
-	last = bpf_map_lookup_elem(&udpsrc, &key);
-	if (last && same(&asked, last->ip, last->port))
-		return v;
-	src.port = asked.port;
-	__builtin_memcpy(src.ip, asked.ip, sizeof(src.ip));
-	bpf_map_update_elem(&udpsrc, &key, &src, BPF_ANY);
+	v = decide(ctx, pod, netns, cookie, &asked, to, &tier);
+	if (v == VERDICT_REWRITE)
+		remember_source(cookie, to, &asked);
 	return v;
 }
 
