@@ -108,8 +108,8 @@ for argument in sys.argv[2:]:
             if f:
                 f["failed"].append((start, done))
                 f["statuses"][status] += 1
-            elif status == 503 and "no healthy upstream" in text and nobody(service, start, done):
-                none_ready.append((start, done, service))
+            elif status == 503 and nobody(service, start, done):
+                none_ready.append((start, done, service, "no healthy upstream" in text))
             else:
                 rest.append((start, done, status, service, node, text))
             continue
@@ -158,10 +158,11 @@ result(not over, f"an agent that is killed takes with it what was under way, at 
 lost = [len(f["failed"]) for f in faults if "agent" not in f["what"] and f["failed"]]
 result(not lost, "nothing else that is killed costs a request", lost or "")
 result(all(f["until"] for f in faults), "everything that was killed serves again", [(f["what"], at(f["from"])) for f in faults if not f["until"]] or "")
-print(f"   answered 503 \"no healthy upstream\" while no pod of the service was ready, as the API's watches say: {len(none_ready)}")
+print(f"   answered 503 while no pod of the service was ready, as the API's watches say: {len(none_ready)}, of them "
+      f"{sum(not plain for _, _, _, plain in none_ready)} that were sent to one that was ending")
 print(f"   answered by a pod that was ending, and served, while none was ready, as kube-proxy has it: {ending}")
-for service in sorted({s for _, _, s in none_ready}):
-    times = sorted(t for t, _, s in none_ready if s == service)
+for service in sorted({s for _, _, s, _ in none_ready}):
+    times = sorted(t for t, _, s, _ in none_ready if s == service)
     print(f"      {service}: {len(times)} from {at(times[0])} to {at(times[-1])}; {nearest(times[0])}; {leaving(service, times[0])}")
 # How soon agents have in force what the API says of endpoints: the version that ended a pod's being ready.
 delays = []

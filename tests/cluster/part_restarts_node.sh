@@ -9,6 +9,12 @@ from faults import Faults
 kill = Faults(sys.argv[1])
 getattr(kill, "kill_" + sys.argv[2])(int(sys.argv[3]))
 PY
+# keeper_on_node N: without the API
+keeper_on_node() { python3 -c 'import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests/cluster")
+from faults import Faults
+print(*Faults(sys.argv[1]).agents(int(sys.argv[2]))[0])' "$cluster" "$1"; }
 kill_of() { python3 "$T/fault.py" "$cluster" "$@"; } # kill_of containerd|kubelet|agent N
 node_is_ready() { kubectl wait --for=condition=Ready "node/$1" --timeout=1s > /dev/null 2>&1; }
 renewed() { kubectl -n kube-node-lease get lease "$1" -o jsonpath='{.spec.renewTime}'; }
@@ -124,6 +130,12 @@ from_snapshot() { on_node "${client_node#n}" "$BUILD/meshd" agent --status --soc
 check "an agent that starts meanwhile is in force from its snapshot" eventually 20 from_snapshot
 echo "   $(($(now_ms) - began)) ms after the one before was killed"
 away_rules two v2 | elsewhere apply -f - > "$T/away.apply" 2>&1 || fail "rules change while agents do not see it" "$(cat "$T/away.apply")"
+# And one whose container the kubelet has to start again: nothing of that needs the API.
+began_container=$(now_ms)
+kill -KILL "$(keeper_on_node "$n")" 2> "$T/kill" || fail "the other node's keeper is killed" "$(cat "$T/kill")"
+other_from_snapshot() { on_node "$n" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | jq -e '.published and .api.fromSnapshot'; }
+check "so is one whose container starts anew" eventually 30 other_from_snapshot
+echo "   $(($(now_ms) - began_container)) ms after it was killed"
 while [ $(($(now_ms) - began)) -lt $((${AWAY:-40} * 1000)) ]; do sleep 0.2; done
 kill -KILL "$elsewhere_pid"
 cat > "$T/back.py" << 'PY'

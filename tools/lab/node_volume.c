@@ -79,7 +79,7 @@ static int fill_stored(const struct filler *f, const json_t *ref, bool secret)
 		value = json_object_get(data, mesh_lab_text(item, "key"));
 		if (r == 0 && value)
 			r = put_key(f, mesh_lab_text(item, "path"), json_string_value(value), secret);
-		else if (r == 0)
+		else if (r == 0 && !json_is_true(json_object_get(ref, "optional")))
 			r = fail(f, "references non-existent key: %s", mesh_lab_text(item, "key"));
 	}
 	if (json_array_size(items))

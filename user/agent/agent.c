@@ -11,6 +11,7 @@
 #include "agent/keeper.h"
 #include "agent/state.h"
 #include "core/daemon.h"
+#include "core/envdir.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -536,8 +537,14 @@ int mesh_agent_main(int argc, char **argv)
 			       .adding.fn = on_adding,
 			       .leaving.fn = on_leaving,
 			       .trim.fn = on_trim};
-	int r = mesh_agent_options(argc, argv, &a.opts);
+	int r = mesh_envdir_read(getenv("SOCKMESH_ENV_DIR"));
 
+	if (r < 0) {
+		fprintf(stderr, "meshd agent: SOCKMESH_ENV_DIR %s: %s\n", getenv("SOCKMESH_ENV_DIR"), strerror(-r));
+		return 1;
+	}
+	mesh_envdir_expand(argc, argv);
+	r = mesh_agent_options(argc, argv, &a.opts);
 	if (r >= 0)
 		return r;
 	if (a.opts.health || a.opts.alive || a.opts.status || a.opts.leave)

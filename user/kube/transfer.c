@@ -27,6 +27,19 @@ static void mark_ready(struct mesh_transfer *t)
 	TAILQ_INSERT_TAIL(&t->kube->ready, t, by_ready);
 }
 
+/* libcurl says how long a connect took to fail: without it the same trouble is the same text, and is logged once. */
+static void forget_time(char *error)
+{
+	char *at = strstr(error, " after "), *end = at;
+
+	if (!at)
+		return;
+	end += strcspn(at, "0123456789");
+	end += strspn(end, "0123456789");
+	if (strncmp(end, " ms", 3) == 0)
+		memmove(at, end + 3, strlen(end + 3) + 1);
+}
+
 static void drain(struct mesh_kube *kube)
 {
 	struct mesh_transfer *t;
@@ -39,6 +52,7 @@ static void drain(struct mesh_kube *kube)
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
 		t->finished = true;
 		t->result = msg->data.result;
+		forget_time(t->error);
 		mark_ready(t);
 	}
 	while ((t = TAILQ_FIRST(&kube->ready))) {
