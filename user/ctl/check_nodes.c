@@ -117,7 +117,7 @@ static void no_answer(struct mesh_check *c, const char *node, bool pre, const ch
 			 remedy ? remedy : "see to the node's kubelet", "%s", why);
 }
 
-/* Runs command in each of pods (which have nodeName) and hands over what it printed. */
+/* Runs command in each of the agents' pods (which have nodeName) and hands over what it printed. */
 static void ask_pods(struct mesh_check *c, json_t *const *pods, size_t count, const char *const *command,
 		     void (*take)(struct mesh_check *c, const char *node, const struct mesh_podexec *job,
 				  const json_t *answer),
@@ -128,6 +128,7 @@ static void ask_pods(struct mesh_check *c, json_t *const *pods, size_t count, co
 	for (size_t i = 0; i < count; i++)
 		jobs[i] = (struct mesh_podexec){.namespace = mesh_meta(pods[i], "namespace"),
 						.pod = mesh_meta(pods[i], "name"),
+						.container = "agent",
 						.command = command};
 	mesh_podexec_run(mesh_kube_config(c->ctl->kube), jobs, count, CHECK_MS);
 	for (size_t i = 0; i < count; i++) {

@@ -118,9 +118,11 @@ char *mesh_pod_trouble(const json_t *pod)
 
 static char *last_line(struct mesh_ctl *ctl, const json_t *pod, bool previous)
 {
+	const json_t *first = json_array_get(json_object_get(json_object_get(pod, "spec"), "containers"), 0);
 	mesh_auto_free char *path =
-		mesh_xasprintf("/api/v1/namespaces/%s/pods/%s/log?tailLines=1%s", mesh_meta(pod, "namespace"),
-			       mesh_meta(pod, "name"), previous ? "&previous=true" : "");
+		mesh_xasprintf("/api/v1/namespaces/%s/pods/%s/log?tailLines=1&container=%s%s",
+			       mesh_meta(pod, "namespace"), mesh_meta(pod, "name"),
+			       json_string_value(json_object_get(first, "name")), previous ? "&previous=true" : "");
 	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
 	struct mesh_slice s;
 
