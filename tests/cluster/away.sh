@@ -62,6 +62,7 @@ held() {
 	local i pid
 	for i in $(nodes); do
 		pid=$(status_of "$i" 2> /dev/null | jq -r '.pid // empty')
+		[ -n "$pid" ] || { fail "$1: node $i has an agent"; continue; }
 		on_node "$i" bash -c 'pid=$1; echo "RSS $(awk "/^VmRSS/ { print \$2 }" /proc/$pid/status) KiB, $(ls /proc/$pid/fd | wc -l) descriptors,"\
 			"CPU $(awk "{ print \$14 + \$15 }" /proc/$pid/stat) ticks, of pid $pid; log of agents"\
 			"$(cat /var/log/pods/sockmesh-system_sockmesh-agent-*/agent/*.log | wc -lc | awk "{ print \$1 \" lines, \" \$2 \" bytes\" }"),"\
@@ -80,14 +81,15 @@ at() { # at PER_MILLE: sleeps until so much of the time is over
 	local left=$((began + minutes * 60 * $1 - $(ms)))
 	[ "$left" -le 0 ] || sleep "$((left / 1000)).$(printf %03d $((left % 1000)))"
 }
-from_snapshot() { status_of "$n" | jq -e '.published and .api.fromSnapshot'; }
+from_snapshot() { status_of "$n" | jq -e --argjson old "${old:-0}" '.pid != $old and .published and .api.fromSnapshot'; }
 kill_one() { # kill_one agent|container
 	local t
+	old=$(status_of "$n" | jq .pid)
 	t=$(ms)
 	echo "$(mono_ns) $1 of node $n" >> "$T/kills"
 	away "$1" "$n"
 	sleep 0.5
-	check "after $(((t - began) / 60000)) min: $1 killed: an agent is in force from its snapshot" eventually 60 from_snapshot
+	check "after $(((t - began) / 60000)) min: $1 killed: an agent is in force from its snapshot" eventually 120 from_snapshot
 	echo "   $(($(ms) - t)) ms after it was killed"
 }
 at 100; held 10%
