@@ -50,7 +50,7 @@ class Api:
                 if r.status == 429 and not last:
                     time.sleep(1)
                     continue
-                return r.status, json.loads(body)
+                return r.status, json.loads(body) if "json" in r.headers.get("Content-Type", "") else body.decode()
             except (http.client.HTTPException, OSError):
                 self.local.c = None
                 if last:
