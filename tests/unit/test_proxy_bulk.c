@@ -128,6 +128,46 @@ TEST(sockets_in_a_sockmap_are_read_as_ever)
 	stop();
 }
 
+/* Sends n bytes at the server's end and has them at the client's. */
+static bool piece_comes(size_t n)
+{
+	static char piece[32768];
+
+	if (!lab_send(server, piece, n))
+		return false;
+	for (size_t got = 0; got < n;) {
+		ssize_t k = recv(fd, piece, n - got, 0);
+
+		if (k <= 0)
+			return false;
+		got += (size_t)k;
+	}
+	return true;
+}
+
+/* A server may think for long before it goes on: what it has said by then is the client's. */
+WORLD(small_pieces_of_a_large_body_are_not_held_back)
+{
+	enum { PIECES = 100, SIZE = 64, LENGTH = 1 << 20 };
+	size_t sent = PIECES * SIZE;
+	uint64_t begin;
+	char head[4096];
+	ssize_t n;
+
+	CHECK(lab_say(fd, GET("/")) && accepted(&m));
+	CHECK(lab_say(server, "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n"));
+	n = recv(fd, head, sizeof(head) - 1, 0);
+	CHECK(n > 4 && memcmp(head + n - 4, "\r\n\r\n", 4) == 0);
+	CHECK(piece_comes(SIZE));
+	begin = mesh_now_ns();
+	for (int i = 1; i < PIECES; i++)
+		CHECK(piece_comes(SIZE));
+	CHECK(mesh_now_ns() - begin < MESH_SEC(5)); /* a fifth of a second each is what a corked socket waits */
+	for (; sent < LENGTH; sent += 32768)
+		CHECK(piece_comes(LENGTH - sent < 32768 ? LENGTH - sent : 32768));
+	check_pipes(1);
+}
+
 /* It waits for its client, holding no more than its pipe and the sockets' buffers; then all of it goes on. */
 WORLD(a_client_that_does_not_read)
 {

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,15 +97,13 @@ bool mesh_bulk_begin(struct mesh_request *r)
 	return r->bulk;
 }
 
-enum mesh_bulk_result mesh_bulk_flush(struct mesh_request *r)
+static enum mesh_bulk_result flush(struct mesh_request *r, unsigned flags)
 {
 	struct mesh_down *d = r->down;
 	struct mesh_bulk *b = r->bulk;
-	unsigned flags =
-		SPLICE_F_NONBLOCK | SPLICE_F_MOVE | (r->answer_body.framing == MESH_HTTP1_LENGTH ? SPLICE_F_MORE : 0);
 
 	while (b->held) {
-		ssize_t n = splice(b->out, NULL, d->io.fd, NULL, b->held, flags);
+		ssize_t n = splice(b->out, NULL, d->io.fd, NULL, b->held, SPLICE_F_NONBLOCK | SPLICE_F_MOVE | flags);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -120,6 +119,19 @@ enum mesh_bulk_result mesh_bulk_flush(struct mesh_request *r)
 	return MESH_BULK_MOVED;
 }
 
+enum mesh_bulk_result mesh_bulk_flush(struct mesh_request *r)
+{
+	return flush(r, 0);
+}
+
+/* What waits for more to fill a packet is sent: the server may think for long before it goes on. */
+static void push(const struct mesh_request *r)
+{
+	int one = 1;
+
+	setsockopt(r->down->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
 enum mesh_bulk_result mesh_bulk_move(struct mesh_request *r)
 {
 	struct mesh_bulk *b = r->bulk;
@@ -128,9 +140,13 @@ enum mesh_bulk_result mesh_bulk_move(struct mesh_request *r)
 	for (int i = 0; i < BULK_TURNS && r->answer_body.framing == MESH_HTTP1_LENGTH; i++) {
 		size_t want = (size_t)MESH_MIN(r->answer_body.left, (uint64_t)BULK_PIPE);
 		ssize_t n = splice(r->up->io.fd, NULL, b->in, NULL, want, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+		bool more;
 
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			if (res == MESH_BULK_MOVED)
+				push(r);
 			return res;
+		}
 		if (n < 0)
 			return MESH_BULK_FAILED;
 		if (n == 0) {
@@ -140,7 +156,8 @@ enum mesh_bulk_result mesh_bulk_move(struct mesh_request *r)
 		mesh_http1_body_pass(&r->answer_body, (uint64_t)n);
 		r->answer_bytes += (uint64_t)n;
 		b->held = (size_t)n;
-		res = mesh_bulk_flush(r);
+		more = i + 1 < BULK_TURNS && r->answer_body.framing == MESH_HTTP1_LENGTH;
+		res = flush(r, more ? SPLICE_F_MORE : 0);
 		if (res != MESH_BULK_MOVED)
 			return res;
 	}
