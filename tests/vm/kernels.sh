@@ -64,7 +64,7 @@ for k in $KERNELS; do
 		/bin/sh "$(command -v ip)" "$(command -v nsenter)" "$(command -v tc)" "$(command -v nft)" "$(command -v grep)" "${programs[@]/#/tests:}" || exit 1
 	timeout -k 10 "${VM_TIMEOUT:-900}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 -nodefaults -no-user-config -no-reboot \
 		-display none -serial stdio -kernel "$kernel" -initrd "$cache/$version.cpio.gz" \
-		-append "console=ttyS0 panic=-1 loglevel=4 mitigations=off" < /dev/null 2>&1 | stdbuf -oL tr -d '\r' > "$cache/$version.log"
+		-append "console=ttyS0 panic=-1 loglevel=${VM_LOGLEVEL:-4} mitigations=off" < /dev/null 2>&1 | stdbuf -oL tr -d '\r' > "$cache/$version.log"
 	judge "$version" "$cache/$version.log"
 done
 exit $failed
