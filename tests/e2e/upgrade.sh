@@ -6,7 +6,8 @@
 # over. MESHD=FILE is the program that takes over in every second turn: another version.
 . "$(dirname "$0")/lib.sh"
 TIMES=${TIMES:-4} RATE=${RATE:-400} CONNECTIONS=${CONNECTIONS:-100} STREAMS=${STREAMS:-20}
-export SOCKMESH_KEEP=1 SOCKMESH_DRAIN_TIME=3
+DRAIN=${DRAIN:-3} # seconds that what is under way gets; a machine that cannot do RATE needs more
+export SOCKMESH_KEEP=1 SOCKMESH_DRAIN_TIME=$DRAIN
 files=tests/e2e/tutorial
 SHOW=${SHOW:-} # lines of the logs, also when all is well
 YOUNGER=()
@@ -146,7 +147,7 @@ LOADS+=($!)
 eventually 5 in_pod coolapp "$client" curl -sf "http://$SLOW/" || fail "the slow server answers" "$OUT$(cat "$T/serve")"
 in_pod coolapp "$client" python3 "$PWD/tests/e2e/upgrade.py" ask "$SLOW" /stream/15 > "$T/stream" 2>&1 &
 stream=$!
-in_pod coolapp "$client" python3 "$PWD/tests/e2e/upgrade.py" ask "$SLOW" /tunnel 100 10 > "$T/tunnel" 2>&1 &
+in_pod coolapp "$client" python3 "$PWD/tests/e2e/upgrade.py" ask "$SLOW" /tunnel 100 $((DRAIN + 7)) > "$T/tunnel" 2>&1 &
 tunnel=$!
 eventually 5 grep -q begun "$T/stream" && eventually 5 grep -q begun "$T/tunnel" || fail "stream and tunnel begin" "$(cat "$T/stream" "$T/tunnel")"
 begin=$(now_ms)
@@ -158,7 +159,7 @@ took=$(($(now_ms) - begin))
 read -r how echoed < <(tail -1 "$T/tunnel")
 check "a tunnel goes on until it is cut" [ "$echoed" -ge 20 ]
 same "then it ends" "$([ "$how" != open ] && echo ended)" ended
-within "after the drain time of 3 s, in ms" "$took" 2900 8000
+within "after the drain time of $DRAIN s, in ms" "$took" $((DRAIN * 1000 - 100)) $((DRAIN * 1000 + 5000))
 check "and the old process says so" grep -q "cut: tunnel of coolapp/$client to " "$T/younger.log"
 check "the next one serves" eventually 5 serves "$keeper"
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 
 enum { UNACKED_MS = 20000 }; /* a pod that is gone without a word fails the request, not the client's patience */
 
@@ -319,7 +320,13 @@ int mesh_up_get(struct mesh_request *r)
 void mesh_up_connect_timeout(struct mesh_timeout *item)
 {
 	struct mesh_up *u = up_of(item);
+	struct pollfd p = {.fd = u->io.fd, .events = POLLOUT};
 
+	/* What is late may be this loop, which has so much to do that the answer waits behind it. */
+	if (u->connecting && poll(&p, 1, 0) > 0) {
+		up_event(u->request->down->worker->loop, &u->io, (uint32_t)p.revents);
+		return;
+	}
 	u->request->tries = MESH_REQUEST_TRIES;
 	mesh_request_lost(u->request, "connection timed out", true);
 }
