@@ -171,27 +171,64 @@ static int number_in_file(void)
 	return n;
 }
 
-TEST(a_connection_made_between_two_lives_is_served)
+/* A connection to the listener that the first life tells of; -1: there is none. */
+static int connected(void)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int made = mkstemp(path), status = -1, fd, port;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	to.sin_port = htons((uint16_t)number_in_file());
+	if (to.sin_port == 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		mesh_cleanup_fd(&fd);
+	return fd;
+}
+
+/* What a second life says on it. */
+static void check_served(int fd, const char *want)
+{
 	char text[64] = "";
+
+	CHECK(fd >= 0);
+	CHECK(read(fd, text, sizeof(text) - 1) > 0);
+	CHECK_STR(text, want);
+	close(fd);
+}
+
+static void check_end(pid_t pid, int want)
+{
+	int status = -1;
+
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), want);
+}
+
+/* Keepers that are made from now on have a door at this path, a template of mkstemp(). */
+static void begin_door(char *door)
+{
+	close(mkstemp(door));
+	unlink(door);
+	setenv("KEEPER_TEST_DOOR", door, 1);
+	close(creat(path, 0600));
+}
+
+static void end_door(const char *door)
+{
+	unsetenv("KEEPER_TEST_DOOR");
+	unlink(door);
+	unlink(path);
+}
+
+TEST(a_connection_made_between_two_lives_is_served)
+{
+	int made = mkstemp(path);
 	pid_t pid;
 
 	CHECK(made >= 0);
 	close(made);
 	pid = keeper("");
-	port = number_in_file();
-	CHECK(port > 0);
-	to.sin_port = htons((uint16_t)port);
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	CHECK_INT(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	CHECK(read(fd, text, sizeof(text) - 1) > 0);
-	CHECK_STR(text, "1 2 0 0 alone");
-	close(fd);
-	CHECK_INT(waitpid(pid, &status, 0), pid);
-	CHECK(WIFEXITED(status));
-	CHECK_INT(WEXITSTATUS(status), 0);
+	check_served(connected(), "1 2 0 0 alone");
+	check_end(pid, 0);
 	unlink(path);
 }
 
@@ -199,37 +236,20 @@ TEST(a_connection_made_between_two_lives_is_served)
 static void check_younger(const char *older_does, const char *want)
 {
 	char door[] = "/tmp/keeper-door-XXXXXX";
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int status = -1, fd, port;
-	char text[64] = "";
 	pid_t older, younger;
+	int fd, status;
 
-	close(mkstemp(door));
-	unlink(door);
-	close(creat(path, 0600));
-	setenv("KEEPER_TEST_DOOR", door, 1);
+	begin_door(door);
 	older = keeper(older_does);
-	port = number_in_file();
-	CHECK(port > 0);
-	to.sin_port = htons((uint16_t)port);
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	CHECK_INT(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	fd = connected();
 	younger = keeper("");
-	CHECK(read(fd, text, sizeof(text) - 1) > 0);
-	CHECK_STR(text, want);
-	close(fd);
-	CHECK_INT(waitpid(younger, &status, 0), younger);
-	CHECK(WIFEXITED(status));
-	CHECK_INT(WEXITSTATUS(status), 0);
+	check_served(fd, want);
+	check_end(younger, 0);
 	/* The older one has no child any more, and waits for its end. */
 	CHECK_INT(waitpid(older, &status, WNOHANG), 0);
 	CHECK_INT(kill(older, SIGTERM), 0);
-	CHECK_INT(waitpid(older, &status, 0), older);
-	CHECK(WIFEXITED(status));
-	CHECK_INT(WEXITSTATUS(status), 0);
-	unsetenv("KEEPER_TEST_DOOR");
-	unlink(door);
-	unlink(path);
+	check_end(older, 0);
+	end_door(door);
 }
 
 TEST(a_younger_keeper_takes_over)
@@ -263,31 +283,17 @@ static void come_and_go(const char *door)
 
 TEST(where_the_younger_is_gone_the_older_serves_again)
 {
-	char door[] = "/tmp/keeper-door-XXXXXX", text[64] = "";
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int status = -1, fd, port;
+	char door[] = "/tmp/keeper-door-XXXXXX";
 	pid_t pid;
 
-	close(mkstemp(door));
-	unlink(door);
-	close(creat(path, 0600));
-	setenv("KEEPER_TEST_DOOR", door, 1);
+	begin_door(door);
 	pid = keeper("yields");
-	port = number_in_file();
-	CHECK(port > 0);
+	CHECK(number_in_file() > 0);
 	come_and_go(door);
-	to.sin_port = htons((uint16_t)port);
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	CHECK_INT(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	CHECK(read(fd, text, sizeof(text) - 1) > 0);
-	CHECK_STR(text, "1 2 0 0 alone");
-	close(fd);
-	CHECK_INT(waitpid(pid, &status, 0), pid);
-	CHECK(WIFEXITED(status));
-	CHECK_INT(WEXITSTATUS(status), 0);
+	check_served(connected(), "1 2 0 0 alone");
+	check_end(pid, 0);
 	CHECK(access(door, F_OK) < 0); /* it had a door again, which went with it */
-	unsetenv("KEEPER_TEST_DOOR");
-	unlink(path);
+	end_door(door);
 }
 
 /* ---- a holder, which is there when keeper and agent are killed together */
@@ -482,25 +488,22 @@ TEST(a_younger_keeper_whose_agent_fails_gives_way)
 
 TEST(a_signal_to_end_is_passed_on)
 {
-	int status = -1, child;
-	pid_t pid;
+	pid_t pid, child;
 
 	close(creat(path, 0600));
 	pid = keeper("waits");
 	child = number_in_file();
 	CHECK(child > 0);
 	CHECK_INT(kill(pid, SIGTERM), 0);
-	CHECK_INT(waitpid(pid, &status, 0), pid);
-	CHECK(WIFEXITED(status));
-	CHECK_INT(WEXITSTATUS(status), 128 + SIGTERM);
+	check_end(pid, 128 + SIGTERM);
 	CHECK(kill(child, 0) < 0);
 	unlink(path);
 }
 
 TEST(without_its_keeper_the_child_ends)
 {
-	int status = -1, child;
-	pid_t pid;
+	int status = -1;
+	pid_t pid, child;
 
 	close(creat(path, 0600));
 	pid = keeper("waits");
@@ -516,14 +519,11 @@ TEST(without_its_keeper_the_child_ends)
 
 TEST(a_start_that_fails_is_not_repeated)
 {
-	int status = -1;
 	pid_t pid;
 
 	close(creat(path, 0600));
 	pid = keeper("fails");
-	CHECK_INT(waitpid(pid, &status, 0), pid);
-	CHECK(WIFEXITED(status));
-	CHECK_INT(WEXITSTATUS(status), 5);
+	check_end(pid, 5);
 	unlink(path);
 }
 

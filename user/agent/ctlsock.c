@@ -2,6 +2,7 @@
 #include "agent/ctlsock.h"
 
 #include "core/buf.h"
+#include "core/fds.h"
 #include "core/mem.h"
 #include "core/vec.h"
 
@@ -92,30 +93,21 @@ int mesh_ctlsock_take_fd(struct mesh_ctlsock_conn *conn)
 	return mesh_steal_fd(&conn->fd);
 }
 
-/* One descriptor is kept, the newest; what comes beside it is closed. */
-static void keep_fds(struct mesh_ctlsock_conn *conn, struct msghdr *m)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < count; i++) {
-			mesh_cleanup_fd(&conn->fd);
-			memcpy(&conn->fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-		}
-	}
-}
-
 static ssize_t receive(struct mesh_ctlsock_conn *conn)
 {
-	char control[CMSG_SPACE(4 * sizeof(int))] __attribute__((aligned(8)));
 	struct iovec to = {.iov_base = mesh_buf_room(&conn->in, 4096), .iov_len = 4096};
-	struct msghdr m = {.msg_iov = &to, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(conn->io.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct msghdr m = {.msg_iov = &to, .msg_iovlen = 1};
+	int fds[MESH_FDS_MAX];
+	union mesh_fds_room room;
+	ssize_t n;
 
-	if (n >= 0)
-		keep_fds(conn, &m);
+	mesh_fds_expect(&m, &room);
+	n = recvmsg(conn->io.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	/* One descriptor is kept, the newest; what comes beside it is closed. */
+	for (size_t i = 0, count = n < 0 ? 0 : mesh_fds_take(&m, fds); i < count; i++) {
+		mesh_cleanup_fd(&conn->fd);
+		conn->fd = fds[i];
+	}
 	return n;
 }
 

@@ -3,6 +3,7 @@
 
 #include "agent/keeper.h"
 #include "agent/state.h"
+#include "core/fds.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/vec.h"
@@ -65,10 +66,6 @@ struct mesh_handover {
 static int send_connection(void *arg, int fd, const struct mesh_proxy_moved *c)
 {
 	const struct mesh_handover *h = arg;
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {0};
 	struct wire w = {.kind = WIRE_CONNECTION,
 			 .size = sizeof(w),
 			 .len = (uint32_t)c->len,
@@ -77,19 +74,14 @@ static int send_connection(void *arg, int fd, const struct mesh_proxy_moved *c)
 			 .origdst_port = c->origdst.port};
 	struct iovec parts[] = {{.iov_base = &w, .iov_len = sizeof(w)},
 				{.iov_base = (char *)c->data, .iov_len = c->len}};
-	struct msghdr m = {.msg_iov = parts,
-			   .msg_iovlen = c->len ? 2 : 1,
-			   .msg_control = control.room,
-			   .msg_controllen = sizeof(control.room)};
+	struct msghdr m = {.msg_iov = parts, .msg_iovlen = c->len ? 2 : 1};
+	union mesh_fds_room room;
 
 	if (c->len > WIRE_LEN_MAX)
 		return -EMSGSIZE;
 	memcpy(w.peer, &c->peer.ip, sizeof(w.peer));
 	memcpy(w.origdst, &c->origdst.ip, sizeof(w.origdst));
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
+	mesh_fds_put(&m, &room, &fd, 1);
 	if (sendmsg(h->younger.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return 0;
 	return errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS || errno == EINTR ? -EAGAIN : -errno;
@@ -257,41 +249,31 @@ static void take(struct mesh_handover *h, int fd, const struct mesh_proxy_moved 
 		mesh_timer_set(h->agent->loop, &h->early_timer, EARLY_TRY_NS);
 }
 
-static int fd_of(struct msghdr *m)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-	int fd = -1;
-
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len >= CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
-
 /* Returns 1, 0 if nothing is there, or -errno: the older agent is gone. */
 static int receive(struct mesh_handover *h)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {0};
 	struct iovec part = {.iov_base = h->room, .iov_len = sizeof(struct wire) + WIRE_LEN_MAX};
-	struct msghdr m = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)};
-	ssize_t n = recvmsg(h->older.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
 	struct mesh_proxy_moved c = {0};
-	struct wire w;
-	int fd;
+	int fds[MESH_FDS_MAX];
+	union mesh_fds_room room;
+	struct wire w = {0};
+	size_t count;
+	ssize_t n;
 
+	mesh_fds_expect(&m, &room);
+	n = recvmsg(h->older.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0)
 		return n < 0 ? -errno : -ECONNRESET;
-	fd = fd_of(&m);
+	count = mesh_fds_take(&m, fds);
 	memcpy(&w, h->room, MESH_MIN((size_t)n, sizeof(w)));
-	if (fd < 0 || (size_t)n < sizeof(w) || w.kind != WIRE_CONNECTION || w.size < sizeof(w) ||
+	if (count != 1 || (size_t)n < sizeof(w) || w.kind != WIRE_CONNECTION || w.size < sizeof(w) ||
 	    (size_t)n != w.size + (size_t)w.len) {
 		h->lost += w.kind == WIRE_CONNECTION;
-		mesh_cleanup_fd(&fd);
+		while (count)
+			close(fds[--count]);
 		return 1;
 	}
 	c = (struct mesh_proxy_moved){.netns_cookie = w.netns_cookie, .data = h->room + w.size, .len = w.len};
@@ -299,7 +281,7 @@ static int receive(struct mesh_handover *h)
 	c.origdst.port = w.origdst_port;
 	memcpy(&c.peer.ip, w.peer, sizeof(w.peer));
 	memcpy(&c.origdst.ip, w.origdst, sizeof(w.origdst));
-	take(h, fd, &c);
+	take(h, fds[0], &c);
 	return 1;
 }
 

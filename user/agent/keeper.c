@@ -317,7 +317,6 @@ static void on_packet(struct watch *w)
 		break;
 	case MESH_PACKET_MOVED:
 		mesh_cleanup_fd(&w->channel);
-		w->channel = -1;
 		if (w->done)
 			mesh_held_drop_all(&w->held);
 		break;
@@ -470,9 +469,7 @@ static void hand_over(struct watch *w)
 	/* The channel of an earlier handing over is no concern of this keeper any more; its agent reads what is on it.
 	 */
 	mesh_cleanup_fd(&w->channel);
-	w->channel = -1;
 	mesh_cleanup_fd(&w->door);
-	w->door = -1;
 	w->done = true;
 	holder_lost(w); /* it is the younger one's now */
 }

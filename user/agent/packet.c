@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/packet.h"
 
+#include "core/fds.h"
 #include "core/mem.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+
+_Static_assert((int)MESH_KEEPER_FDS == (int)MESH_FDS_MAX, "all of a namespace in one packet");
 
 struct packet {
 	uint64_t netns_cookie;
@@ -47,22 +50,12 @@ void mesh_held_free(struct mesh_held_list *l)
 
 int mesh_packet_send(int fd, enum mesh_packet_kind kind, uint64_t netns_cookie, const int *fds, size_t count, int flags)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int) * MESH_KEEPER_FDS)];
-	} control = {0};
 	struct packet p = {.netns_cookie = netns_cookie, .count = (uint32_t)count, .kind = kind};
 	struct iovec part = {.iov_base = &p, .iov_len = sizeof(p)};
 	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+	union mesh_fds_room room;
 
-	if (count) {
-		m.msg_control = control.room;
-		m.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(&control.head), fds, sizeof(int) * count);
-	}
+	mesh_fds_put(&m, &room, fds, count);
 	return sendmsg(fd, &m, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
 }
 
@@ -78,25 +71,18 @@ int mesh_packet_send_list(int fd, const struct mesh_held_list *l, int flags)
 
 int mesh_packet_receive(int fd, struct mesh_held *ret, int flags)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int) * MESH_KEEPER_FDS)];
-	} control = {0};
 	struct packet p = {0};
 	struct iovec part = {.iov_base = &p, .iov_len = sizeof(p)};
-	struct msghdr m = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)};
-	ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | flags);
-	struct cmsghdr *c;
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+	union mesh_fds_room room;
+	ssize_t n;
 
+	mesh_fds_expect(&m, &room);
+	n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | flags);
 	if (n <= 0)
 		return n < 0 ? -errno : 0;
 	*ret = (struct mesh_held){.kind = p.kind, .netns_cookie = p.netns_cookie};
-	c = CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-		ret->count = MESH_MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)MESH_KEEPER_FDS);
-		memcpy(ret->fds, CMSG_DATA(c), ret->count * sizeof(int));
-	}
+	ret->count = mesh_fds_take(&m, ret->fds);
 	if (n == sizeof(p) && p.count == ret->count && !(m.msg_flags & MSG_CTRUNC))
 		return 1;
 	mesh_held_close(ret); /* descriptors were cut off: no table had room for them */

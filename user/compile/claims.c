@@ -192,16 +192,11 @@ static void withdraw_claims(struct mesh_compiler *c, struct mesh_unit *u)
 	}
 }
 
-static struct mesh_slice addr_key(const struct mesh_addr *a)
-{
-	return mesh_slice_of((const char *)a, offsetof(struct mesh_addr, pad));
-}
-
 static void note_endpoints(const struct mesh_compiled *part, struct mesh_map *ret)
 {
 	for (size_t i = 0; i < part->cluster_count; i++)
 		for (size_t k = 0; k < part->clusters[i]->endpoint_count; k++)
-			mesh_map_put(ret, addr_key(&part->clusters[i]->endpoints[k].addr), ret);
+			mesh_map_put(ret, mesh_addr_key(&part->clusters[i]->endpoints[k].addr), ret);
 }
 
 /* The kernel */

@@ -9,6 +9,7 @@
 #include "core/slice.h"
 
 #include <netinet/in.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 enum { MESH_ADDR_TEXT = 56 }; /* "[...]:65535" and NUL */
@@ -33,6 +34,15 @@ const char *mesh_addr_ip_text(const struct mesh_addr *a, char *out);
 const char *mesh_addr_text(const struct mesh_addr *a, char *out);
 bool mesh_addr_eq(const struct mesh_addr *a, const struct mesh_addr *b); /* address and port */
 bool mesh_addr_ip_eq(const struct mesh_addr *a, const struct mesh_addr *b);
+/** The bytes of the address, resp. of address and port, as a key of maps; they are a's. */
+static inline struct mesh_slice mesh_ip_key(const struct mesh_addr *a)
+{
+	return mesh_slice_of((const char *)&a->ip, sizeof(a->ip));
+}
+static inline struct mesh_slice mesh_addr_key(const struct mesh_addr *a)
+{
+	return mesh_slice_of((const char *)a, offsetof(struct mesh_addr, pad));
+}
 /** Fills ss as AF_INET or AF_INET6; returns its length. */
 socklen_t mesh_addr_to_sock(const struct mesh_addr *a, struct sockaddr_storage *ss);
 /** Returns 0, or -EAFNOSUPPORT. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/ask.h"
 
+#include "core/fds.h"
 #include "core/loop.h"
 #include "core/mem.h"
 
@@ -46,26 +47,16 @@ static int connect_within(const struct mesh_ask *ask)
 
 static int send_line(int to, struct mesh_slice line, int fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
 	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
 	struct iovec from;
 	struct msghdr m = {.msg_iov = &from, .msg_iovlen = 1};
+	union mesh_fds_room room;
 	ssize_t n;
 
 	mesh_buf_add(&text, line.ptr, line.len);
 	mesh_buf_char(&text, '\n');
 	from = (struct iovec){.iov_base = text.data, .iov_len = text.len};
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		m.msg_control = control;
-		m.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
+	mesh_fds_put(&m, &room, &fd, fd >= 0);
 	n = sendmsg(to, &m, MSG_NOSIGNAL);
 	while (n >= 0 && (size_t)n < text.len) {
 		ssize_t more = send(to, text.data + n, text.len - (size_t)n, MSG_NOSIGNAL);

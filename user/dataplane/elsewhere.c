@@ -7,11 +7,6 @@
 
 #include <errno.h>
 
-static struct mesh_slice ip_bytes(const struct mesh_addr *a)
-{
-	return mesh_slice_of((const char *)&a->ip, sizeof(a->ip));
-}
-
 static int add_ips(struct mesh_dp *dp, const struct mesh_dp_ips *ips)
 {
 	uint32_t one = 1;
@@ -19,11 +14,11 @@ static int add_ips(struct mesh_dp *dp, const struct mesh_dp_ips *ips)
 	for (size_t i = 0; i < ips->count; i++) {
 		const struct mesh_addr *ip = &ips->items[i];
 
-		if (mesh_map_get(&dp->node_ips, ip_bytes(ip)))
+		if (mesh_map_get(&dp->node_ips, mesh_ip_key(ip)))
 			continue;
 		if (bpf_map_update_elem(dp->maps[MESH_DP_MAP_NODEIP], &ip->ip, &one, BPF_ANY) < 0)
 			return -errno;
-		mesh_map_put(&dp->node_ips, ip_bytes(ip), dp);
+		mesh_map_put(&dp->node_ips, mesh_ip_key(ip), dp);
 	}
 	return 0;
 }
@@ -33,7 +28,7 @@ static void remove_ips(struct mesh_dp *dp, const struct mesh_dp_ips *ips)
 	struct mesh_map wanted = {0};
 
 	for (size_t i = 0; i < ips->count; i++)
-		mesh_map_put(&wanted, ip_bytes(&ips->items[i]), dp);
+		mesh_map_put(&wanted, mesh_ip_key(&ips->items[i]), dp);
 	mesh_map_each (e, &dp->node_ips) {
 		struct mesh_slice key = mesh_slice_of(e->key, e->key_len);
 

@@ -25,11 +25,6 @@ void mesh_dp_retired_sweep(struct mesh_dp *dp)
 	dp->retired.count = 0;
 }
 
-static struct mesh_slice bytes_of(const struct mesh_addr *a)
-{
-	return mesh_slice_of((const char *)a, sizeof(a->ip) + sizeof(a->port));
-}
-
 static bool read_endpoint(const struct mesh_dp *dp, const struct mesh_slot *slot, bool v6, struct mesh_addr *ret)
 {
 	struct mesh_ep4 e4;
@@ -64,7 +59,7 @@ static void read_set(struct mesh_dp *dp, uint64_t set, uint32_t dests, bool v6, 
 			continue;
 		for (; slot.index < d.endpoints; slot.index++)
 			if (read_endpoint(dp, &slot, v6, &a))
-				mesh_map_put(ret, bytes_of(&a), dp);
+				mesh_map_put(ret, mesh_addr_key(&a), dp);
 	}
 }
 

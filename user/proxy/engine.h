@@ -353,9 +353,4 @@ static inline void mesh_worker_read_end(struct mesh_worker *w)
 	atomic_fetch_add_explicit(&w->reading, 1, memory_order_release);
 }
 
-static inline struct mesh_slice mesh_addr_key(const struct mesh_addr *a)
-{
-	return mesh_slice_of((const char *)a, sizeof(a->ip) + sizeof(a->port));
-}
-
 #endif
