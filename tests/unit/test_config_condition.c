@@ -52,4 +52,27 @@ TEST(what_is_no_condition_is_passed_over)
 	CHECK(!mesh_condition_find(NULL, "Ready"));
 }
 
+TEST(pods_that_have_ended)
+{
+	static const struct {
+		const char *text;
+		bool over;
+	} rows[] = {
+		{"{\"status\": {\"phase\": \"Succeeded\"}}", true},
+		{"{\"status\": {\"phase\": \"Failed\"}}", true},
+		{"{\"status\": {\"phase\": \"Running\"}}", false},
+		{"{\"status\": {\"phase\": 1}}", false},
+		{"{}", false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *pod = json_loads(rows[i].text, 0, NULL);
+
+		CHECK(pod != NULL);
+		CHECK_INT(mesh_pod_over(pod), rows[i].over);
+		json_decref(pod);
+	}
+	CHECK(!mesh_pod_over(NULL));
+}
+
 TEST_MAIN()

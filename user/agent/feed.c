@@ -27,7 +27,7 @@ static bool seen_generation(struct feed_watch *w, struct mesh_slice key, const j
 
 	if (!w->kind->generation || !json_is_integer(generation))
 		return false;
-	now = mesh_xasprintf("%s %lld", mesh_feed_meta(obj, "uid"), (long long)json_integer_value(generation));
+	now = mesh_xasprintf("%s %lld", mesh_meta(obj, "uid"), (long long)json_integer_value(generation));
 	before = mesh_map_put(&w->generations, key, now);
 	same = before && strcmp(before, now) == 0;
 	free(before);
@@ -55,7 +55,7 @@ static enum mesh_feed_change apply_delete(struct feed_watch *w, struct mesh_slic
 {
 	free(mesh_map_remove(&w->generations, key));
 	mesh_map_remove(&w->bad, key);
-	w->kind->remove(w->feed, mesh_feed_meta(obj, "namespace"), mesh_feed_meta(obj, "name"));
+	w->kind->remove(w->feed, mesh_meta(obj, "namespace"), mesh_meta(obj, "name"));
 	return MESH_FEED_CONTENT;
 }
 
@@ -171,8 +171,7 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 		w->version = mesh_xstrdup(rv);
 	}
 	if (obj)
-		key = mesh_snapshot_key(buf, sizeof(buf), mesh_feed_meta(obj, "namespace"), mesh_feed_meta(obj, "name"),
-					NULL);
+		key = mesh_snapshot_key(buf, sizeof(buf), mesh_meta(obj, "namespace"), mesh_meta(obj, "name"), NULL);
 	if (event == MESH_KUBE_SET)
 		change = apply_set(w, key, obj);
 	else if (event == MESH_KUBE_DELETE)

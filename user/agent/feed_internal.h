@@ -6,6 +6,7 @@
 #include "agent/feed.h"
 #include "agent/saved.h"
 #include "agent/slices.h"
+#include "config/get.h"
 
 /* One kind. set() decodes and puts in (0, or -EINVAL); 1 from set() says that nothing of interest changed. */
 struct feed_kind {
@@ -59,13 +60,5 @@ extern const struct feed_kind mesh_feed_label_kind;
 bool mesh_feed_is_roll(const struct feed_kind *kind);
 /** Is this the kind of the Pod, of which an agent watches its node's alone? */
 bool mesh_feed_is_pods(const struct feed_kind *kind);
-
-/** A text of metadata, or "". */
-static inline const char *mesh_feed_meta(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(json_object_get(obj, "metadata"), key));
-
-	return s ? s : "";
-}
 
 #endif

@@ -250,7 +250,7 @@ static int set_namespace(struct mesh_feed *feed, const json_t *obj)
 	const json_t *annotations = json_object_get(json_object_get(obj, "metadata"), "annotations");
 	const char *text = json_string_value(json_object_get(annotations, MESH_SPLICE_ANNOTATION));
 
-	return mesh_snapshot_set_splice(&feed->snap, mesh_feed_meta(obj, "name"), text) ? 0 : 1;
+	return mesh_snapshot_set_splice(&feed->snap, mesh_meta(obj, "name"), text) ? 0 : 1;
 }
 
 static void remove_namespace(struct mesh_feed *feed, const char *ns, const char *name)
@@ -286,7 +286,7 @@ static int set_roll(struct mesh_feed *feed, const json_t *obj)
 	struct mesh_member_roll *roll;
 	int r;
 
-	if (strcmp(mesh_feed_meta(obj, "name"), "default") != 0)
+	if (strcmp(mesh_meta(obj, "name"), "default") != 0)
 		return 1;
 	r = mesh_decode_member_roll(obj, &roll);
 	if (r < 0)

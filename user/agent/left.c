@@ -4,6 +4,7 @@
  * label, or be gone (deleted by force). The API is asked, and flows to one that is gone are ended.
  */
 #include "agent/state.h"
+#include "config/condition.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -19,13 +20,6 @@ static void look_free(struct mesh_agent_look *look)
 {
 	mesh_kube_cancel(look->request);
 	free(look);
-}
-
-static bool has_ended(const json_t *status)
-{
-	const char *phase = json_string_value(json_object_get(status, "phase"));
-
-	return phase && (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0);
 }
 
 /* Whether the pod has that address still; a pod of the same name may be another one. */
@@ -51,7 +45,7 @@ static void on_answer(void *arg, const struct mesh_kube_response *r)
 	struct mesh_agent *a = look->agent;
 	const json_t *status = json_object_get(r->body, "status");
 	bool gone = (r->status == 404 && r->reason) ||
-		    (r->status == 200 && (has_ended(status) || !has_address(status, &look->ip)));
+		    (r->status == 200 && (mesh_pod_over(r->body) || !has_address(status, &look->ip)));
 
 	look->request = NULL;
 	for (size_t i = a->looks.count; i > 0; i--)

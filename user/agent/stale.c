@@ -2,6 +2,7 @@
 #include "agent/stale.h"
 
 #include "agent/state.h"
+#include "config/condition.h"
 #include "core/mem.h"
 
 enum { TRIES_MAX = 30 };
@@ -22,11 +23,6 @@ struct mesh_stale {
 	bool compared; /* with what an agent before had in force */
 };
 
-static struct mesh_slice ip_bytes(const struct mesh_addr *a)
-{
-	return mesh_slice_of((const char *)&a->ip, sizeof(a->ip));
-}
-
 /* Addresses that some pod or endpoint has now. */
 static void known_ips(const struct mesh_snapshot *snap, struct mesh_map *ret)
 {
@@ -34,13 +30,13 @@ static void known_ips(const struct mesh_snapshot *snap, struct mesh_map *ret)
 		const struct mesh_workload *w = e->value;
 
 		for (size_t i = 0; !w->finished && i < w->ip_count; i++)
-			mesh_map_put(ret, ip_bytes(&w->ips[i]), ret);
+			mesh_map_put(ret, mesh_ip_key(&w->ips[i]), ret);
 	}
 	mesh_map_each (e, &snap->endpoints) {
 		const struct mesh_endpoints *list = e->value;
 
 		for (size_t i = 0; i < list->count; i++)
-			mesh_map_put(ret, ip_bytes(&list->items[i].addr), ret);
+			mesh_map_put(ret, mesh_ip_key(&list->items[i].addr), ret);
 	}
 }
 
@@ -49,16 +45,10 @@ static void ask_next(struct mesh_stale *s);
 /* Whether a pod that runs has the address; the answer is a list of those that have it. */
 static bool somebody_has(const json_t *body)
 {
-	const char *phase;
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(json_object_get(body, "items"), i, item)
-	{
-		phase = json_string_value(json_object_get(json_object_get(item, "status"), "phase"));
-		if (!phase || (strcmp(phase, "Succeeded") != 0 && strcmp(phase, "Failed") != 0))
-			return true;
-	}
+	json_array_foreach(json_object_get(body, "items"), i, item) if (!mesh_pod_over(item)) return true;
 	return false;
 }
 
@@ -102,7 +92,7 @@ static void on_timer(struct mesh_loop *loop, struct mesh_timer *timer)
 		return;
 	known_ips(mesh_feed_snapshot(s->agent->feed), &known);
 	for (size_t i = s->doubts.count; i > 0; i--)
-		if (mesh_map_put(&known, ip_bytes(&s->doubts.items[i - 1].ip), &known))
+		if (mesh_map_put(&known, mesh_ip_key(&s->doubts.items[i - 1].ip), &known))
 			mesh_vec_remove(&s->doubts, i - 1); /* it lives, or is in the list twice */
 	ask_next(s);
 }

@@ -76,27 +76,6 @@ static void leave(struct mesh_at *at, size_t len)
 	at->path.data[len] = '\0';
 }
 
-bool mesh_has(const json_t *obj, const char *key)
-{
-	const json_t *v = json_object_get(obj, key);
-
-	return v && !json_is_null(v);
-}
-
-const char *mesh_text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
-
-json_int_t mesh_number(const json_t *obj, const char *key)
-{
-	const json_t *v = json_object_get(obj, key);
-
-	return json_is_real(v) ? (json_int_t)json_real_value(v) : json_integer_value(v);
-}
-
 bool mesh_is(const char *a, const char *b)
 {
 	return strcmp(a, b) == 0;
@@ -296,22 +275,6 @@ bool mesh_text_is_regex(const char *text)
 }
 
 /* ---- what several kinds ask ---- */
-
-void mesh_at_fqdn(struct mesh_at *at, const char *host)
-{
-	const char *why;
-
-	if (!mesh_text_is_fqdn(host, &why))
-		mesh_at_err(at, "host \"%.80s\" %s", host, why);
-}
-
-void mesh_at_wildcard_host(struct mesh_at *at, const char *host)
-{
-	const char *why;
-
-	if (!mesh_text_is_wildcard_host(host, &why))
-		mesh_at_err(at, "host \"%.80s\" %s", host, why);
-}
 
 void mesh_at_port(struct mesh_at *at, json_int_t port)
 {

@@ -6,6 +6,7 @@
 #ifndef MESH_CONFIG_AT_H
 #define MESH_CONFIG_AT_H
 
+#include "config/get.h"
 #include "core/err.h"
 
 #include <jansson.h>
@@ -35,17 +36,9 @@ size_t mesh_at_each(struct mesh_at *at, const json_t *obj, const char *key, mesh
 size_t mesh_at_members(struct mesh_at *at, const json_t *obj, const char *key,
 		       void (*fn)(struct mesh_at *at, const char *name, const json_t *v, void *arg), void *arg);
 
-/** Whether obj has key and it is not null. */
-bool mesh_has(const json_t *obj, const char *key);
-/** The text of obj.key; "" if there is none. */
-const char *mesh_text(const json_t *obj, const char *key);
-/** The number of obj.key; 0 if there is none. */
-json_int_t mesh_number(const json_t *obj, const char *key);
 bool mesh_is(const char *a, const char *b);
 
 /* What several kinds ask; each adds its own errors. */
-void mesh_at_fqdn(struct mesh_at *at, const char *host);
-void mesh_at_wildcard_host(struct mesh_at *at, const char *host);
 void mesh_at_port(struct mesh_at *at, json_int_t port);
 void mesh_at_export_to(struct mesh_at *at, const json_t *spec, bool is_service_entry, bool has_selector);
 /** A duration that Istio takes: whole milliseconds, at least one. */

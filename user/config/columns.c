@@ -9,18 +9,6 @@
 #include <inttypes.h>
 #include <time.h>
 
-const json_t *mesh_json_walk(const json_t *obj, const char *const *keys)
-{
-	for (; obj && *keys; keys++)
-		obj = json_object_get(obj, *keys);
-	return obj;
-}
-
-const char *mesh_json_text(const json_t *obj, const char *key)
-{
-	return json_string_value(json_object_get(obj, key));
-}
-
 json_t *mesh_cell_steal(struct mesh_buf *b)
 {
 	json_t *v = json_stringn(b->data ? b->data : "", b->len);

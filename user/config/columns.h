@@ -6,6 +6,7 @@
 #ifndef MESH_CONFIG_COLUMNS_H
 #define MESH_CONFIG_COLUMNS_H
 
+#include "config/get.h"
 #include "config/kind.h"
 
 extern const struct mesh_column mesh_columns_namespace[], mesh_columns_node[], mesh_columns_pod[],
@@ -32,10 +33,5 @@ void mesh_duration_text(int64_t seconds, struct mesh_buf *out);
 void mesh_since_text(const char *time, struct mesh_buf *out);
 /** The values a simple JSON path (".a.b", ".c[?(@.type==\"x\")].d") finds, as one cell; null if none. */
 json_t *mesh_json_path(const json_t *obj, const char *path);
-/** Follows keys, ended by NULL, through objects; NULL if one is missing. */
-const json_t *mesh_json_walk(const json_t *obj, const char *const *keys);
-#define mesh_json_at(obj, ...) mesh_json_walk((obj), (const char *const[]){__VA_ARGS__})
-/** The text of obj.key, or NULL. */
-const char *mesh_json_text(const json_t *obj, const char *key);
 
 #endif

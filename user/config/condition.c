@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/condition.h"
 
+#include "config/get.h"
+
 #include <string.h>
 
 const json_t *mesh_condition_find(const json_t *obj, const char *type)
@@ -24,4 +26,11 @@ bool mesh_condition_true(const json_t *obj, const char *type)
 	const char *status = json_string_value(json_object_get(mesh_condition_find(obj, type), "status"));
 
 	return status && strcmp(status, "True") == 0;
+}
+
+bool mesh_pod_over(const json_t *pod)
+{
+	const char *phase = mesh_text(json_object_get(pod, "status"), "phase");
+
+	return strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The conditions in an object's status (meta/v1 Condition and its older kin). Borrowed pointers; any thread. */
+/* What an object's status says: its conditions (meta/v1 Condition and its older kin), a Pod's phase. Borrowed pointers;
+ * any thread. */
 #ifndef MESH_CONFIG_CONDITION_H
 #define MESH_CONFIG_CONDITION_H
 
@@ -11,5 +12,8 @@ const json_t *mesh_condition_find(const json_t *obj, const char *type);
 
 /** Whether there is one and its status is "True". */
 bool mesh_condition_true(const json_t *obj, const char *type);
+
+/** Whether a Pod has ended: its phase is Succeeded or Failed. */
+bool mesh_pod_over(const json_t *pod);
 
 #endif

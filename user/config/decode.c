@@ -210,7 +210,7 @@ int mesh_decode_pod(const json_t *obj, struct mesh_workload **ret)
 	const json_t *metadata = json_object_get(obj, "metadata"), *spec = json_object_get(obj, "spec");
 	const json_t *status = json_object_get(obj, "status");
 	const char *ns = mesh_json_text(metadata, "namespace"), *name = mesh_json_text(metadata, "name");
-	const char *phase = mesh_json_text(status, "phase"), *account = mesh_json_text(spec, "serviceAccountName");
+	const char *account = mesh_json_text(spec, "serviceAccountName");
 	struct mesh_workload *w;
 
 	if (!ns || !name)
@@ -227,7 +227,7 @@ int mesh_decode_pod(const json_t *obj, struct mesh_workload **ret)
 	w->host_network = json_is_true(json_object_get(spec, "hostNetwork"));
 	w->ready = mesh_condition_true(obj, "Ready");
 	w->terminating = json_is_string(json_object_get(metadata, "deletionTimestamp"));
-	w->finished = phase && (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0);
+	w->finished = mesh_pod_over(obj);
 	*ret = w;
 	return 0;
 }

@@ -17,26 +17,19 @@ const struct mesh_control_row mesh_control_rows[MESH_CONTROL_KIND_COUNT] = {
 #undef ROW
 };
 
-const char *mesh_control_meta(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(json_object_get(obj, "metadata"), key));
-
-	return s ? s : "";
-}
-
 const char *mesh_control_name(const json_t *obj)
 {
-	return mesh_control_meta(obj, "name");
+	return mesh_meta(obj, "name");
 }
 
 const char *mesh_control_ns(const json_t *obj)
 {
-	return mesh_control_meta(obj, "namespace");
+	return mesh_meta(obj, "namespace");
 }
 
 const char *mesh_control_uid(const json_t *obj)
 {
-	return mesh_control_meta(obj, "uid");
+	return mesh_meta(obj, "uid");
 }
 
 json_int_t mesh_control_generation(const json_t *obj)
@@ -132,7 +125,7 @@ void mesh_cache_missing(const struct mesh_cache *cache, struct mesh_buf *text)
 
 static unsigned long long version_of(const json_t *obj)
 {
-	return strtoull(mesh_control_meta(obj, "resourceVersion"), NULL, 10);
+	return strtoull(mesh_meta(obj, "resourceVersion"), NULL, 10);
 }
 
 void mesh_cache_put(struct mesh_cache_kind *k, const json_t *obj)

@@ -5,6 +5,7 @@
 #ifndef MESH_CONTROL_CACHE_INSIDE_H
 #define MESH_CONTROL_CACHE_INSIDE_H
 
+#include "config/get.h"
 #include "control/cache.h"
 
 struct mesh_control_row {
@@ -37,8 +38,6 @@ struct mesh_cache {
 
 /** The object's or, with name "", the list's path. Caller frees. */
 char *mesh_control_path(enum mesh_control_kind kind, const char *ns, const char *name);
-/** A text of the object's metadata, or "". */
-const char *mesh_control_meta(const json_t *obj, const char *key);
 /** Takes in a state of an object, unless a newer one is there. */
 void mesh_cache_put(struct mesh_cache_kind *k, const json_t *obj);
 /** What was learnt about an object's writes goes with it. */

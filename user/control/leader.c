@@ -303,11 +303,6 @@ bool mesh_leader_leads(const struct mesh_leader *l)
 	return l->leads && mesh_now_ns() < l->renewed_ns + l->opts.renew_ns;
 }
 
-const char *mesh_leader_holder(const struct mesh_leader *l)
-{
-	return holder_of(l->seen);
-}
-
 static void on_released(void *arg, const struct mesh_kube_response *r)
 {
 	struct mesh_leader *l = arg;

@@ -31,8 +31,6 @@ int mesh_leader_new(struct mesh_leader **ret, struct mesh_loop *loop, struct mes
 		    const struct mesh_leader_opts *opts);
 /** Whether we lead at this moment, by the clock: also right when the loop has not run for long. */
 bool mesh_leader_leads(const struct mesh_leader *leader);
-/** Who holds the Lease as far as we have seen; "" if nobody. Borrowed until the loop runs. */
-const char *mesh_leader_holder(const struct mesh_leader *leader);
 /**
  * Stops leading, at once, and then gives the Lease up, so that another need not wait. done() comes from the loop, after
  * a second at most, and from within the call if there is nothing to give up. It tries for no other Lease after.

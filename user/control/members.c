@@ -2,6 +2,7 @@
 #include "control/reconcile.h"
 
 #include "config/condition.h"
+#include "config/get.h"
 #include "core/mem.h"
 #include "core/vec.h"
 
@@ -30,13 +31,6 @@ static void members_sort(struct members *m)
 	m->names.count = n;
 }
 
-static const char *text_at(const json_t *obj, const char *a, const char *b, const char *c)
-{
-	const char *s = json_string_value(json_object_get(json_object_get(json_object_get(obj, a), b), c));
-
-	return s ? s : "";
-}
-
 /* Those the roll names, and those that say themselves, by a ServiceMeshMember, that they belong to it. */
 static void wanted_members(struct mesh_cache *cache, const json_t *roll, struct members *ret)
 {
@@ -45,7 +39,8 @@ static void wanted_members(struct mesh_cache *cache, const json_t *roll, struct 
 
 	json_array_foreach(list, i, name) if (json_is_string(name)) mesh_vec_push(&ret->names, json_string_value(name));
 	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_SMM))
-		if (strcmp(text_at(e->value, "spec", "controlPlaneRef", "namespace"), mesh_control_ns(roll)) == 0)
+		if (strcmp(mesh_text(mesh_json_at(e->value, "spec", "controlPlaneRef", NULL), "namespace"),
+			   mesh_control_ns(roll)) == 0)
 			mesh_vec_push(&ret->names, mesh_control_ns(e->value));
 	members_sort(ret);
 }
@@ -141,8 +136,8 @@ static bool is_configured(const json_t *roll, const char *ns)
 
 static void member_object_status(struct mesh_cache *cache, const json_t *smm, const json_t *plane, const json_t *roll)
 {
-	const char *ns = text_at(smm, "spec", "controlPlaneRef", "namespace");
-	const char *name = text_at(smm, "spec", "controlPlaneRef", "name");
+	const json_t *ref = mesh_json_at(smm, "spec", "controlPlaneRef", NULL);
+	const char *ns = mesh_text(ref, "namespace"), *name = mesh_text(ref, "name");
 	static const char no_plane[] = "The control plane that it names does not exist";
 	bool ready = plane && is_configured(roll, mesh_control_ns(smm));
 	json_t *force = json_object_get(mesh_condition_find(roll, "InForce"), "status");
@@ -167,9 +162,9 @@ static void member_object_status(struct mesh_cache *cache, const json_t *smm, co
 
 static void reconcile_member(struct mesh_cache *cache, const json_t *smm)
 {
-	const char *ns = text_at(smm, "spec", "controlPlaneRef", "namespace");
-	const json_t *plane =
-		mesh_cache_get(cache, MESH_CONTROL_SMCP, ns, text_at(smm, "spec", "controlPlaneRef", "name"));
+	const json_t *ref = mesh_json_at(smm, "spec", "controlPlaneRef", NULL);
+	const char *ns = mesh_text(ref, "namespace");
+	const json_t *plane = mesh_cache_get(cache, MESH_CONTROL_SMCP, ns, mesh_text(ref, "name"));
 	const json_t *roll = mesh_cache_get(cache, MESH_CONTROL_SMMR, ns, "default");
 
 	if (plane && !roll) /* as the original does: the first member makes the roll */
@@ -185,7 +180,7 @@ static void label_namespaces(struct mesh_cache *cache, const struct mesh_map *me
 {
 	mesh_map_each (e, mesh_cache_all(cache, MESH_CONTROL_NAMESPACE)) {
 		const char *name = mesh_control_name(e->value), *owner = mesh_map_get_str(member_of, name);
-		const char *has = text_at(e->value, "metadata", "labels", MEMBER_OF);
+		const char *has = mesh_text(mesh_json_at(e->value, "metadata", "labels", NULL), MEMBER_OF);
 
 		if (strcmp(has, owner ? owner : "") == 0)
 			continue;

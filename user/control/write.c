@@ -217,7 +217,7 @@ static void on_written(void *arg, const struct mesh_kube_response *r)
 		write_succeeded(w, NULL);
 	} else if (is_own_answer(w, r->body)) {
 		mesh_cache_put(&w->cache->kinds[w->kind], r->body);
-		write_succeeded(w, mesh_control_meta(r->body, "resourceVersion"));
+		write_succeeded(w, mesh_meta(r->body, "resourceVersion"));
 	}
 	write_over(w);
 }
@@ -237,7 +237,7 @@ static bool was_written(const struct mesh_cache *cache, const char *path, uint64
 	const struct cache_outcome *o = mesh_map_get_str(&cache->outcomes, path);
 
 	return o && o->version && have && o->hash == hash &&
-	       strcmp(o->version, mesh_control_meta(have, "resourceVersion")) == 0;
+	       strcmp(o->version, mesh_meta(have, "resourceVersion")) == 0;
 }
 
 /* NULL when one is under way, or the same failed just now. */
@@ -326,7 +326,7 @@ void mesh_cache_delete(struct mesh_cache *cache, enum mesh_control_kind kind, co
 				 "uid", mesh_control_uid(obj));
 	struct cache_write *w = NULL;
 
-	if (!mesh_control_meta(obj, "deletionTimestamp")[0])
+	if (!mesh_meta(obj, "deletionTimestamp")[0])
 		w = write_new(cache, kind, path, hash_of(body));
 	if (w) {
 		w->removal = true;

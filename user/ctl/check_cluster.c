@@ -2,6 +2,7 @@
 /* The cluster as a whole: what it serves, what we may, who else is there, and what is installed. */
 #include "ctl/check.h"
 
+#include "config/get.h"
 #include "core/mem.h"
 #include "ctl/inforce.h"
 #include "ctl/install.h"
@@ -13,13 +14,6 @@
 #include <time.h>
 
 enum { VERSION_MINOR = 30, SHOWN = 5 };
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
 
 void mesh_check_version(json_t *rows, const char *git_version)
 {
@@ -194,7 +188,7 @@ void mesh_check_neighbours(json_t *rows, const json_t *namespaces, const json_t 
 
 static bool of_mesh_group(const json_t *crd)
 {
-	const char *group = text(json_object_get(crd, "spec"), "group");
+	const char *group = mesh_text(json_object_get(crd, "spec"), "group");
 	size_t len = strlen(group);
 
 	return strcmp(group, "maistra.io") == 0 || (len > 9 && strcmp(group + len - 9, ".istio.io") == 0);
@@ -269,7 +263,7 @@ static void check_time(struct mesh_check *c, json_t *rows)
 	if (mesh_ctl_get(c->ctl, "/version", &a) < 0)
 		return;
 	clock_gettime(CLOCK_REALTIME, &after);
-	mesh_check_version(rows, text(a.body, "gitVersion"));
+	mesh_check_version(rows, mesh_text(a.body, "gitVersion"));
 	if (!a.date)
 		return;
 	/* The header has whole seconds, cut off: half of one is the middle. */

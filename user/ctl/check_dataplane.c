@@ -2,14 +2,8 @@
 /* What the agent says of its data plane's short ways, and of what keeps them safe. */
 #include "ctl/check.h"
 
+#include "config/get.h"
 #include "core/mem.h"
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
 
 /* Whose devices are not like the others, each with why; a few are enough to see what it is. */
 static void check_devices(json_t *rows, const json_t *devices)
@@ -24,8 +18,8 @@ static void check_devices(json_t *rows, const json_t *devices)
 		if (json_is_true(json_object_get(d, "bypass")))
 			continue;
 		if (n++ < SHOWN)
-			mesh_buf_printf(&out, "%s%s (%s): %s", out.len ? "; " : "", text(d, "pod"), text(d, "device"),
-					text(d, "why"));
+			mesh_buf_printf(&out, "%s%s (%s): %s", out.len ? "; " : "", mesh_text(d, "pod"),
+					mesh_text(d, "device"), mesh_text(d, "why"));
 	}
 	if (n > SHOWN)
 		mesh_buf_printf(&out, "; and %zu more", n - SHOWN);
@@ -40,7 +34,7 @@ static void check_bypass(json_t *rows, const json_t *bypass)
 {
 	static const char why[] = "flows between pods of one node go from device to device, past its bridge and stack";
 	const json_t *devices = json_object_get(bypass, "devices");
-	const char *not = text(bypass, "why");
+	const char *not = mesh_text(bypass, "why");
 
 	if (!bypass)
 		return;
@@ -63,7 +57,7 @@ static void check_xdp(json_t *rows, const json_t *xdp)
 {
 	static const char why[] =
 		"what the uplink brings from impossible addresses ends there, before it costs a buffer";
-	const char *not = text(xdp, "why"), *driver = text(xdp, "driver");
+	const char *not = mesh_text(xdp, "why"), *driver = mesh_text(xdp, "driver");
 	long long unreached = json_integer_value(json_object_get(xdp, "unreached"));
 
 	if (!json_is_object(xdp)) /* nobody asked for it */
@@ -78,7 +72,7 @@ static void check_xdp(json_t *rows, const json_t *xdp)
 		mesh_verdict_add(
 			rows, MESH_VERDICT_OK, "xdp", why, NULL,
 			"in use on %s, %s mode, driver %s, %lld addresses of pods; ended %lld spoofed, %lld martian",
-			text(xdp, "device"), text(xdp, "mode"), driver[0] ? driver : "unknown",
+			mesh_text(xdp, "device"), mesh_text(xdp, "mode"), driver[0] ? driver : "unknown",
 			(long long)json_integer_value(json_object_get(xdp, "addresses")),
 			(long long)json_integer_value(json_object_get(xdp, "spoofed")),
 			(long long)json_integer_value(json_object_get(xdp, "martian")));
@@ -94,7 +88,7 @@ static void check_xdp(json_t *rows, const json_t *xdp)
 static void check_splice(json_t *rows, const json_t *splice)
 {
 	static const char why[] = "messages between sockets of a node go past TCP";
-	const char *trouble = text(splice, "trouble");
+	const char *trouble = mesh_text(splice, "trouble");
 	size_t spliced = 0, i;
 	const json_t *pod;
 
@@ -108,11 +102,12 @@ static void check_splice(json_t *rows, const json_t *splice)
 	else if (json_is_true(json_object_get(splice, "inUse")))
 		mesh_verdict_add(rows, MESH_VERDICT_OK, "splice", why, NULL,
 				 "in use for %zu of %zu pods (%s), %lld ends now, %lld flows turned to bulk and left",
-				 spliced, json_array_size(json_object_get(splice, "pods")), text(splice, "mode"),
+				 spliced, json_array_size(json_object_get(splice, "pods")), mesh_text(splice, "mode"),
 				 (long long)json_integer_value(json_object_get(splice, "ends")),
 				 (long long)json_integer_value(json_object_get(splice, "left")));
 	else
-		mesh_verdict_add(rows, MESH_VERDICT_OK, "splice", why, NULL, "not in use: %s", text(splice, "why"));
+		mesh_verdict_add(rows, MESH_VERDICT_OK, "splice", why, NULL, "not in use: %s",
+				 mesh_text(splice, "why"));
 }
 
 void mesh_check_dataplane(json_t *rows, const json_t *dataplane)

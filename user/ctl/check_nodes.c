@@ -2,12 +2,14 @@
 /* Each node: what its Node object says, and what a pod there sees: the agent's, or a probe's before an installation. */
 #include "ctl/check.h"
 
+#include "config/condition.h"
+#include "config/get.h"
 #include "core/mem.h"
+#include "ctl/agents.h"
 #include "ctl/install.h"
 #include "ctl/manifest.h"
 #include "ctl/settings.h"
 #include "ctl/node_check.h"
-#include "ctl/podexec.h"
 #include "ctl/pods.h"
 #include "ctl/resource.h"
 #include "ctl/rollout.h"
@@ -17,13 +19,6 @@
 #include <time.h>
 
 enum { CHECK_MS = 15000, PROBE_SECONDS = 45 };
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
 
 static json_t *group_of(struct mesh_check *c, const char *node)
 {
@@ -35,26 +30,26 @@ static json_t *group_of(struct mesh_check *c, const char *node)
 void mesh_check_node_object(json_t *rows, const json_t *node)
 {
 	const json_t *info = json_object_get(json_object_get(node, "status"), "nodeInfo");
-	const char *runtime = text(info, "containerRuntimeVersion"), *why;
+	const char *runtime = mesh_text(info, "containerRuntimeVersion"), *why;
 
-	if (strcmp(text(info, "operatingSystem"), "linux") != 0) {
+	if (strcmp(mesh_text(info, "operatingSystem"), "linux") != 0) {
 		mesh_verdict_add(rows, MESH_VERDICT_WARN, "system", "agents run on Linux",
-				 "pods there cannot be in the mesh", "%s", text(info, "operatingSystem"));
+				 "pods there cannot be in the mesh", "%s", mesh_text(info, "operatingSystem"));
 		return;
 	}
 	if (!mesh_node_schedulable(node, &why))
 		mesh_verdict_add(rows, MESH_VERDICT_WARN, "state", "an agent that can start", "see to the node", "%s",
 				 why);
-	mesh_node_check_kernel(rows, text(info, "kernelVersion"), text(info, "architecture"));
-	if (strcmp(text(info, "architecture"), "amd64") != 0)
+	mesh_node_check_kernel(rows, mesh_text(info, "kernelVersion"), mesh_text(info, "architecture"));
+	if (strcmp(mesh_text(info, "architecture"), "amd64") != 0)
 		mesh_verdict_add(rows, MESH_VERDICT_FAIL, "architecture", "the image is built for amd64",
 				 "build an image for it, and keep the agent off it with --set "
 				 "agent.nodeSelector.kubernetes.io/arch=amd64 until then",
-				 "%s", text(info, "architecture"));
+				 "%s", mesh_text(info, "architecture"));
 	mesh_verdict_add(rows, strncmp(runtime, "containerd://", 13) == 0 ? MESH_VERDICT_OK : MESH_VERDICT_WARN,
 			 "runtime", "finding pods' namespaces and cgroups; containerd is the one that was tested",
 			 "none needed if the agent finds the pods: meshctl status tells", "%s, kubelet %s", runtime,
-			 text(info, "kubeletVersion"));
+			 mesh_text(info, "kubeletVersion"));
 }
 
 void mesh_check_agent(json_t *rows, const json_t *status)
@@ -70,7 +65,7 @@ void mesh_check_agent(json_t *rows, const json_t *status)
 				 "meshctl logs tells what it waits for (the API, mostly)", "nothing is in force yet");
 	else
 		mesh_verdict_add(rows, MESH_VERDICT_OK, "agent", why, NULL,
-				 "version %s, configuration %lld in force, %zu pods", text(status, "version"),
+				 "version %s, configuration %lld in force, %zu pods", mesh_text(status, "version"),
 				 (long long)json_integer_value(json_object_get(config, "version")),
 				 json_array_size(json_object_get(json_object_get(status, "dataplane"), "pods")));
 	if (failures)
@@ -82,29 +77,15 @@ void mesh_check_agent(json_t *rows, const json_t *status)
 				 "some could not be read; what was in force before stays");
 	json_array_foreach(json_object_get(status, "pods"), i, pod)
 	{
-		mesh_auto_free char *name = mesh_xasprintf("%s/%s", text(pod, "namespace"), text(pod, "name"));
+		mesh_auto_free char *name =
+			mesh_xasprintf("%s/%s", mesh_text(pod, "namespace"), mesh_text(pod, "name"));
 
-		if (text(pod, "trouble")[0])
+		if (mesh_text(pod, "trouble")[0])
 			mesh_verdict_add(rows, MESH_VERDICT_WARN, name, "routing of what this pod sends",
 					 "remedy the cause, or make the pod anew: the CNI plugin hands it over then",
-					 "not captured: %s", text(pod, "trouble"));
+					 "not captured: %s", mesh_text(pod, "trouble"));
 	}
 	mesh_check_dataplane(rows, json_object_get(status, "dataplane"));
-}
-
-/* What a pod on the node has found out. */
-static void take_answer(struct mesh_check *c, const char *node, const struct mesh_podexec *job, const json_t *answer)
-{
-	json_t *rows = group_of(c, node);
-	double mid = (job->begun + job->ended) / 2, there = json_number_value(json_object_get(answer, "time"));
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach(json_object_get(answer, "rows"), i,
-			   row) if (strcmp(text(row, "name"), "kernel") != 0) /* Node.status has said that */
-		json_array_append(rows, (json_t *)row);
-	if (c->clock_known && there > 0)
-		mesh_node_check_clock(rows, there - mid - c->behind);
 }
 
 static void no_answer(struct mesh_check *c, const char *node, bool pre, const char *why)
@@ -117,55 +98,56 @@ static void no_answer(struct mesh_check *c, const char *node, bool pre, const ch
 			 remedy ? remedy : "see to the node's kubelet", "%s", why);
 }
 
-/* Runs command in each of the agents' pods (which have nodeName) and hands over what it printed. */
-static void ask_pods(struct mesh_check *c, json_t *const *pods, size_t count, const char *const *command,
-		     void (*take)(struct mesh_check *c, const char *node, const struct mesh_podexec *job,
-				  const json_t *answer),
-		     bool pre)
+/* What an agent's pod printed; NULL after saying why there is nothing. New reference. */
+static json_t *answer_of(struct mesh_check *c, const char *node, const struct mesh_podexec *job)
 {
-	mesh_auto_free struct mesh_podexec *jobs = mesh_xcalloc(count ? count : 1, sizeof(*jobs));
+	json_t *answer = mesh_podexec_json(job);
 
-	for (size_t i = 0; i < count; i++)
-		jobs[i] = (struct mesh_podexec){.namespace = mesh_meta(pods[i], "namespace"),
-						.pod = mesh_meta(pods[i], "name"),
-						.container = "agent",
-						.command = command};
-	mesh_podexec_run(mesh_kube_config(c->ctl->kube), jobs, count, CHECK_MS);
-	for (size_t i = 0; i < count; i++) {
-		const char *node = text(json_object_get(pods[i], "spec"), "nodeName");
-		json_t *answer = mesh_podexec_json(&jobs[i]);
+	if (!answer) {
+		mesh_auto_free char *why = mesh_podexec_why(job);
 
-		if (answer) {
-			take(c, node, &jobs[i], answer);
-		} else {
-			mesh_auto_free char *why = mesh_podexec_why(&jobs[i]);
-
-			no_answer(c, node, pre, why);
-		}
-		json_decref(answer);
-		mesh_podexec_free(&jobs[i]);
+		no_answer(c, node, false, why);
 	}
+	return answer;
 }
 
-static void take_status(struct mesh_check *c, const char *node, const struct mesh_podexec *job, const json_t *answer)
+/* What a pod on a node has found out; Node.status has told of the kernel. */
+static void take_rows(struct mesh_check *c, const char *node, const json_t *answer)
 {
-	(void)job;
-	mesh_check_agent(group_of(c, node), answer);
+	json_t *rows = group_of(c, node), *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "rows"), i, row) if (strcmp(mesh_text(row, "name"), "kernel") != 0)
+		json_array_append(rows, row);
 }
 
-struct pod_list {
-	MESH_VEC(json_t *) list;
-};
+static void take_check(void *arg, const char *node, const struct mesh_podexec *job)
+{
+	struct mesh_check *c = arg;
+	json_t *answer = answer_of(c, node, job);
+	double mid = (job->begun + job->ended) / 2, there = json_number_value(json_object_get(answer, "time"));
+
+	if (!answer)
+		return;
+	take_rows(c, node, answer);
+	if (c->clock_known && there > 0)
+		mesh_node_check_clock(group_of(c, node), there - mid - c->behind);
+	json_decref(answer);
+}
+
+static void take_status(void *arg, const char *node, const struct mesh_podexec *job)
+{
+	json_t *answer = answer_of(arg, node, job);
+
+	if (answer)
+		mesh_check_agent(group_of(arg, node), answer);
+	json_decref(answer);
+}
 
 static void ask_agents(struct mesh_check *c, const json_t *nodes)
 {
-	static const char *const check[] = {"/usr/bin/meshctl", "node-check", NULL};
-	static const char *const status[] = {"/usr/bin/meshctl", "node-status", NULL};
-	json_t *pods = mesh_list(c->ctl,
-				 "/api/v1/namespaces/" MESH_SYSTEM_NAMESPACE
-				 "/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dagent",
-				 NULL);
-	struct pod_list running = {0};
+	static const char *const check[] = {"node-check", NULL}, *const status[] = {"node-status", NULL};
+	json_t *pods = mesh_agents_pods(c->ctl), *running = json_array();
 	const json_t *node;
 	size_t i;
 
@@ -175,18 +157,14 @@ static void ask_agents(struct mesh_check *c, const json_t *nodes)
 		json_t *pod = mesh_pod_on(pods, name);
 		mesh_auto_free char *trouble = pod ? mesh_pod_why(c->ctl, pod) : NULL;
 
-		if (!pod)
-			no_answer(c, name, false, "there is none on this node");
-		else if (trouble && strcmp(text(json_object_get(pod, "status"), "phase"), "Running") != 0)
-			no_answer(c, name, false, trouble);
-		else
-			mesh_vec_push(&running.list, pod);
-		if (trouble && running.list.count && running.list.items[running.list.count - 1] == pod)
-			no_answer(c, name, false, trouble);
+		if (!pod || trouble)
+			no_answer(c, name, false, pod ? trouble : "there is none on this node");
+		if (pod && (!trouble || strcmp(mesh_text(json_object_get(pod, "status"), "phase"), "Running") == 0))
+			json_array_append(running, pod);
 	}
-	ask_pods(c, running.list.items, running.list.count, check, take_answer, false);
-	ask_pods(c, running.list.items, running.list.count, status, take_status, false);
-	mesh_vec_free(&running.list);
+	mesh_agents_run(c->ctl, running, check, CHECK_MS, take_check, c);
+	mesh_agents_run(c->ctl, running, status, CHECK_MS, take_status, c);
+	json_decref(running);
 	json_decref(pods);
 }
 
@@ -264,29 +242,19 @@ static void probe_clock(struct mesh_check *c, json_t *rows, const struct window 
 /* What the probe has printed, once it is over. */
 static void probe_result(struct mesh_check *c, const json_t *pod, const struct window *w)
 {
-	const char *node = text(json_object_get(pod, "spec"), "nodeName");
+	const char *node = mesh_text(json_object_get(pod, "spec"), "nodeName");
 	mesh_auto_free char *path = mesh_xasprintf("/api/v1/namespaces/%s/pods/%s/log", mesh_meta(pod, "namespace"),
 						   mesh_meta(pod, "name"));
 	mesh_auto(mesh_answer_free) struct mesh_answer a = {0};
-	const json_t *row;
 	json_t *answer = NULL;
-	size_t i;
 
 	if (mesh_ctl_get(c->ctl, path, &a) == 0)
 		answer = json_loadb(a.raw.data, a.raw.len, JSON_DISABLE_EOF_CHECK, NULL);
 	if (!answer)
 		no_answer(c, node, true, a.error ? a.error : "it printed nothing that can be read");
-	json_array_foreach(json_object_get(answer, "rows"), i, row) if (strcmp(text(row, "name"), "kernel") != 0)
-		json_array_append(group_of(c, node), (json_t *)row);
+	take_rows(c, node, answer);
 	probe_clock(c, group_of(c, node), w, json_number_value(json_object_get(answer, "time")));
 	json_decref(answer);
-}
-
-static bool is_over(const json_t *pod)
-{
-	const char *phase = text(json_object_get(pod, "status"), "phase");
-
-	return strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
 }
 
 /* The image is not there, or cannot be run: waiting on does not change that. */
@@ -311,17 +279,17 @@ static void await_probes(struct mesh_check *c, const char *ns, size_t count, str
 		json_decref(pods);
 		pods = mesh_list(c->ctl, path, NULL);
 		done = 0;
-		json_array_foreach(pods, i, pod) done += is_over(pod) || is_hopeless(pod);
+		json_array_foreach(pods, i, pod) done += mesh_pod_over(pod) || is_hopeless(pod);
 	} while (done < count && mesh_now_ns() < end);
 	w->ended = server_time(c);
 	json_array_foreach(pods, i, pod)
 	{
-		if (strcmp(text(json_object_get(pod, "status"), "phase"), "Succeeded") == 0) {
+		if (strcmp(mesh_text(json_object_get(pod, "status"), "phase"), "Succeeded") == 0) {
 			probe_result(c, pod, w);
 		} else {
 			mesh_auto_free char *why = mesh_pod_why(c->ctl, pod);
 
-			no_answer(c, text(json_object_get(pod, "spec"), "nodeName"), true,
+			no_answer(c, mesh_text(json_object_get(pod, "spec"), "nodeName"), true,
 				  why ? why : "it has not ended");
 		}
 	}

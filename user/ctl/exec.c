@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/pods.h"
 
+#include "config/condition.h"
+#include "config/get.h"
 #include "core/mem.h"
 #include "kube/exec.h"
 
@@ -57,7 +59,7 @@ static int exec_in(struct mesh_ctl *ctl, const json_t *pod, const char *containe
 
 int mesh_ctl_run_exec(struct mesh_ctl *ctl, const struct mesh_flags *f)
 {
-	const char *phase, *container;
+	const char *container;
 	json_t *pod;
 	int r = 1;
 
@@ -71,10 +73,10 @@ int mesh_ctl_run_exec(struct mesh_ctl *ctl, const struct mesh_flags *f)
 	pod = mesh_ctl_pod_find(ctl, f->args.list.items[0], false);
 	if (!pod)
 		return 1;
-	phase = json_string_value(json_object_get(json_object_get(pod, "status"), "phase"));
 	container = mesh_ctl_pod_container(ctl, pod);
-	if (container && phase && (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0))
-		mesh_ctl_error(ctl, "cannot exec into a container in a completed pod; current phase is %s", phase);
+	if (container && mesh_pod_over(pod))
+		mesh_ctl_error(ctl, "cannot exec into a container in a completed pod; current phase is %s",
+			       mesh_text(json_object_get(pod, "status"), "phase"));
 	else if (container)
 		r = exec_in(ctl, pod, container);
 	json_decref(pod);

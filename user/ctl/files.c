@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/files.h"
 
+#include "config/get.h"
 #include "core/mem.h"
 
 #include <dirent.h>
@@ -22,13 +23,6 @@ void mesh_inputs_free(struct mesh_inputs *in)
 		free(*d);
 	}
 	mesh_vec_free(&in->docs);
-}
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
 }
 
 static int add_text(struct mesh_ctl *ctl, const char *source, struct mesh_slice content, struct mesh_inputs *in)
@@ -142,7 +136,7 @@ static bool has_namespace(const char *version, const char *kind)
 /* Its kind must be there, and its namespace is the one to work in unless it has its own. */
 static int place(struct mesh_ctl *ctl, struct mesh_input *one, bool offline)
 {
-	const char *version = text(one->obj, "apiVersion"), *kind = text(one->obj, "kind");
+	const char *version = mesh_text(one->obj, "apiVersion"), *kind = mesh_text(one->obj, "kind");
 	const char *ns = mesh_meta(one->obj, "namespace");
 	json_t *meta = json_object_get(one->obj, "metadata");
 

@@ -6,11 +6,6 @@
 
 #include <stdio.h>
 
-static const json_t *at(const json_t *obj, const char *a, const char *b)
-{
-	return json_object_get(json_object_get(obj, a), b);
-}
-
 bool mesh_ctl_pod_ready(const json_t *pod)
 {
 	return mesh_condition_true(pod, "Ready");
@@ -51,7 +46,7 @@ static json_t *choose(const json_t *pods)
 
 static json_t *pod_of_owner(struct mesh_ctl *ctl, const struct mesh_resource *res, const json_t *owner, bool tell)
 {
-	const json_t *selector = at(owner, "spec", "selector");
+	const json_t *selector = mesh_json_at(owner, "spec", "selector", NULL);
 	const json_t *labels = json_object_get(selector, "matchLabels");
 	mesh_auto_free char *query = mesh_selector_text(labels ? labels : selector);
 	json_t *pods, *pod;
@@ -99,7 +94,7 @@ json_t *mesh_ctl_pod_find(struct mesh_ctl *ctl, const char *word, bool tell)
 
 const char *mesh_ctl_pod_container(struct mesh_ctl *ctl, const json_t *pod)
 {
-	const json_t *containers = at(pod, "spec", "containers"), *c;
+	const json_t *containers = mesh_json_at(pod, "spec", "containers", NULL), *c;
 	const char *first = json_string_value(json_object_get(json_array_get(containers, 0), "name"));
 	const char *wanted = ctl->flags->container;
 	mesh_auto(mesh_buf_free) struct mesh_buf names = {0};

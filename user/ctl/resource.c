@@ -34,18 +34,6 @@ void mesh_resources_free(struct mesh_resources *r)
 	free(r);
 }
 
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
-
-const char *mesh_meta(const json_t *obj, const char *key)
-{
-	return text(json_object_get(obj, "metadata"), key);
-}
-
 static bool has_text(const json_t *list, const char *word)
 {
 	json_t *one;
@@ -97,13 +85,13 @@ static void read_aggregated(struct mesh_resources *r, const json_t *body)
 		json_array_foreach(json_object_get(group, "versions"), v, version)
 			json_array_foreach(json_object_get(version, "resources"), i, row)
 	{
-		struct mesh_resource *res =
-			add(r, mesh_meta(group, "name"), text(version, "version"), v == 0, text(row, "resource"),
-			    text(row, "singularResource"), text(json_object_get(row, "responseKind"), "kind"), row);
+		struct mesh_resource *res = add(r, mesh_meta(group, "name"), mesh_text(version, "version"), v == 0,
+						mesh_text(row, "resource"), mesh_text(row, "singularResource"),
+						mesh_text(json_object_get(row, "responseKind"), "kind"), row);
 
-		res->namespaced = strcmp(text(row, "scope"), "Namespaced") == 0;
+		res->namespaced = strcmp(mesh_text(row, "scope"), "Namespaced") == 0;
 		json_array_foreach(json_object_get(row, "subresources"), j, sub) res->scalable |=
-			strcmp(text(sub, "subresource"), "scale") == 0;
+			strcmp(mesh_text(sub, "subresource"), "scale") == 0;
 	}
 }
 
@@ -116,10 +104,11 @@ static void read_plain(struct mesh_resources *r, const char *group, const char *
 
 	json_array_foreach(json_object_get(body, "resources"), i, row)
 	{
-		const char *name = text(row, "name"), *slash = strchr(name, '/');
+		const char *name = mesh_text(row, "name"), *slash = strchr(name, '/');
 
 		if (!slash) {
-			add(r, group, version, preferred, name, text(row, "singularName"), text(row, "kind"), row)
+			add(r, group, version, preferred, name, mesh_text(row, "singularName"), mesh_text(row, "kind"),
+			    row)
 				->namespaced = json_is_true(json_object_get(row, "namespaced"));
 			continue;
 		}
@@ -155,12 +144,12 @@ static void discover_groups(struct mesh_ctl *ctl, struct mesh_resources *r, cons
 
 	json_array_foreach(json_object_get(body, "groups"), g, group)
 	{
-		const char *first = text(json_object_get(group, "preferredVersion"), "version");
+		const char *first = mesh_text(json_object_get(group, "preferredVersion"), "version");
 
-		discover_version(ctl, r, text(group, "name"), first, true);
+		discover_version(ctl, r, mesh_text(group, "name"), first, true);
 		json_array_foreach(json_object_get(group, "versions"), v,
-				   version) if (strcmp(text(version, "version"), first) != 0)
-			discover_version(ctl, r, text(group, "name"), text(version, "version"), false);
+				   version) if (strcmp(mesh_text(version, "version"), first) != 0)
+			discover_version(ctl, r, mesh_text(group, "name"), mesh_text(version, "version"), false);
 	}
 }
 
@@ -174,7 +163,7 @@ static int discover(struct mesh_ctl *ctl, struct mesh_resources *r)
 		mesh_ctl_fail(ctl, &core, NULL);
 		return -EIO;
 	}
-	if (strcmp(text(core.body, "kind"), "APIGroupDiscoveryList") == 0)
+	if (strcmp(mesh_text(core.body, "kind"), "APIGroupDiscoveryList") == 0)
 		read_aggregated(r, core.body);
 	else
 		json_array_foreach(json_object_get(core.body, "versions"), i, version)
@@ -183,7 +172,7 @@ static int discover(struct mesh_ctl *ctl, struct mesh_resources *r)
 		mesh_ctl_fail(ctl, &groups, NULL);
 		return -EIO;
 	}
-	if (strcmp(text(groups.body, "kind"), "APIGroupDiscoveryList") == 0)
+	if (strcmp(mesh_text(groups.body, "kind"), "APIGroupDiscoveryList") == 0)
 		read_aggregated(r, groups.body);
 	else
 		discover_groups(ctl, r, groups.body);
@@ -288,10 +277,10 @@ char *mesh_object_name(const char *group, const char *kind, const char *name)
 
 char *mesh_object_name_of(const json_t *obj)
 {
-	const char *version = text(obj, "apiVersion"), *slash = strchr(version, '/');
+	const char *version = mesh_text(obj, "apiVersion"), *slash = strchr(version, '/');
 	mesh_auto_free char *group = slash ? mesh_xstrndup(version, (size_t)(slash - version)) : mesh_xstrdup("");
 
-	return mesh_object_name(group, text(obj, "kind"), mesh_meta(obj, "name"));
+	return mesh_object_name(group, mesh_text(obj, "kind"), mesh_meta(obj, "name"));
 }
 
 void mesh_targets_free(struct mesh_targets *t)

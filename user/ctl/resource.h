@@ -6,6 +6,7 @@
 #ifndef MESH_CTL_RESOURCE_H
 #define MESH_CTL_RESOURCE_H
 
+#include "config/get.h"
 #include "ctl/ctl.h"
 
 struct mesh_resource {
@@ -55,8 +56,5 @@ void mesh_targets_free(struct mesh_targets *t);
  */
 int mesh_targets_parse(struct mesh_ctl *ctl, const char *const *args, size_t count, bool need_name,
 		       struct mesh_targets *ret);
-
-/** metadata.KEY as text, or "". */
-const char *mesh_meta(const json_t *obj, const char *key);
 
 #endif

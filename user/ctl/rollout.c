@@ -2,7 +2,9 @@
 #include "ctl/rollout.h"
 
 #include "config/condition.h"
+#include "config/get.h"
 #include "core/mem.h"
+#include "ctl/agents.h"
 #include "ctl/inforce.h"
 #include "ctl/manifest.h"
 #include "ctl/pods.h"
@@ -13,24 +15,10 @@
 enum { POLL_MS = 400, SHOWN_MAX = 300 };
 
 static const char system_path[] = "/api/v1/namespaces/" MESH_SYSTEM_NAMESPACE;
-static const char agents_path[] =
-	"/api/v1/namespaces/" MESH_SYSTEM_NAMESPACE "/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dagent";
 static const char controls_path[] =
 	"/api/v1/namespaces/" MESH_SYSTEM_NAMESPACE "/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dcontrol";
 static const char leases_path[] = "/apis/coordination.k8s.io/v1/namespaces/istio-system/leases"
 				  "?labelSelector=sockmesh.io%2Fcomponent";
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
-
-static const json_t *at(const json_t *obj, const char *a, const char *b)
-{
-	return json_object_get(json_object_get(obj, a), b);
-}
 
 json_t *mesh_list(struct mesh_ctl *ctl, const char *path, char **why)
 {
@@ -48,7 +36,7 @@ json_t *mesh_list(struct mesh_ctl *ctl, const char *path, char **why)
 
 bool mesh_node_schedulable(const json_t *node, const char **why)
 {
-	if (json_is_true(at(node, "spec", "unschedulable"))) {
+	if (json_is_true(mesh_json_at(node, "spec", "unschedulable", NULL))) {
 		*why = "the node is cordoned";
 		return false;
 	}
@@ -69,18 +57,19 @@ static char *status_trouble(const json_t *statuses)
 
 	json_array_foreach(statuses, i, s)
 	{
-		const json_t *waiting = at(s, "state", "waiting"), *ended = at(s, "state", "terminated");
-		const char *message = text(waiting, "message");
-		const json_t *last = at(s, "lastState", "terminated");
+		const json_t *waiting = mesh_json_at(s, "state", "waiting", NULL),
+			     *ended = mesh_json_at(s, "state", "terminated", NULL);
+		const char *message = mesh_text(waiting, "message");
+		const json_t *last = mesh_json_at(s, "lastState", "terminated", NULL);
 
-		if (waiting && last && (!message[0] || strcmp(text(waiting, "reason"), "CrashLoopBackOff") == 0))
-			return mesh_xasprintf("%s: it ended with status %lld", text(waiting, "reason"),
+		if (waiting && last && (!message[0] || strcmp(mesh_text(waiting, "reason"), "CrashLoopBackOff") == 0))
+			return mesh_xasprintf("%s: it ended with status %lld", mesh_text(waiting, "reason"),
 					      (long long)json_integer_value(json_object_get(last, "exitCode")));
 		if (waiting)
-			return mesh_xasprintf("%s%s%.*s", text(waiting, "reason"), message[0] ? ": " : "", SHOWN_MAX,
-					      message);
+			return mesh_xasprintf("%s%s%.*s", mesh_text(waiting, "reason"), message[0] ? ": " : "",
+					      SHOWN_MAX, message);
 		if (ended && json_integer_value(json_object_get(ended, "exitCode")) != 0)
-			return mesh_xasprintf("%s: it ended with status %lld", text(ended, "reason"),
+			return mesh_xasprintf("%s: it ended with status %lld", mesh_text(ended, "reason"),
 					      (long long)json_integer_value(json_object_get(ended, "exitCode")));
 	}
 	return NULL;
@@ -90,9 +79,9 @@ static char *condition_trouble(const json_t *pod)
 {
 	const json_t *c = mesh_condition_find(pod, "PodScheduled");
 
-	if (strcmp(text(c, "status"), "False") != 0)
+	if (strcmp(mesh_text(c, "status"), "False") != 0)
 		return NULL;
-	return mesh_xasprintf("%s: %.*s", text(c, "reason"), SHOWN_MAX, text(c, "message"));
+	return mesh_xasprintf("%s: %.*s", mesh_text(c, "reason"), SHOWN_MAX, mesh_text(c, "message"));
 }
 
 char *mesh_pod_trouble(const json_t *pod)
@@ -109,9 +98,9 @@ char *mesh_pod_trouble(const json_t *pod)
 		trouble = status_trouble(json_object_get(status, "containerStatuses"));
 	if (!trouble)
 		trouble = condition_trouble(pod);
-	if (!trouble && text(status, "reason")[0])
-		trouble = mesh_xasprintf("%s: %s", text(status, "reason"), text(status, "message"));
-	if (!trouble && strcmp(text(status, "phase"), "Running") == 0)
+	if (!trouble && mesh_text(status, "reason")[0])
+		trouble = mesh_xasprintf("%s: %s", mesh_text(status, "reason"), mesh_text(status, "message"));
+	if (!trouble && strcmp(mesh_text(status, "phase"), "Running") == 0)
 		trouble = mesh_xstrdup("it runs, but is not ready");
 	return trouble ? trouble : mesh_xstrdup("its containers have not started");
 }
@@ -173,10 +162,10 @@ const char *mesh_trouble_remedy(const char *trouble)
 bool mesh_deployment_ready(const json_t *d)
 {
 	const json_t *status = json_object_get(d, "status");
-	json_int_t wanted = json_integer_value(at(d, "spec", "replicas"));
+	json_int_t wanted = json_integer_value(mesh_json_at(d, "spec", "replicas", NULL));
 
 	return json_integer_value(json_object_get(status, "observedGeneration")) >=
-		       json_integer_value(at(d, "metadata", "generation")) &&
+		       json_integer_value(mesh_json_at(d, "metadata", "generation", NULL)) &&
 	       json_integer_value(json_object_get(status, "updatedReplicas")) >= wanted &&
 	       json_integer_value(json_object_get(status, "replicas")) <= wanted &&
 	       json_integer_value(json_object_get(status, "availableReplicas")) >= wanted;
@@ -189,7 +178,7 @@ json_t *mesh_pod_on(const json_t *pods, const char *node)
 
 	json_array_foreach(pods, i, pod)
 	{
-		if (strcmp(text(json_object_get(pod, "spec"), "nodeName"), node) != 0)
+		if (strcmp(mesh_text(json_object_get(pod, "spec"), "nodeName"), node) != 0)
 			continue;
 		if (!best || strcmp(mesh_meta(pod, "creationTimestamp"), mesh_meta(best, "creationTimestamp")) >= 0)
 			best = pod;
@@ -199,8 +188,8 @@ json_t *mesh_pod_on(const json_t *pods, const char *node)
 
 bool mesh_lease_of_pod(const json_t *lease, const json_t *pod, time_t now)
 {
-	const char *renewed = text(json_object_get(lease, "spec"), "renewTime");
-	const char *started = text(json_object_get(pod, "status"), "startTime");
+	const char *renewed = mesh_text(json_object_get(lease, "spec"), "renewTime");
+	const char *started = mesh_text(json_object_get(pod, "status"), "startTime");
 
 	/* RFC 3339 in UTC both: the seconds of both compare as text. */
 	return lease && mesh_lease_live(lease, now) && (!started[0] || strncmp(renewed, started, 19) >= 0);
@@ -235,7 +224,7 @@ static bool look(struct mesh_ctl *ctl, struct view *v)
 	v->set = get_object(ctl, "/apis/apps/v1/namespaces/" MESH_SYSTEM_NAMESPACE "/daemonsets/sockmesh-agent");
 	v->control = get_object(ctl, "/apis/apps/v1/namespaces/" MESH_SYSTEM_NAMESPACE "/deployments/sockmesh-control");
 	v->nodes = mesh_list(ctl, "/api/v1/nodes", NULL);
-	v->agents = mesh_list(ctl, agents_path, NULL);
+	v->agents = mesh_agents_pods(ctl);
 	v->controls = mesh_list(ctl, controls_path, NULL);
 	v->leases = mesh_list(ctl, leases_path, NULL);
 	return v->set && v->control && v->nodes && v->agents && v->controls && v->leases;
@@ -243,8 +232,8 @@ static bool look(struct mesh_ctl *ctl, struct view *v)
 
 static bool selected(const json_t *set, const json_t *node)
 {
-	const json_t *wanted = json_object_get(at(json_object_get(set, "spec"), "template", "spec"), "nodeSelector");
-	const json_t *labels = at(node, "metadata", "labels");
+	const json_t *wanted = mesh_json_at(set, "spec", "template", "spec", "nodeSelector", NULL);
+	const json_t *labels = mesh_json_at(node, "metadata", "labels", NULL);
 	const char *key;
 	json_t *value;
 
@@ -293,10 +282,10 @@ static char *failed_create(struct mesh_ctl *ctl, const char *workload)
 	{
 		const json_t *of = json_object_get(e, "involvedObject");
 
-		if (strncmp(text(of, "name"), workload, strlen(workload)) != 0)
+		if (strncmp(mesh_text(of, "name"), workload, strlen(workload)) != 0)
 			continue;
 		free(why);
-		why = mesh_xasprintf("FailedCreate: %.*s", SHOWN_MAX, text(e, "message"));
+		why = mesh_xasprintf("FailedCreate: %.*s", SHOWN_MAX, mesh_text(e, "message"));
 	}
 	json_decref(events);
 	return why;
@@ -386,9 +375,10 @@ static size_t advance(struct mesh_ctl *ctl, struct mesh_steps *steps, struct pro
 
 	if (!p->control && mesh_deployment_ready(v->control)) {
 		p->control = true;
-		mesh_steps_done(steps, "control", "ok", "%lld available (%.1f s)",
-				(long long)json_integer_value(at(v->control, "status", "availableReplicas")),
-				seconds_of(p));
+		mesh_steps_done(
+			steps, "control", "ok", "%lld available (%.1f s)",
+			(long long)json_integer_value(mesh_json_at(v->control, "status", "availableReplicas", NULL)),
+			seconds_of(p));
 	}
 	if (p->control && !p->webhook && mesh_webhook_answers(ctl, NULL)) {
 		p->webhook = true;

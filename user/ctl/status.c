@@ -1,129 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/status.h"
 
-#include "ctl/find_api.h"
+#include "config/get.h"
+#include "core/mem.h"
+#include "ctl/agents.h"
 #include "ctl/inforce.h"
 #include "ctl/manifest.h"
-#include "ctl/node.h"
-#include "ctl/podexec.h"
 #include "ctl/print.h"
 #include "ctl/resource.h"
 #include "ctl/rollout.h"
 
-#include "core/mem.h"
-#include "kube/kubeconfig.h"
-
-#include <glob.h>
 #include <stdio.h>
 
-enum { EXEC_MS = 10000 };
-
-static const char *text(const json_t *obj, const char *key)
+static void take_status(void *all, const char *node, json_t *answer, const char *why)
 {
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
-
-static const json_t *at(const json_t *obj, const char *a, const char *b)
-{
-	return json_object_get(json_object_get(obj, a), b);
-}
-
-static bool is_of(const char *kubeconfig, const char *server)
-{
-	struct mesh_kubeconfig c = {0};
-	bool same = mesh_kubeconfig_read(kubeconfig, NULL, &c, NULL) == 0 && strcmp(c.server, server) == 0;
-
-	mesh_kubeconfig_free(&c);
-	return same;
-}
-
-char *mesh_status_sockets(const struct mesh_ctl *ctl)
-{
-	mesh_auto(mesh_lab_list_free) struct mesh_lab_list labs = {0};
-
-	mesh_lab_list_read(NULL, &labs);
-	mesh_vec_each (path, &labs.list)
-		if (is_of(*path, mesh_kube_config(ctl->kube)->server))
-			return mesh_xasprintf("%.*s/node-*.sock", (int)(strrchr(*path, '/') - *path), *path);
-	return mesh_xstrdup(MESH_AGENT_SOCKET);
-}
-
-static void ask_sockets(const struct mesh_ctl *ctl, const char *only, json_t *all)
-{
-	mesh_auto_free char *pattern = mesh_status_sockets(ctl);
-	glob_t found;
-
-	if (glob(pattern, 0, NULL, &found) != 0)
-		return;
-	for (size_t i = 0; i < found.gl_pathc; i++) {
-		json_t *status = mesh_node_status(found.gl_pathv[i], NULL);
-		const char *node = text(status, "node");
-
-		if (node[0] && (!only || strcmp(only, node) == 0))
-			json_object_set_new(all, node, json_pack("{s:O}", "status", status));
-		json_decref(status);
-	}
-	globfree(&found);
-}
-
-/* A pod that cannot be asked says why; one that can gets a job. */
-static void ask_pods(struct mesh_ctl *ctl, const json_t *pods, const char *only, json_t *all)
-{
-	static const char *const command[] = {"/usr/bin/meshctl", "node-status", NULL};
-	size_t n = json_array_size(pods), count = 0, i;
-	mesh_auto_free struct mesh_podexec *jobs = mesh_xcalloc(n ? n : 1, sizeof(*jobs));
-	mesh_auto_free const char **nodes = mesh_xcalloc(n ? n : 1, sizeof(*nodes));
-	const json_t *pod;
-
-	json_array_foreach(pods, i, pod)
-	{
-		const char *node = text(json_object_get(pod, "spec"), "nodeName");
-
-		if (!node[0] || (only && strcmp(only, node) != 0) || json_object_get(all, node) ||
-		    mesh_pod_on(pods, node) != pod)
-			continue;
-		nodes[count] = node;
-		jobs[count++] = (struct mesh_podexec){.namespace = MESH_SYSTEM_NAMESPACE,
-						      .pod = mesh_meta(pod, "name"),
-						      .container = "agent",
-						      .command = command};
-	}
-	mesh_podexec_run(mesh_kube_config(ctl->kube), jobs, count, EXEC_MS);
-	for (i = 0; i < count; i++) {
-		json_t *status = mesh_podexec_json(&jobs[i]);
-		mesh_auto_free char *why = status ? NULL : mesh_podexec_why(&jobs[i]);
-
-		json_object_set_new(all, nodes[i],
-				    status ? json_pack("{s:o}", "status", status) : json_pack("{s:s}", "error", why));
-		mesh_podexec_free(&jobs[i]);
-	}
+	json_object_set_new(all, node,
+			    answer ? json_pack("{s:O}", "status", answer) : json_pack("{s:s}", "error", why));
 }
 
 json_t *mesh_status_agents(struct mesh_ctl *ctl, const char *node)
 {
-	json_t *all = json_object(), *pods;
+	static const char *const words[] = {"node-status", NULL};
+	json_t *all = json_object();
 
-	ask_sockets(ctl, node, all);
-	pods = mesh_list(ctl,
-			 "/api/v1/namespaces/" MESH_SYSTEM_NAMESPACE
-			 "/pods?labelSelector=app.kubernetes.io%2Fcomponent%3Dagent",
-			 NULL);
-	ask_pods(ctl, pods, node, all);
-	json_decref(pods);
+	mesh_agents_ask(ctl, node, NULL, words, take_status, all);
 	return all;
 }
 
 /* One row a Lease: who, alive or not, how far, and the agent's own words where it could be asked. */
 static json_t *member(const json_t *lease, const json_t *agents, time_t now)
 {
-	const char *holder = text(json_object_get(lease, "spec"), "holderIdentity");
+	const char *holder = mesh_text(json_object_get(lease, "spec"), "holderIdentity");
 	const char *component = mesh_label_of(lease, "sockmesh.io/component");
 	json_t *versions = mesh_lease_versions(lease);
 	json_t *row = json_pack("{s:s, s:s, s:s, s:b, s:s}", "name", mesh_meta(lease, "name"), "component", component,
 				"holder", holder, "live", mesh_lease_live(lease, now), "renewTime",
-				text(json_object_get(lease, "spec"), "renewTime"));
+				mesh_text(json_object_get(lease, "spec"), "renewTime"));
 	json_t *agent = json_object_get(json_object_get(agents, holder), "status");
 
 	json_object_set_new(row, "inForce", versions ? versions : json_object());
@@ -149,7 +61,7 @@ static json_t *members_of(struct mesh_ctl *ctl, const json_t *agents, const char
 	members = json_array();
 	json_array_foreach(json_object_get(a.body, "items"), i, lease)
 	{
-		const char *holder = text(json_object_get(lease, "spec"), "holderIdentity");
+		const char *holder = mesh_text(json_object_get(lease, "spec"), "holderIdentity");
 
 		if (!node || strcmp(node, holder) == 0)
 			json_array_append_new(members, member(lease, agents, now));
@@ -187,12 +99,13 @@ static json_t *control_of(struct mesh_ctl *ctl)
 		return NULL;
 	mesh_ctl_get(ctl, "/apis/coordination.k8s.io/v1/namespaces/" MESH_SYSTEM_NAMESPACE "/leases/sockmesh-control",
 		     &lease);
-	template = at(d.body, "spec", "template");
-	return json_pack("{s:I, s:I, s:s, s:s}", "replicas", json_integer_value(at(d.body, "spec", "replicas")),
-			 "available", json_integer_value(at(d.body, "status", "availableReplicas")), "version",
+	template = mesh_json_at(d.body, "spec", "template", NULL);
+	return json_pack("{s:I, s:I, s:s, s:s}", "replicas",
+			 json_integer_value(mesh_json_at(d.body, "spec", "replicas", NULL)), "available",
+			 json_integer_value(mesh_json_at(d.body, "status", "availableReplicas", NULL)), "version",
 			 mesh_annotation_of(template, "sockmesh.io/version"), "leader",
 			 mesh_lease_live(lease.body, time(NULL))
-				 ? text(json_object_get(lease.body, "spec"), "holderIdentity")
+				 ? mesh_text(json_object_get(lease.body, "spec"), "holderIdentity")
 				 : "");
 }
 
@@ -206,10 +119,10 @@ static json_t *webhooks_of(struct mesh_ctl *ctl)
 	size_t i, j;
 
 	json_array_foreach(configs, i, config) json_array_foreach(json_object_get(config, "webhooks"), j, hook)
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:b}", "name", text(hook, "name"), "failurePolicy",
-						text(hook, "failurePolicy"), "caBundle",
-						text(json_object_get(hook, "clientConfig"), "caBundle")[0] != '\0'));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:b}", "name", mesh_text(hook, "name"), "failurePolicy",
+					mesh_text(hook, "failurePolicy"), "caBundle",
+					mesh_text(json_object_get(hook, "clientConfig"), "caBundle")[0] != '\0'));
 	json_decref(configs);
 	return list;
 }
@@ -226,7 +139,7 @@ static json_t *gateways_of(struct mesh_ctl *ctl)
 
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "namespace", mesh_meta(pod, "namespace"),
 						      "name", mesh_meta(pod, "name"), "node",
-						      text(json_object_get(pod, "spec"), "nodeName"), "state",
+						      mesh_text(json_object_get(pod, "spec"), "nodeName"), "state",
 						      trouble ? trouble : "ready"));
 	}
 	json_decref(pods);

@@ -9,12 +9,6 @@
 #include "ctl/ctl.h"
 
 /**
- * Where agents' sockets are on this machine, as a pattern: beside the kubeconfig of the lab with our API, or in the
- * usual place on a node. Caller frees.
- */
-char *mesh_status_sockets(const struct mesh_ctl *ctl);
-
-/**
  * node -> {"status": what its agent says} or {"error": why it could not be asked} (new object). node NULL: all.
  */
 json_t *mesh_status_agents(struct mesh_ctl *ctl, const char *node);

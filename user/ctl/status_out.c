@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/status.h"
 
+#include "config/get.h"
 #include "core/mem.h"
 #include "ctl/json_out.h"
 #include "ctl/tabs.h"
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
 
 static uint64_t highest(const json_t *versions)
 {
@@ -34,9 +28,9 @@ void mesh_status_members(struct mesh_buf *out, const json_t *members)
 
 	mesh_buf_str(&t.text, "COMPONENT\tHOLDER\tLIVE\tIN FORCE\tRENEWED\n");
 	json_array_foreach(members, i, m)
-		mesh_buf_printf(&t.text, "%s\t%s\t%s\t%llu\t%s\n", text(m, "component"), text(m, "holder"),
+		mesh_buf_printf(&t.text, "%s\t%s\t%s\t%llu\t%s\n", mesh_text(m, "component"), mesh_text(m, "holder"),
 				json_is_true(json_object_get(m, "live")) ? "yes" : "NO",
-				(unsigned long long)highest(json_object_get(m, "inForce")), text(m, "renewTime"));
+				(unsigned long long)highest(json_object_get(m, "inForce")), mesh_text(m, "renewTime"));
 	mesh_tabs_flush(&t, out);
 	mesh_tabs_free(&t);
 }
@@ -57,7 +51,7 @@ static void fullest_map(struct mesh_buf *out, const json_t *maps)
 		if (!entries || max <= 0 || json_number_value(entries) / max <= most)
 			continue;
 		most = json_number_value(entries) / max;
-		name = text(m, "name");
+		name = mesh_text(m, "name");
 	}
 	if (name)
 		mesh_buf_printf(out, "%s %.0f%%", name, most * 100);
@@ -75,7 +69,7 @@ static void refusals(struct mesh_buf *out, const json_t *reasons)
 		long long n = json_integer_value(json_object_get(r, "count"));
 
 		if (n)
-			mesh_buf_printf(out, "%s%s=%lld", out->len > before ? "," : "", text(r, "reason"), n);
+			mesh_buf_printf(out, "%s%s=%lld", out->len > before ? "," : "", mesh_text(r, "reason"), n);
 	}
 	if (out->len == before)
 		mesh_buf_str(out, "-");
@@ -100,7 +94,7 @@ static void node_row(struct mesh_buf *out, const char *node, const json_t *statu
 	const json_t *dp = json_object_get(status, "dataplane"), *pods = json_object_get(status, "pods");
 	size_t trouble = count_where(pods, "trouble");
 
-	mesh_buf_printf(out, "%s\t%s\t%s\t%zu\t", node, text(status, "version"),
+	mesh_buf_printf(out, "%s\t%s\t%s\t%zu\t", node, mesh_text(status, "version"),
 			json_is_true(json_object_get(status, "left"))        ? "has left"
 			: json_is_true(json_object_get(status, "published")) ? "yes"
 									     : "NO",
@@ -121,9 +115,9 @@ static void pods_in_trouble(struct mesh_buf *out, const char *node, const json_t
 	const json_t *pod;
 	size_t i;
 
-	json_array_foreach(pods, i, pod) if (text(pod, "trouble")[0])
-		mesh_buf_printf(out, "%s: pod %s/%s is not captured: %s\n", node, text(pod, "namespace"),
-				text(pod, "name"), text(pod, "trouble"));
+	json_array_foreach(pods, i, pod) if (mesh_text(pod, "trouble")[0])
+		mesh_buf_printf(out, "%s: pod %s/%s is not captured: %s\n", node, mesh_text(pod, "namespace"),
+				mesh_text(pod, "name"), mesh_text(pod, "trouble"));
 }
 
 void mesh_status_nodes(struct mesh_buf *out, const json_t *nodes)
@@ -146,7 +140,7 @@ void mesh_status_nodes(struct mesh_buf *out, const json_t *nodes)
 	{
 		pods_in_trouble(out, name, json_object_get(json_object_get(node, "status"), "pods"));
 		if (json_object_get(node, "error"))
-			mesh_buf_printf(out, "%s: its agent could not be asked: %s\n", name, text(node, "error"));
+			mesh_buf_printf(out, "%s: its agent could not be asked: %s\n", name, mesh_text(node, "error"));
 	}
 }
 
@@ -159,14 +153,14 @@ void mesh_status_control(struct mesh_buf *out, const json_t *status)
 		mesh_buf_printf(out, "control: %lld of %lld available, version %s, leader %s\n",
 				(long long)json_integer_value(json_object_get(control, "available")),
 				(long long)json_integer_value(json_object_get(control, "replicas")),
-				text(control, "version"),
-				text(control, "leader")[0] ? text(control, "leader") : "none");
+				mesh_text(control, "version"),
+				mesh_text(control, "leader")[0] ? mesh_text(control, "leader") : "none");
 	json_array_foreach(json_object_get(status, "webhooks"), i, item) mesh_buf_printf(
-		out, "webhook: %s (failurePolicy %s, certificate authority %s)\n", text(item, "name"),
-		text(item, "failurePolicy"), json_is_true(json_object_get(item, "caBundle")) ? "set" : "NOT SET");
+		out, "webhook: %s (failurePolicy %s, certificate authority %s)\n", mesh_text(item, "name"),
+		mesh_text(item, "failurePolicy"), json_is_true(json_object_get(item, "caBundle")) ? "set" : "NOT SET");
 	json_array_foreach(json_object_get(status, "gateways"), i, item)
-		mesh_buf_printf(out, "gateway: %s/%s on %s, %s\n", text(item, "namespace"), text(item, "name"),
-				text(item, "node"), text(item, "state"));
+		mesh_buf_printf(out, "gateway: %s/%s on %s, %s\n", mesh_text(item, "namespace"),
+				mesh_text(item, "name"), mesh_text(item, "node"), mesh_text(item, "state"));
 }
 
 static void value_out(struct mesh_buf *out, const json_t *v)

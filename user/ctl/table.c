@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/print.h"
 
+#include "config/get.h"
 #include "core/mem.h"
 #include "ctl/json_out.h"
 #include "ctl/resource.h"
@@ -9,13 +10,6 @@
 
 const char mesh_accept_table[] = "application/json;as=Table;v=v1;g=meta.k8s.io,"
 				 "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-
-static const char *text(const json_t *obj, const char *key)
-{
-	const char *s = json_string_value(json_object_get(obj, key));
-
-	return s ? s : "";
-}
 
 static bool shown(const json_t *column, const struct mesh_table_opts *o)
 {
@@ -56,7 +50,7 @@ static void heads(struct mesh_tabs *tabs, const json_t *columns, const struct me
 			continue;
 		mesh_buf_str(out, first ? "" : "\t");
 		first = false;
-		head_cell(out, text(column, "name"));
+		head_cell(out, mesh_text(column, "name"));
 	}
 	mesh_vec_each (names, &o->flags->label_columns.list) {
 		struct mesh_slice rest = mesh_slice_str(*names), one;
@@ -105,7 +99,7 @@ static void labels_cell(struct mesh_buf *out, const json_t *labels)
 	if (n == 0)
 		mesh_buf_str(out, "<none>");
 	for (size_t i = 0; i < n; i++)
-		mesh_buf_printf(out, "%s%s=%s", i ? "," : "", keys[i], text(labels, keys[i]));
+		mesh_buf_printf(out, "%s%s=%s", i ? "," : "", keys[i], mesh_text(labels, keys[i]));
 }
 
 static void label_cells(struct mesh_buf *out, const json_t *labels, const struct mesh_flags *flags)
@@ -116,7 +110,7 @@ static void label_cells(struct mesh_buf *out, const json_t *labels, const struct
 		while (mesh_slice_split(&rest, ',', &one)) {
 			mesh_auto_free char *name = mesh_xstrndup(one.ptr, one.len);
 
-			mesh_buf_printf(out, "\t%s", text(labels, name));
+			mesh_buf_printf(out, "\t%s", mesh_text(labels, name));
 		}
 	}
 	if (flags->show_labels) {
@@ -139,7 +133,7 @@ static void row_cells(struct mesh_buf *out, const json_t *row, const json_t *col
 			continue;
 		mesh_buf_str(out, first ? "" : "\t");
 		first = false;
-		if (o->with_kind && strcmp(text(column, "format"), "name") == 0) {
+		if (o->with_kind && strcmp(mesh_text(column, "format"), "name") == 0) {
 			mesh_auto_free char *name = mesh_object_name(o->group, o->kind, json_string_value(cell));
 
 			add_text(out, name);

@@ -3,11 +3,10 @@
 #include "ctl/uninstall.h"
 
 #include "core/mem.h"
+#include "ctl/agents.h"
 #include "ctl/manifest.h"
 #include "ctl/settings.h"
-#include "ctl/podexec.h"
 #include "ctl/rollout.h"
-#include "kube/kubeconfig.h"
 
 #include <stdio.h>
 
@@ -92,33 +91,27 @@ static struct leaving *leaver(struct leavers *all, const char *node)
 	return NULL;
 }
 
+static void take_leaving(void *arg, const char *node, const struct mesh_podexec *job)
+{
+	struct leaving *l = leaver(arg, node);
+
+	if (!l)
+		return;
+	if (!job->error && job->code == 0) {
+		l->left = true;
+		return;
+	}
+	free(l->why);
+	l->why = mesh_podexec_why(job);
+}
+
 /* Has each running agent take itself out of its node, all at once. */
 static void ask_agents(struct mesh_removal *r, const json_t *pods, struct leavers *all)
 {
-	static const char *const command[] = {"/usr/bin/meshctl", "node-leave", NULL};
-	size_t n = json_array_size(pods), i;
-	mesh_auto_free struct mesh_podexec *jobs = mesh_xcalloc(n ? n : 1, sizeof(*jobs));
-	const json_t *pod;
+	static const char *const words[] = {"node-leave", NULL};
 
-	json_array_foreach(pods, i, pod) jobs[i] = (struct mesh_podexec){.namespace = MESH_SYSTEM_NAMESPACE,
-									 .pod = mesh_meta(pod, "name"),
-									 .container = "agent",
-									 .command = command};
-	mesh_steps_now(&r->steps, "%zu agents leave their nodes", n);
-	mesh_podexec_run(mesh_kube_config(r->ctl->kube), jobs, n, LEAVE_MS);
-	json_array_foreach(pods, i, pod)
-	{
-		const char *node = json_string_value(json_object_get(json_object_get(pod, "spec"), "nodeName"));
-		struct leaving *l = node ? leaver(all, node) : NULL;
-
-		if (l && !jobs[i].error && jobs[i].code == 0) {
-			l->left = true;
-		} else if (l) {
-			free(l->why);
-			l->why = mesh_podexec_why(&jobs[i]);
-		}
-		mesh_podexec_free(&jobs[i]);
-	}
+	mesh_steps_now(&r->steps, "%zu agents leave their nodes", json_array_size(pods));
+	mesh_agents_run(r->ctl, pods, words, LEAVE_MS, take_leaving, all);
 }
 
 /* Returns how many nodes that can be reached have not been left. */
@@ -185,9 +178,7 @@ static json_t *find_set(struct mesh_removal *r, struct mesh_removal_count *c)
 
 static size_t leave_nodes(struct mesh_removal *r, const json_t *set, struct mesh_removal_count *c)
 {
-	mesh_auto_free char *pods_path =
-		mesh_xasprintf("%s?labelSelector=app.kubernetes.io%%2Fcomponent%%3Dagent", system_pods);
-	json_t *pods = mesh_list(r->ctl, pods_path, NULL), *nodes = mesh_list(r->ctl, "/api/v1/nodes", NULL), *node;
+	json_t *pods = mesh_agents_pods(r->ctl), *nodes = mesh_list(r->ctl, "/api/v1/nodes", NULL), *node;
 	struct leavers all = {0};
 	const char *ignored;
 	size_t stuck, i;

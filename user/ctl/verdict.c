@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verdict.h"
 
+#include "config/get.h"
 #include "core/mem.h"
 
 static const char *const names[] = {
@@ -23,17 +24,10 @@ void mesh_verdict_add(json_t *rows, enum mesh_verdict verdict, const char *name,
 	json_array_append_new(rows, row);
 }
 
-static const char *text_of(const json_t *row, const char *key)
-{
-	const char *s = json_string_value(json_object_get(row, key));
-
-	return s ? s : "";
-}
-
 enum mesh_verdict mesh_verdict_of(const json_t *row)
 {
 	for (enum mesh_verdict v = MESH_VERDICT_OK; v < MESH_VERDICT_FAIL; v++)
-		if (strcmp(text_of(row, "verdict"), names[v]) == 0)
+		if (strcmp(mesh_text(row, "verdict"), names[v]) == 0)
 			return v;
 	return MESH_VERDICT_FAIL;
 }
@@ -45,14 +39,14 @@ void mesh_verdict_print(struct mesh_buf *out, const json_t *rows)
 
 	json_array_foreach(rows, i, row)
 	{
-		mesh_buf_printf(out, "%-5s %s: %s\n", names[mesh_verdict_of(row)], text_of(row, "name"),
-				text_of(row, "what"));
+		mesh_buf_printf(out, "%-5s %s: %s\n", names[mesh_verdict_of(row)], mesh_text(row, "name"),
+				mesh_text(row, "what"));
 		if (mesh_verdict_of(row) == MESH_VERDICT_OK)
 			continue;
-		if (text_of(row, "why")[0])
-			mesh_buf_printf(out, "      needed for: %s\n", text_of(row, "why"));
-		if (text_of(row, "remedy")[0])
-			mesh_buf_printf(out, "      what helps: %s\n", text_of(row, "remedy"));
+		if (mesh_text(row, "why")[0])
+			mesh_buf_printf(out, "      needed for: %s\n", mesh_text(row, "why"));
+		if (mesh_text(row, "remedy")[0])
+			mesh_buf_printf(out, "      what helps: %s\n", mesh_text(row, "remedy"));
 	}
 }
 
