@@ -74,11 +74,7 @@ static inline long rule_count(struct world *w, const char *counter)
 
 static inline long bypass_count(struct mesh_dp *dp, const char *name)
 {
-	json_t *status = mesh_dp_status(dp);
-	long n = (long)json_integer_value(json_object_get(json_object_get(status, "bypass"), name));
-
-	json_decref(status);
-	return n;
+	return status_number(dp, "bypass/%s", name);
 }
 
 /* What status says of the bypass of pod number n: 1, or 0 with why. */

@@ -334,15 +334,9 @@ static inline long splice_number(struct mesh_dp *dp, const char *key)
 
 static inline long splice_way(struct mesh_dp *dp, const char *way)
 {
-	json_t *status = mesh_dp_splice_status(dp), *row;
-	long n = -1;
-	size_t i;
+	json_t *status = mesh_dp_splice_status(dp), *row = status_step(json_object_get(status, "ways"), way);
+	long n = row ? (long)json_integer_value(json_object_get(row, "messages")) : -1;
 
-	json_array_foreach(json_object_get(status, "ways"), i, row)
-	{
-		if (strcmp(json_string_value(json_object_get(row, "way")), way) == 0)
-			n = (long)json_integer_value(json_object_get(row, "messages"));
-	}
 	json_decref(status);
 	return n;
 }

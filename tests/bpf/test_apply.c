@@ -124,7 +124,7 @@ static void check_refused(struct mesh_l4_image *image, int want, const char *tex
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf said = {0};
 	struct mesh_errs errs = {0};
-	int r = mesh_dp_apply(w.dp, image, &errs);
+	int r = image_apply(w.dp, image, &errs);
 
 	mesh_errs_format(&errs, &said);
 	mesh_errs_free(&errs);

@@ -151,8 +151,7 @@ static int two_nodes(struct world *w)
 	in_ns(&w->hub, "ip link set e2 nomaster; ip addr add 10.78.0.1/24 dev e2");
 	in_ns(&w->pods[1],
 	      "ip addr flush dev eth0; ip addr add 10.78.0.2/24 dev eth0; ip route add default via 10.78.0.1");
-	mesh_dp_free(w->dp);
-	w->dp = NULL;
+	world_dp_end(w);
 	w->uplink = "e2";
 	r = world_dp(w, &w->dp);
 	if (r == 0)
@@ -194,18 +193,12 @@ TEST(taken_between_nodes)
 		CHECK_INT(s.bad, 0);
 	}
 	/* An agent that has no uplink leaves it. */
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
+	world_dp_end(&w);
 	w.uplink = NULL;
 	CHECK_INT(world_dp(&w, &w.dp), 0);
 	CHECK(streams(&w, fd, NOT_BYPASSED));
 	CHECK_INT(map_entries(w.dp, "veth"), 1);
 	world_free(&w);
-}
-
-static void do_agents_cgroup(const void *in, void *out)
-{
-	do_move(in, out);
 }
 
 /* The agent's own connections in a pod's namespace are of the L4 tier. */
@@ -215,7 +208,7 @@ TEST(taken_for_the_agent)
 	int fd;
 
 	CHECK_INT(two_pods(&w, 1), 0);
-	pod_call(&w.pods[0], do_agents_cgroup, w.agent_cgroup, sizeof(w.agent_cgroup), NULL, 0);
+	pod_call(&w.pods[0], do_move, w.agent_cgroup, sizeof(w.agent_cgroup), NULL, 0);
 	fd = connect_to(&w, "10.77.0.2:8080");
 	CHECK(fd >= 0);
 	CHECK(streams(&w, fd, BYPASSED));
@@ -286,9 +279,7 @@ TEST(switched)
 	CHECK_INT(switch_to(w.dp, "bypass", "off"), 0);
 	CHECK(streams(&w, fd, NOT_BYPASSED));
 	/* It stays so for the next agent. */
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
-	CHECK_INT(world_dp(&w, &w.dp), 0);
+	CHECK_INT(world_dp_again(&w), 0);
 	CHECK(streams(&w, fd, NOT_BYPASSED));
 	CHECK_INT(switch_to(w.dp, "bypass", "on"), 0);
 	CHECK(streams(&w, fd, BYPASSED));
@@ -442,8 +433,7 @@ TEST(agent_gone)
 	stream_start(&w.pods[0], fd, 4096, 0);
 	CHECK(UNTIL(&w, bypass_count(w.dp, "packets") > 50));
 	packets = bypass_count(w.dp, "packets");
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
+	world_dp_end(&w);
 	pump(NULL, 700);
 	second = connect_to(&w, "10.99.0.1:80");
 	CHECK(second >= 0);
@@ -479,12 +469,10 @@ TEST(filters_go)
 	CHECK_INT(map_entries(w.dp, "veth"), 1);
 	CHECK_INT(map_entries(w.dp, "podip"), 2);
 	/* An agent that starts over takes what is there. */
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
+	world_dp_end(&w);
 	CHECK_INT(in_ns(&w.hub, "tc filter show dev e2 ingress | grep -q pod_out"), 0);
 	CHECK_INT(world_dp(&w, &w.dp), 0);
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
+	world_dp_end(&w);
 	CHECK_INT(mesh_dp_detach_from(w.pin, w.hub.netns_fd, NULL), 0);
 	CHECK(in_ns(&w.hub, "tc qdisc show dev e2 | grep -q clsact") != 0);
 	world_free(&w);

@@ -3,6 +3,7 @@
  * Deltas against whole images: after the same random changes the maps of two data planes, one told what changed and one
  * given all of it, are the same but for set numbers and turns; nothing is left behind. TEST_SEED sets the seed.
  */
+#include "proxy/router.h"
 #include "world.h"
 
 #include <bpf/bpf.h>
@@ -16,10 +17,7 @@ static uint64_t seed;
 
 static unsigned pick(unsigned n)
 {
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (unsigned)((seed * 0x2545F4914F6CDD1DULL) >> 33) % n;
+	return (unsigned)(mesh_random_next(&seed) >> 33) % n;
 }
 
 TEST_SETUP(worlds)

@@ -20,27 +20,13 @@ static int apply_weights(struct world *w, struct mesh_dp *dp, uint32_t a, uint32
 	return world_apply(dp, &image);
 }
 
-/* A client and two servers, nothing captured. */
-static int three_pods(struct world *w)
-{
-	int r = world_new(w);
-
-	if (r < 0)
-		return r;
-	for (int i = 0; i < 3; i++)
-		world_pod(w);
-	pod_serve(&w->pods[1], with_port(w->pods[1].ip4, 8080), 'a');
-	pod_serve(&w->pods[2], with_port(w->pods[2].ip4, 8080), 'b');
-	return 0;
-}
-
 TEST(find)
 {
 	struct mesh_addr nobody = at("10.77.0.99:0");
 	struct mesh_dp_found f = {0};
 	struct world w;
 
-	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_of_three(&w), 0);
 	CHECK_INT(mesh_dp_find(w.dp, &nobody, NULL, &f), -ENOENT);
 	for (int i = 0; i < 3; i++) {
 		CHECK_INT(mesh_dp_find(w.dp, i == 1 ? &w.pods[i].ip6 : &w.pods[i].ip4, NULL, &f), 0);
@@ -71,8 +57,7 @@ TEST(find_never_the_agents_namespace)
 
 	CHECK_INT(world_new(&w), 0);
 	world_pod(&w);
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
+	world_dp_end(&w);
 	/* An agent in the namespace of pod 1. */
 	pid = fork();
 	if (pid == 0) {
@@ -167,7 +152,7 @@ TEST(release)
 	struct world w;
 	size_t n;
 
-	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_of_three(&w), 0);
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
 	CHECK_INT(mesh_dp_captured(w.dp, &cookies, &n), 0);
@@ -215,7 +200,7 @@ TEST(port_taken_by_an_app)
 	struct world w;
 	int fd;
 
-	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_of_three(&w), 0);
 	pod_serve(&w.pods[0], at("0.0.0.0:15001"), 'x');
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
@@ -278,9 +263,8 @@ TEST(killed_and_adopted)
 	size_t n;
 	int fd;
 
-	CHECK_INT(three_pods(&w), 0);
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
+	CHECK_INT(world_of_three(&w), 0);
+	world_dp_end(&w);
 	agent = start_agent(&w, false);
 	CHECK(agent > 0);
 	c = pod_dial(&w.pods[0], &d);
@@ -324,14 +308,13 @@ TEST(killed_while_applying)
 	struct world w;
 	struct tally t;
 
-	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_of_three(&w), 0);
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
 	for (size_t i = 0; i < w.pods[0].listener_count; i++)
 		close(w.pods[0].listeners[i]);
 	w.pods[0].listener_count = 0;
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
+	world_dp_end(&w);
 	pod_load_start(&w.pods[0], "10.99.0.1:80");
 	for (int i = 0; i < 12; i++) {
 		pid_t agent = start_agent(&w, true);
@@ -355,7 +338,7 @@ TEST(several_data_planes)
 	struct world w[3];
 
 	for (int i = 0; i < 3; i++) {
-		CHECK_INT(three_pods(&w[i]), 0);
+		CHECK_INT(world_of_three(&w[i]), 0);
 		CHECK_INT(world_capture(&w[i], &w[i].pods[0]), 0);
 		CHECK_INT(apply_weights(&w[i], w[i].dp, i == 1, i != 1), 0);
 	}
@@ -376,7 +359,7 @@ static void check_end_flows(bool netlink)
 	struct conn c[4];
 	struct world w;
 
-	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_of_three(&w), 0);
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
 	if (netlink)
@@ -398,15 +381,15 @@ static void check_end_flows(bool netlink)
 		CHECK_INT(pod_name(&w.pods[0], c[i].fd), i == 2 ? 'b' : 'a');
 	}
 	a = with_port(w.pods[1].ip4, 8080);
-	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[2].netns_fd, w.pods[2].cookie, &a), 0);
-	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, w.pods[0].cookie, &a), 2);
-	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, w.pods[0].cookie, &a), 0);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[2].netns_fd, &a, NULL), 0);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, &a, NULL), 2);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, &a, NULL), 0);
 	CHECK_INT(pod_echo(&w.pods[0], c[0].fd), 0);
 	CHECK_INT(pod_echo(&w.pods[0], c[1].fd), 0);
 	CHECK_INT(pod_echo(&w.pods[0], c[2].fd), 1);
 	CHECK_INT(pod_echo(&w.pods[0], c[3].fd), 1);
 	a = w.pods[2].ip4; /* port 0: all */
-	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, w.pods[0].cookie, &a), 1);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, &a, NULL), 1);
 	CHECK_INT(pod_echo(&w.pods[0], c[2].fd), 0);
 	world_free(&w);
 }
@@ -454,7 +437,7 @@ TEST(off_and_on)
 {
 	struct world w;
 
-	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_of_three(&w), 0);
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
 	CHECK_INT(mesh_dp_set_off(w.dp, true), 0);
@@ -472,7 +455,7 @@ TEST(detach_leaves_nothing)
 	struct mesh_errs errs = {0};
 	struct world w;
 
-	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_of_three(&w), 0);
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
 	CHECK_INT(pod_burst(&w.pods[0], "10.99.0.1:80", 1).failed, 0);
@@ -544,8 +527,7 @@ TEST(another_layout_is_refused)
 		struct mesh_errs errs = {0};
 		int r;
 
-		mesh_dp_free(w.dp);
-		w.dp = NULL;
+		world_dp_end(&w);
 		CHECK_INT(mesh_dp_detach(w.pin, NULL), 0);
 		CHECK_INT(mkdir(w.pin, 0700), 0);
 		CHECK_INT(pin_node_map(w.pin, cases[i].size, cases[i].abi), 0);
@@ -578,7 +560,7 @@ TEST(origdst_of_a_released_pod_is_dropped)
 	struct conn c;
 	struct world w;
 
-	CHECK_INT(three_pods(&w), 0);
+	CHECK_INT(world_of_three(&w), 0);
 	CHECK_INT(apply_weights(&w, w.dp, 1, 0), 0);
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(world_capture(&w, &w.pods[1]), 0);

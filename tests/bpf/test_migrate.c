@@ -38,19 +38,13 @@ static int apply_weights(struct world *w, struct mesh_dp *dp, uint32_t a, uint32
 /* A client, captured, and two servers; all connects go to the first. No data plane runs. */
 static int begin(struct world *w)
 {
-	int r = world_new(w);
+	int r = world_of_three(w);
 
-	if (r < 0)
-		return r;
-	for (int i = 0; i < 3; i++)
-		world_pod(w);
-	pod_serve(&w->pods[1], with_port(w->pods[1].ip4, 8080), 'a');
-	pod_serve(&w->pods[2], with_port(w->pods[2].ip4, 8080), 'b');
-	r = world_capture(w, &w->pods[0]);
+	if (r == 0)
+		r = world_capture(w, &w->pods[0]);
 	if (r == 0)
 		r = apply_weights(w, w->dp, 1, 0);
-	mesh_dp_free(w->dp);
-	w->dp = NULL;
+	world_dp_end(w);
 	return r;
 }
 
@@ -167,15 +161,6 @@ static bool exists(const struct world *w, const char *name)
 	return access(path, F_OK) == 0;
 }
 
-static long number(struct mesh_dp *dp, const char *name)
-{
-	json_t *status = mesh_dp_status(dp);
-	long n = (long)json_integer_value(json_object_get(status, name));
-
-	json_decref(status);
-	return n;
-}
-
 static struct mesh_svc service_of(const struct world *w, const char *text)
 {
 	mesh_auto_fd int fd = pinned(w, "svc4");
@@ -286,15 +271,15 @@ TEST(an_older_layout_is_carried_over_under_load)
 	CHECK_INT(t.failed, 0);
 	CHECK(t.by_name['a'] > 100);
 	CHECK_INT(o->bss->decided, decided); /* the older program is out */
-	CHECK_INT(number(w.dp, "foundAbi"), 2);
-	CHECK(number(w.dp, "migratedEntries") >= 4);
+	CHECK_INT(status_number(w.dp, "foundAbi"), 2);
+	CHECK(status_number(w.dp, "migratedEntries") >= 4);
 	/* What a connection of then asked for is known: its peer's name, and what may end it. */
 	peer = peer_of(&w.pods[0], then.fd);
 	CHECK(mesh_addr_eq(&peer, &d.to));
 	check_migrated(&w, c.fd);
 	to = with_port(w.pods[1].ip4, 8080);
 	CHECK(pod_echo(&w.pods[0], then.fd));
-	CHECK(mesh_dp_end_flows_via(w.dp, w.pods[0].netns_fd, &to, &d.to) >= 1);
+	CHECK(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, &to, &d.to) >= 1);
 	CHECK(!pod_echo(&w.pods[0], then.fd));
 	CHECK(!exists(&w, "links/sock_ops_before"));
 	CHECK(exists(&w, "links/sock_ops"));
@@ -325,8 +310,8 @@ TEST(layout_3_is_carried_over_under_load)
 	t = pod_load_stop(&w.pods[0]);
 	CHECK_INT(t.failed, 0);
 	CHECK(t.by_name['a'] > 100);
-	CHECK_INT(number(w.dp, "foundAbi"), 3);
-	CHECK_INT(number(w.dp, "migratedEntries"), SERVICES4 + SERVICES6);
+	CHECK_INT(status_number(w.dp, "foundAbi"), 3);
+	CHECK_INT(status_number(w.dp, "migratedEntries"), SERVICES4 + SERVICES6);
 	CHECK(!mesh_dp_kept(w.dp));
 	after = service_of(&w, near_vip);
 	CHECK_INT(after.set, before.set);

@@ -260,7 +260,7 @@ TEST(an_address_where_it_is_for_many_is_refused)
 	struct mesh_errs errs = {0};
 
 	add_kind(&image, MESH_KEY_NODE, "10.0.0.1:30080", IPPROTO_TCP, &a4);
-	CHECK_INT(mesh_dp_apply(w.dp, &image, &errs), -EINVAL);
+	CHECK_INT(image_apply(w.dp, &image, &errs), -EINVAL);
 	mesh_errs_format(&errs, &said);
 	CHECK_STR(said.data, "service 10.0.0.1:30080: an address where it is for many\n");
 	mesh_errs_free(&errs);
@@ -445,9 +445,9 @@ TEST(udp_connected_to_what_is_gone)
 	CHECK_INT(ask(client, &q), 'a');
 	CHECK_INT(ask(client, &direct), 'a');
 	CHECK_INT(apply_udp(1, &ub4), 0);
-	CHECK_INT(mesh_dp_end_flows(w.dp, other->netns_fd, other->cookie, &gone), 0);
-	CHECK_INT(mesh_dp_end_flows(w.dp, client->netns_fd, client->cookie, &gone), iterator ? 1 : 2);
-	CHECK_INT(mesh_dp_end_flows(w.dp, client->netns_fd, client->cookie, &gone), 0);
+	CHECK_INT(mesh_dp_end_flows(w.dp, other->netns_fd, &gone, NULL), 0);
+	CHECK_INT(mesh_dp_end_flows(w.dp, client->netns_fd, &gone, NULL), iterator ? 1 : 2);
+	CHECK_INT(mesh_dp_end_flows(w.dp, client->netns_fd, &gone, NULL), 0);
 	q.connect = 0;
 	CHECK_INT(ask(client, &q), -EDESTADDRREQ);
 	q.connect = 1;

@@ -8,23 +8,11 @@
 
 static int start(struct world *w)
 {
-	struct mesh_dp_opts opts = {.max_services = 256, .max_endpoints = 4096, .max_pods = 64, .watch_stale = true};
-	struct mesh_errs errs = {0};
-	int r = world_new(w);
+	int r = world_of_three(w);
 
-	if (r < 0)
-		return r;
-	mesh_dp_free(w->dp);
-	w->dp = NULL;
-	opts.pin_dir = w->pin;
-	opts.cgroup_root = w->pods_cgroup;
-	opts.agent_cgroup = w->agent_cgroup;
-	r = mesh_dp_new(&w->dp, &opts, &errs);
-	print_errs(&errs);
-	for (int i = 0; r == 0 && i < 3; i++)
-		world_pod(w);
-	pod_serve(&w->pods[1], with_port(w->pods[1].ip4, 8080), 'a');
-	pod_serve(&w->pods[2], with_port(w->pods[2].ip4, 8080), 'b');
+	w->watch_stale = true;
+	if (r == 0)
+		r = world_dp_again(w);
 	return r ? r : world_capture(w, &w->pods[0]);
 }
 
@@ -125,13 +113,13 @@ static void check_end(bool netlink)
 	CHECK_INT(pod_name(&w.pods[0], first.fd), 'a');
 	CHECK_INT(pod_name(&w.pods[0], second.fd), 'a');
 	CHECK_INT(pod_name(&w.pods[0], own.fd), 'a');
-	CHECK_INT(mesh_dp_end_flows_via(w.dp, w.pods[0].netns_fd, &a, &other), 0);
-	CHECK_INT(mesh_dp_end_flows_via(w.dp, w.pods[0].netns_fd, &a, &via), 1);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, &a, &other), 0);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, &a, &via), 1);
 	CHECK_INT(pod_echo(&w.pods[0], first.fd), 0);
 	CHECK_INT(pod_echo(&w.pods[0], second.fd), 1);
 	CHECK_INT(pod_echo(&w.pods[0], own.fd), 1);
 	/* Port 80 of whatever address. */
-	CHECK_INT(mesh_dp_end_flows_via(w.dp, w.pods[0].netns_fd, &a, &node_port), 1);
+	CHECK_INT(mesh_dp_end_flows(w.dp, w.pods[0].netns_fd, &a, &node_port), 1);
 	CHECK_INT(pod_echo(&w.pods[0], second.fd), 0);
 	CHECK_INT(pod_echo(&w.pods[0], own.fd), 1);
 	world_free(&w);

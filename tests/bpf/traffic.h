@@ -402,6 +402,20 @@ static inline void pod_serve_udp(struct pod *p, struct mesh_addr where, char nam
 	pod_call(p, do_serve_udp, &s, sizeof(s), NULL, 0);
 }
 
+/* A world with a client and two servers, 'a' and 'b', at port 8080 of their IPv4 addresses. Returns 0 or -errno. */
+static inline int world_of_three(struct world *w)
+{
+	int r = world_new(w);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 3; i++)
+		world_pod(w);
+	pod_serve(&w->pods[1], with_port(w->pods[1].ip4, 8080), 'a');
+	pod_serve(&w->pods[2], with_port(w->pods[2].ip4, 8080), 'b');
+	return 0;
+}
+
 /* Moves the pod's process to another cgroup. */
 static inline void do_move(const void *in, void *out)
 {

@@ -50,8 +50,9 @@ struct world {
 	char name[32], cgroup[300], pods_cgroup[320], agent_cgroup[340], pin[64];
 	struct pod hub, pods[WORLD_PODS];
 	int pod_count;
-	const char *uplink; /* of the data planes that are made from now on */
+	const char *uplink; /* of the data planes that are made from now on, and ... */
 	const struct mesh_xdp *xdp;
+	bool watch_stale;
 	struct mesh_dp *dp;
 };
 
@@ -314,6 +315,7 @@ static inline int world_dp(struct world *w, struct mesh_dp **ret)
 				    .host_netns = w->hub.netns_fd,
 				    .uplink = w->uplink,
 				    .xdp = w->xdp,
+				    .watch_stale = w->watch_stale,
 				    .max_services = world_services,
 				    .max_endpoints = world_endpoints,
 				    .max_pods = 64};
@@ -323,6 +325,20 @@ static inline int world_dp(struct world *w, struct mesh_dp **ret)
 	print_errs(&errs);
 	mesh_errs_free(&errs);
 	return r;
+}
+
+/* The agent ends; what is pinned stays in force. */
+static inline void world_dp_end(struct world *w)
+{
+	mesh_dp_free(w->dp);
+	w->dp = NULL;
+}
+
+/* And another begins. Returns 0 or -errno. */
+static inline int world_dp_again(struct world *w)
+{
+	world_dp_end(w);
+	return world_dp(w, &w->dp);
 }
 
 /* A world without pods, with a data plane. Returns 0 or -errno. */
@@ -437,11 +453,22 @@ static inline void add_dest(struct mesh_l4_service *s, uint32_t weight, size_t c
 		memcpy(d->endpoints, endpoints, count * sizeof(*endpoints));
 }
 
+static inline int image_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs)
+{
+	struct mesh_l4_delta delta = {.version = image->version, .whole = true};
+
+	delta.set.items = image->services.items;
+	delta.set.count = image->services.count;
+	delta.node_ips.items = image->node_ips.items;
+	delta.node_ips.count = image->node_ips.count;
+	return mesh_dp_change(dp, &delta, errs);
+}
+
 /* Applies an image and frees it. */
 static inline int world_apply(struct mesh_dp *dp, struct mesh_l4_image *image)
 {
 	struct mesh_errs errs = {0};
-	int r = mesh_dp_apply(dp, image, &errs);
+	int r = image_apply(dp, image, &errs);
 
 	print_errs(&errs);
 	mesh_errs_free(&errs);
@@ -449,36 +476,50 @@ static inline int world_apply(struct mesh_dp *dp, struct mesh_l4_image *image)
 	return r;
 }
 
-/* Entries of a map, from the status. */
-static inline long map_entries(struct mesh_dp *dp, const char *name)
+static inline json_t *status_step(json_t *at, const char *key)
 {
-	json_t *status = mesh_dp_status(dp), *row;
+	json_t *row;
 	size_t i;
-	long n = -1;
 
-	json_array_foreach(json_object_get(status, "maps"), i, row)
+	if (!json_is_array(at))
+		return json_object_get(at, key);
+	json_array_foreach(at, i, row)
 	{
-		if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0)
-			n = (long)json_integer_value(json_object_get(row, "entries"));
+		const char *first = json_string_value(json_object_iter_value(json_object_iter(row)));
+
+		if (first && strcmp(first, key) == 0)
+			return row;
 	}
+	return NULL;
+}
+
+/* A number of the status, "maps/svc4/entries": below a list stands what comes first in one of its rows. -1: none. */
+static inline long status_number(struct mesh_dp *dp, const char *fmt, ...)
+{
+	json_t *status = mesh_dp_status(dp), *at = status;
+	char path[128], *rest = path, *key;
+	va_list ap;
+	long n;
+
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof(path), fmt, ap);
+	va_end(ap);
+	while ((key = strsep(&rest, "/")))
+		at = status_step(at, key);
+	n = json_is_integer(at) ? (long)json_integer_value(at) : -1;
 	json_decref(status);
 	return n;
 }
 
-/* The count of a reason, over all pods. */
+static inline long map_entries(struct mesh_dp *dp, const char *name)
+{
+	return status_number(dp, "maps/%s/entries", name);
+}
+
+/* Of all pods. */
 static inline long reason_count(struct mesh_dp *dp, const char *reason)
 {
-	json_t *status = mesh_dp_status(dp), *row;
-	size_t i;
-	long n = -1;
-
-	json_array_foreach(json_object_get(status, "reasons"), i, row)
-	{
-		if (strcmp(json_string_value(json_object_get(row, "reason")), reason) == 0)
-			n = (long)json_integer_value(json_object_get(row, "count"));
-	}
-	json_decref(status);
-	return n;
+	return status_number(dp, "reasons/%s/count", reason);
 }
 
 #endif

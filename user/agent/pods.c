@@ -291,8 +291,7 @@ unsigned mesh_pods_end_flows(struct mesh_pods *pods, const struct mesh_addr *ip,
 
 		if (!pod->captured)
 			continue;
-		n = via ? mesh_dp_end_flows_via(pods->opts.dp, pod->netns_fd, ip, via)
-			: mesh_dp_end_flows(pods->opts.dp, pod->netns_fd, pod->netns_cookie, ip);
+		n = mesh_dp_end_flows(pods->opts.dp, pod->netns_fd, ip, via);
 		if (n <= 0)
 			continue;
 		ended += (unsigned)n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From an image, or from what changed, to the maps: check all, write every new set beside the old ones, then switch
+ * From what changed, or from all that there is, to the maps: check all, write every new set beside the old ones, then switch
  * service by service, then let the old sets be swept. Until the first switch a failure undoes itself.
  */
 #include "dataplane/bypass.h"
@@ -275,45 +275,6 @@ static int apply_elsewhere(struct mesh_dp *dp, const struct mesh_dp_ips *ips, st
 	return r;
 }
 
-int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs)
-{
-	struct mesh_dp_ips ips = {image->node_ips.items, image->node_ips.count};
-	struct plan plan = {0};
-	int r, one;
-
-	dp->applies++;
-	mesh_dp_retired_sweep(dp);
-	r = make_plan(dp, image->services.items, image->services.count, &plan, errs);
-	if (r == 0)
-		r = check_sizes(dp, plan.count, errs);
-	if (r == 0)
-		r = write_sets(dp, &plan, errs);
-	if (r < 0)
-		goto out;
-	/* Room first: what is removed may make way for what is new. */
-	r = remove_unseen(dp);
-	one = switch_all(dp, &plan, errs);
-	r = one < 0 ? one : r;
-	if (r == 0)
-		r = apply_elsewhere(dp, &ips, errs);
-	if (r == 0)
-		dp->version = image->version;
-out:
-	mesh_vec_free(&plan.changes);
-	return r;
-}
-
-static int apply_whole(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct mesh_errs *errs)
-{
-	struct mesh_l4_image image = {.version = delta->version};
-
-	image.services.items = delta->set.items;
-	image.services.count = delta->set.count;
-	image.node_ips.items = delta->node_ips.items;
-	image.node_ips.count = delta->node_ips.count;
-	return mesh_dp_apply(dp, &image, errs);
-}
-
 /* Those of the list that are in force go. */
 static int remove_gone(struct mesh_dp *dp, const struct mesh_l4_delta *delta)
 {
@@ -337,7 +298,7 @@ static bool is_elsewhere(const struct mesh_l4_delta *delta)
 	mesh_vec_each (s, &delta->gone)
 		if (s->kind != MESH_KEY_VIP)
 			return true;
-	return delta->nodes;
+	return delta->whole || delta->nodes;
 }
 
 /* How many there will be: to be compared with the maps' sizes. */
@@ -346,6 +307,8 @@ static int check_room(struct mesh_dp *dp, const struct plan *plan, const struct 
 {
 	size_t count[2] = {dp->service_count[0] + plan->fresh[0], dp->service_count[1] + plan->fresh[1]};
 
+	if (delta->whole)
+		return check_sizes(dp, plan->count, errs);
 	mesh_vec_each (s, &delta->gone) {
 		struct mesh_dp_key key;
 
@@ -361,8 +324,6 @@ int mesh_dp_change(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct
 	struct plan plan = {0};
 	int r, one;
 
-	if (delta->whole)
-		return apply_whole(dp, delta, errs);
 	dp->applies++;
 	mesh_dp_retired_sweep(dp);
 	r = make_plan(dp, delta->set.items, delta->set.count, &plan, errs);
@@ -372,11 +333,12 @@ int mesh_dp_change(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct
 		r = write_sets(dp, &plan, errs);
 	if (r < 0)
 		goto out;
-	r = remove_gone(dp, delta);
+	/* Room first: what is removed may make way for what is new. */
+	r = delta->whole ? remove_unseen(dp) : remove_gone(dp, delta);
 	one = switch_all(dp, &plan, errs);
 	r = one < 0 ? one : r;
 	if (r == 0 && is_elsewhere(delta))
-		r = apply_elsewhere(dp, delta->nodes ? &ips : NULL, errs);
+		r = apply_elsewhere(dp, delta->whole || delta->nodes ? &ips : NULL, errs);
 	if (r == 0)
 		dp->version = delta->version;
 out:

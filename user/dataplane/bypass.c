@@ -7,11 +7,6 @@
 #include <netlink/netlink.h>
 #include <netlink/route/classifier.h>
 
-static int host_of(const struct mesh_dp *dp)
-{
-	return dp->host_netns;
-}
-
 static struct mesh_slice key_of(const uint32_t *ifindex)
 {
 	return mesh_slice_of((const char *)ifindex, sizeof(*ifindex));
@@ -111,75 +106,48 @@ static void detach_filters(struct nl_sock *route, uint32_t ifindex, int flows_ma
 
 static void write_pod_ips(const struct mesh_dp *dp, const struct mesh_pod *pod, uint32_t ifindex, bool there)
 {
-	static const uint8_t none[16];
-	struct mesh_addr a;
-	uint32_t v4;
+	int fd = dp->maps[MESH_DP_MAP_PODIP];
+	struct mesh_addr ips[2];
+	size_t n = mesh_dp_ips_of(pod->ip4, pod->ip6, ips);
 
-	memcpy(&v4, pod->ip4, sizeof(v4));
-	a = mesh_addr_from_v4(v4, 0);
-	if (v4 && there)
-		bpf_map_update_elem(dp->maps[MESH_DP_MAP_PODIP], &a.ip, &ifindex, BPF_ANY);
-	else if (v4)
-		bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODIP], &a.ip);
-	if (memcmp(pod->ip6, none, sizeof(none)) == 0)
-		return;
-	if (there)
-		bpf_map_update_elem(dp->maps[MESH_DP_MAP_PODIP], pod->ip6, &ifindex, BPF_ANY);
-	else
-		bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODIP], pod->ip6);
+	for (size_t i = 0; i < n; i++)
+		if (there)
+			bpf_map_update_elem(fd, &ips[i].ip, &ifindex, BPF_ANY);
+		else
+			bpf_map_delete_elem(fd, &ips[i].ip);
+}
+
+static bool leads_to(void *arg, const void *ip, const void *ifindex)
+{
+	(void)ip;
+	return *(const uint32_t *)ifindex == *(const uint32_t *)arg;
 }
 
 /* Deletes the addresses that lead to a device. */
 static void drop_pod_ips(const struct mesh_dp *dp, uint32_t ifindex)
 {
-	int fd = dp->maps[MESH_DP_MAP_PODIP];
-	MESH_VEC(struct mesh_pod_ip) drop = {0};
-	struct mesh_pod_ip key, *prev = NULL;
-	uint32_t to, left = dp->sizes[MESH_DP_MAP_PODIP];
-
-	for (; left > 0 && bpf_map_get_next_key(fd, prev, &key) == 0; left--) {
-		prev = &key;
-		if (bpf_map_lookup_elem(fd, &key, &to) == 0 && to == ifindex)
-			mesh_vec_push(&drop, key);
-	}
-	mesh_vec_each (d, &drop)
-		bpf_map_delete_elem(fd, d);
-	mesh_vec_free(&drop);
+	mesh_dp_drop(dp->maps[MESH_DP_MAP_PODIP], sizeof(struct mesh_pod_ip), sizeof(uint32_t), leads_to, &ifindex);
 }
 
-struct flow_keys {
-	const struct mesh_addr *ip; /* NULL: all that wait to be made ready */
-	MESH_VEC(struct mesh_flow_key) list;
-};
-
-static void see_flow(void *arg, const void *key_bytes, const void *value)
+static bool is_with(void *arg, const void *key, const void *flow)
 {
-	struct flow_keys *f = arg;
-	struct mesh_flow_key key;
-	struct mesh_flow flow;
+	const struct mesh_flow_key *k = key;
+	const struct mesh_dp_ips *ips = arg;
 
-	memcpy(&key, key_bytes, sizeof(key));
-	memcpy(&flow, value, sizeof(flow));
-	if (f->ip ? memcmp(key.src, &f->ip->ip, 16) == 0 || memcmp(key.dst, &f->ip->ip, 16) == 0 : !flow.ready)
-		mesh_vec_push(&f->list, key);
+	(void)flow;
+	for (size_t i = 0; i < ips->count; i++)
+		if (memcmp(k->src, &ips->items[i].ip, 16) == 0 || memcmp(k->dst, &ips->items[i].ip, 16) == 0)
+			return true;
+	return false;
 }
 
-static void list_flows(const struct mesh_dp *dp, struct flow_keys *f)
+void mesh_dp_bypass_forget(struct mesh_dp *dp, const struct mesh_addr *ips, size_t count)
 {
-	mesh_dp_each_batch(dp->maps[MESH_DP_MAP_FLOWS], sizeof(struct mesh_flow_key), sizeof(struct mesh_flow),
-			   see_flow, f);
-}
+	struct mesh_dp_ips all = {ips, count};
 
-void mesh_dp_bypass_forget(struct mesh_dp *dp, const struct mesh_addr *ip)
-{
-	struct flow_keys f = {.ip = ip};
-
-	if (!dp->bypass || !dp->bypass->loaded)
-		return;
-	list_flows(dp, &f);
-	mesh_vec_each (key, &f.list)
-		bpf_map_delete_elem(dp->maps[MESH_DP_MAP_FLOWS], key);
-	mesh_vec_free(&f.list);
+	if (dp->bypass && dp->bypass->loaded)
+		mesh_dp_drop(dp->maps[MESH_DP_MAP_FLOWS], sizeof(struct mesh_flow_key), sizeof(struct mesh_flow),
+			     is_with, &all);
 }
 
 void mesh_dp_bypass_doubt(struct mesh_dp *dp)
@@ -220,7 +188,7 @@ static void remember(struct mesh_dp *dp, const struct mesh_dp_end *end, const ch
 /* Fills in *end's flags. Returns 0, or -errno with *why. */
 static int put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
 {
-	int home = -1, r = mesh_dp_host_enter(host_of(dp), &home);
+	int home = -1, r = mesh_dp_host_enter(dp->host_netns, &home);
 	struct mesh_veth old = {0};
 	bool made = false;
 
@@ -255,11 +223,11 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 	if (!b->loaded)
 		return;
 	if (!b->route)
-		r = mesh_dp_route_open(host_of(dp), &b->route);
+		r = mesh_dp_route_open(dp->host_netns, &b->route);
 	memcpy(end.veth.ip4, pod->ip4, sizeof(end.veth.ip4));
 	memcpy(end.veth.ip6[0], pod->ip6, sizeof(end.veth.ip6[0]));
 	if (r == 0)
-		r = mesh_dp_end_find(b->route, host_of(dp), found->netns_fd, pod->ifindex, &end, &why);
+		r = mesh_dp_end_find(b->route, dp->host_netns, found->netns_fd, pod->ifindex, &end, &why);
 	if (r == 0)
 		r = put_on(dp, &end, &why);
 	if (r == 0)
@@ -273,7 +241,7 @@ static void take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_vet
 {
 	int home = -1;
 
-	if (mesh_dp_host_enter(host_of(dp), &home) == 0) {
+	if (mesh_dp_host_enter(dp->host_netns, &home) == 0) {
 		if (!dp->bypass->route)
 			mesh_dp_route_open(0, &dp->bypass->route);
 		if (dp->bypass->route)
@@ -283,19 +251,6 @@ static void take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_vet
 	}
 	bpf_map_delete_elem(dp->maps[MESH_DP_MAP_VETH], &ifindex);
 	drop_pod_ips(dp, ifindex);
-}
-
-static void forget_addresses(struct mesh_dp *dp, const struct mesh_veth *v)
-{
-	struct mesh_addr a;
-	uint32_t v4;
-
-	memcpy(&v4, v->ip4, sizeof(v4));
-	a = mesh_addr_from_v4(v4, 0);
-	if (v4)
-		mesh_dp_bypass_forget(dp, &a);
-	memcpy(&a.ip, v->ip6[0], sizeof(a.ip));
-	mesh_dp_bypass_forget(dp, &a);
 }
 
 struct veths {
@@ -327,6 +282,7 @@ static void remove_where(struct mesh_dp *dp, const uint64_t *netns)
 	mesh_dp_each_batch(dp->maps[MESH_DP_MAP_VETH], sizeof(uint32_t), sizeof(struct mesh_veth), see_veth, &all);
 	mesh_vec_each (ifindex, &all.list) {
 		struct mesh_dp_device *d = mesh_map_remove(&dp->bypass->devices, key_of(ifindex));
+		struct mesh_addr ips[2];
 		struct mesh_veth v;
 
 		if (d)
@@ -334,7 +290,7 @@ static void remove_where(struct mesh_dp *dp, const uint64_t *netns)
 		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], ifindex, &v) < 0)
 			continue;
 		take_off(dp, *ifindex, &v);
-		forget_addresses(dp, &v);
+		mesh_dp_bypass_forget(dp, ips, mesh_dp_ips_of(v.ip4, v.ip6[0], ips));
 	}
 	mesh_vec_free(&all.list);
 }
@@ -369,12 +325,12 @@ static void tell_and_make_ready(struct mesh_dp *dp, const struct mesh_flow_key *
 {
 	struct mesh_dp_bypass *b = dp->bypass;
 	struct mesh_flow_key back = {.sport = key->dport, .dport = key->sport};
-	enum mesh_dp_tracked tracked = mesh_dp_conntrack_tell(&b->conntrack, host_of(dp), key);
+	enum mesh_dp_tracked tracked = mesh_dp_conntrack_tell(&b->conntrack, dp->host_netns, key);
 
 	memcpy(back.src, key->dst, sizeof(back.src));
 	memcpy(back.dst, key->src, sizeof(back.dst));
 	if (tracked == MESH_DP_NOT_TRACKED)
-		tracked = mesh_dp_conntrack_tell(&b->conntrack, host_of(dp), &back);
+		tracked = mesh_dp_conntrack_tell(&b->conntrack, dp->host_netns, &back);
 	b->told += tracked == MESH_DP_TRACKED;
 	b->untracked += tracked == MESH_DP_NOT_TRACKED;
 	b->refused += tracked == MESH_DP_NOT_TOLD;
@@ -406,15 +362,29 @@ void mesh_dp_events(struct mesh_dp *dp)
 		ring_buffer__consume(dp->bypass->events);
 }
 
+struct flow_keys {
+	MESH_VEC(struct mesh_flow_key) list;
+};
+
+static void see_flow(void *arg, const void *key, const void *value)
+{
+	const struct mesh_flow *flow = value;
+	struct flow_keys *unready = arg;
+
+	if (!flow->ready)
+		mesh_vec_push(&unready->list, *(const struct mesh_flow_key *)key);
+}
+
 /* What an earlier agent took out of the ring and was killed over. */
 static void make_rest_ready(struct mesh_dp *dp)
 {
-	struct flow_keys f = {0};
+	struct flow_keys unready = {0};
 
-	list_flows(dp, &f);
-	mesh_vec_each (key, &f.list)
+	mesh_dp_each_batch(dp->maps[MESH_DP_MAP_FLOWS], sizeof(struct mesh_flow_key), sizeof(struct mesh_flow),
+			   see_flow, &unready);
+	mesh_vec_each (key, &unready.list)
 		tell_and_make_ready(dp, key);
-	mesh_vec_free(&f.list);
+	mesh_vec_free(&unready.list);
 }
 
 /* Start and end */
@@ -438,7 +408,7 @@ static uint32_t index_of(const struct mesh_dp *dp, const char *device)
 	uint32_t ifindex = 0;
 	int home = -1;
 
-	if (mesh_dp_host_enter(host_of(dp), &home) == 0) {
+	if (mesh_dp_host_enter(dp->host_netns, &home) == 0) {
 		ifindex = if_nametoindex(device);
 		mesh_dp_host_leave(&home);
 	}

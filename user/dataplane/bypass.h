@@ -61,8 +61,8 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 			enum mesh_veth_flag edge);
 /** Takes them off the devices of the pod with this namespace, and forgets its flows. */
 void mesh_dp_bypass_remove(struct mesh_dp *dp, uint64_t netns_cookie);
-/** Forgets all flows from and to an address. */
-void mesh_dp_bypass_forget(struct mesh_dp *dp, const struct mesh_addr *ip);
+/** Forgets all flows from and to these addresses. */
+void mesh_dp_bypass_forget(struct mesh_dp *dp, const struct mesh_addr *ips, size_t count);
 /** From now on every flow asks the node's own path anew before it is bypassed again. */
 void mesh_dp_bypass_doubt(struct mesh_dp *dp);
 /** Takes every filter of the node that uses the maps pinned there off; of devices in that namespace (0: this). */
@@ -82,7 +82,8 @@ void mesh_dp_bypass_unload(struct mesh_dp_bypass *b);
 /** Enters the node's namespace, if it is another than this one; leave with mesh_dp_host_leave(). 0 or -errno. */
 int mesh_dp_host_enter(int host_netns, int *home);
 void mesh_dp_host_leave(int *home);
-/** Opens rtnetlink in a namespace (0: this one). Returns 0 or -errno. */
+/** Opens netlink of that protocol, resp. rtnetlink, in a namespace (0: this one). Returns 0 or -errno. */
+int mesh_dp_netlink_open(int netns, int protocol, struct nl_sock **ret);
 int mesh_dp_route_open(int netns, struct nl_sock **ret);
 /** Finds the node's end of device pod_ifindex in a pod's namespace. Returns 0, or -errno with *why (caller frees). */
 int mesh_dp_end_find(struct nl_sock *host, int host_netns, int pod_netns, uint32_t pod_ifindex, struct mesh_dp_end *ret,

@@ -172,10 +172,10 @@ static int put_pod(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_
 {
 	int r;
 
-	mesh_splice_lock(dp);
+	mesh_splice_lock(dp->splice);
 	mesh_splice_forget(dp, netns_cookie); /* it may have had other addresses */
 	r = bpf_map_update_elem(dp->maps[MESH_DP_MAP_PODS], &netns_cookie, pod, BPF_ANY) < 0 ? -errno : 0;
-	mesh_splice_unlock(dp);
+	mesh_splice_unlock(dp->splice);
 	if (r < 0)
 		mesh_errs_add(errs, "pod %s: writing map pods: %s", pod->name,
 			      r == -E2BIG ? "it is full: raise max_pods" : strerror(-r));
@@ -288,11 +288,14 @@ void mesh_dp_unguard(struct mesh_dp *dp, uint64_t netns_cookie)
 	mesh_dp_bypass_remove(dp, netns_cookie);
 }
 
-static bool of_captured_pod(struct mesh_dp *dp, const struct mesh_tuple *key)
+static bool is_of_none(void *arg, const void *key, const void *value)
 {
+	const struct mesh_tuple *t = key;
+	const struct mesh_dp *dp = arg;
 	struct mesh_pod pod;
 
-	return bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &key->netns, &pod) == 0;
+	(void)value;
+	return bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], &t->netns, &pod) < 0;
 }
 
 int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie)
@@ -300,13 +303,13 @@ int mesh_dp_release(struct mesh_dp *dp, uint64_t netns_cookie)
 	int r;
 
 	/* What clients that had closed left in pods released before, never accepted; this one's may still be. */
-	mesh_dp_origdst_drop(dp, of_captured_pod);
+	mesh_dp_origdst_drop(dp, is_of_none);
 	mesh_dp_xdp_remove(dp, netns_cookie);
 	mesh_dp_bypass_remove(dp, netns_cookie);
-	mesh_splice_lock(dp);
+	mesh_splice_lock(dp->splice);
 	mesh_splice_forget(dp, netns_cookie);
 	r = bpf_map_delete_elem(dp->maps[MESH_DP_MAP_PODS], &netns_cookie) < 0 ? -errno : 0;
-	mesh_splice_unlock(dp);
+	mesh_splice_unlock(dp->splice);
 	return r;
 }
 

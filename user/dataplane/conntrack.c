@@ -24,20 +24,13 @@ static bool has_conntrack(void)
 
 static int open_sock(struct nl_sock **ret, int host_netns)
 {
-	struct nl_sock *sock = nl_socket_alloc();
 	struct timeval patience = {.tv_sec = PATIENCE_MS / 1000, .tv_usec = PATIENCE_MS % 1000 * 1000};
-	int home = -1, r = mesh_dp_host_enter(host_netns, &home);
+	struct nl_sock *sock;
+	int r = mesh_dp_netlink_open(host_netns, NETLINK_NETFILTER, &sock);
 
-	if (!sock || r < 0) {
-		nl_socket_free(sock);
-		return -ENOMEM;
-	}
-	r = nl_connect(sock, NETLINK_NETFILTER);
-	mesh_dp_host_leave(&home);
-	if (r < 0 || setsockopt(nl_socket_get_fd(sock), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0) {
-		nl_socket_free(sock);
-		return -EPROTONOSUPPORT;
-	}
+	if (r < 0)
+		return r;
+	setsockopt(nl_socket_get_fd(sock), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	*ret = sock;
 	return 0;
 }

@@ -32,22 +32,25 @@ static int agent_cgroup_id(const struct mesh_dp_opts *opts, uint64_t *ret, char 
 	return r;
 }
 
-void mesh_dp_origdst_drop(struct mesh_dp *dp, bool (*keep)(struct mesh_dp *dp, const struct mesh_tuple *key))
+void mesh_dp_origdst_drop(struct mesh_dp *dp, mesh_dp_goes_fn *goes)
 {
-	int fd = dp->maps[MESH_DP_MAP_ORIGDST];
-	uint32_t left = dp->sizes[MESH_DP_MAP_ORIGDST];
-	MESH_VEC(struct mesh_tuple) drop = {0};
-	struct mesh_tuple key, *prev = NULL;
+	mesh_dp_drop(dp->maps[MESH_DP_MAP_ORIGDST], sizeof(struct mesh_tuple), sizeof(struct mesh_origdst), goes, dp);
+}
 
-	/* Connections come and go meanwhile, and a walk whose place is gone begins anew: it has a limit. */
-	for (; left > 0 && bpf_map_get_next_key(fd, prev, &key) == 0; left--) {
-		prev = &key;
-		if (!keep || !keep(dp, &key))
-			mesh_vec_push(&drop, key);
+size_t mesh_dp_ips_of(const uint8_t ip4[4], const uint8_t ip6[16], struct mesh_addr ret[2])
+{
+	static const uint8_t none[16];
+	size_t n = 0;
+	uint32_t v4;
+
+	memcpy(&v4, ip4, sizeof(v4));
+	if (v4)
+		ret[n++] = mesh_addr_from_v4(v4, 0);
+	if (memcmp(ip6, none, sizeof(none)) != 0) {
+		ret[n] = (struct mesh_addr){0};
+		memcpy(&ret[n++].ip, ip6, sizeof(none));
 	}
-	mesh_vec_each (d, &drop)
-		bpf_map_delete_elem(fd, d);
-	mesh_vec_free(&drop);
+	return n;
 }
 
 static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs)
@@ -234,7 +237,7 @@ int mesh_dp_detach_from(const char *pin_dir, int host_netns, struct mesh_errs *e
 
 void mesh_dp_forget(struct mesh_dp *dp, const struct mesh_addr *ip)
 {
-	mesh_dp_bypass_forget(dp, ip);
+	mesh_dp_bypass_forget(dp, ip, 1);
 }
 
 int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_addr *local,

@@ -22,7 +22,7 @@ struct mesh_dp_opts {
 	const char *cgroup_root;  /* v2 cgroup whose pods are this node's: programs attach here */
 	const char *agent_cgroup; /* the agent's own cgroup, exempt; NULL: that of this process */
 	bool listeners_held;      /* an earlier agent's, see mesh_dp_recapture() */
-	bool watch_stale;         /* mesh_dp_stale() is called after each mesh_dp_apply() or mesh_dp_change() */
+	bool watch_stale;         /* mesh_dp_stale() is called after each mesh_dp_change() */
 	bool beside;              /* that agent still serves: until mesh_dp_alone() */
 	const char *uplink; /* device there by which packets to other nodes leave; NULL: flows between nodes are left
 			       alone */
@@ -65,12 +65,10 @@ json_t *mesh_dp_switches(const struct mesh_dp *dp);
 int mesh_dp_events_fd(const struct mesh_dp *dp);
 void mesh_dp_events(struct mesh_dp *dp);
 
-/** Puts image in force: each service switches atomically from its old version to the new. image is read, not kept. */
-int mesh_dp_apply(struct mesh_dp *dp, const struct mesh_l4_image *image, struct mesh_errs *errs);
-
 /**
- * The same by what changed since the last image or delta that was put in force (a whole delta: by all). If this fails,
- * part of it may be in force: the next has to be a whole one, or an image.
+ * Puts in force what changed since the last delta that was put in force (a whole one: everything): each service switches
+ * atomically from its old version to the new. delta is read, not kept. If this fails, part of it may be in force: the
+ * next has to be a whole one.
  */
 int mesh_dp_change(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct mesh_errs *errs);
 
@@ -132,16 +130,11 @@ int mesh_dp_origdst(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh
 		    const struct mesh_addr *peer, struct mesh_addr *ret);
 
 /**
- * Ends established flows in a namespace to an endpoint that is gone (bpf_sock_destroy, else SOCK_DESTROY); port 0
- * means all its ports. Returns how many, or -errno.
+ * Ends established flows in a namespace to an endpoint (bpf_sock_destroy, else SOCK_DESTROY); port 0 means all its
+ * ports. via: only what connect() was called for with that (address 0: any) and that was placed there; NULL: all.
+ * Returns how many, or -errno.
  */
-int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint);
-/**
- * The same, but only of what connect() was called for with via (address 0: any) and that was placed there; via NULL:
- * all.
- */
-int mesh_dp_end_flows_via(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint,
-			  const struct mesh_addr *via);
+int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint, const struct mesh_addr *via);
 
 /** An endpoint that new connections to a service do not get any more, while old ones may be there. */
 struct mesh_dp_stale {
@@ -153,7 +146,7 @@ struct mesh_dp_stale_list {
 	MESH_VEC(struct mesh_dp_stale) list;
 };
 
-/** Adds to ret (the caller frees its array) what the last mesh_dp_apply() took away; see watch_stale. */
+/** Adds to ret (the caller frees its array) what the last mesh_dp_change() took away; see watch_stale. */
 void mesh_dp_stale(struct mesh_dp *dp, struct mesh_dp_stale_list *ret);
 
 /** Forgets what is known of flows from and to an address, whose pod is gone: their packets take the node's own path. */
@@ -165,7 +158,6 @@ void mesh_dp_forget(struct mesh_dp *dp, const struct mesh_addr *ip);
  * that are spliced go on by TCP and leave. Returns 0; -errno with errs: the tier cannot be had here.
  */
 int mesh_dp_splice_set(struct mesh_dp *dp, enum mesh_splice_mode mode, struct mesh_errs *errs);
-enum mesh_splice_mode mesh_dp_splice_get(const struct mesh_dp *dp);
 /** What a captured pod asks for; its new flows go by it. Returns 0; -ENOENT: not captured; -errno with errs. */
 int mesh_dp_splice_pod(struct mesh_dp *dp, uint64_t netns_cookie, enum mesh_splice_wish wish, struct mesh_errs *errs);
 /** Whether that socket is in a sockmap, or may be: what was given to it there, splice(2) would not see. Any thread. */

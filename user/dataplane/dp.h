@@ -141,6 +141,9 @@ struct mesh_dp {
 
 const char *mesh_dp_map_name(enum mesh_dp_map map);
 
+/** A pod's addresses, as its entries in maps have them; port 0. Returns how many there are, IPv4 first. */
+size_t mesh_dp_ips_of(const uint8_t ip4[4], const uint8_t ip6[16], struct mesh_addr ret[2]);
+
 /** Addresses, borrowed. */
 struct mesh_dp_ips {
 	const struct mesh_addr *items;
@@ -161,12 +164,27 @@ struct mesh_dp_ifaddrs {
 /** Addresses of a namespace but those of loopback, by rtnetlink. Returns 0 or -errno. Free list's array. */
 int mesh_dp_addresses(int netns_fd, struct mesh_dp_ifaddrs *ret);
 
+/* walk.c. key and value are there for the call. */
+typedef void mesh_dp_see_fn(void *arg, const void *key, const void *value);
+typedef bool mesh_dp_goes_fn(void *arg, const void *key, const void *value);
+/**
+ * Reads a hash map a few thousand entries at a time; each is seen once, whatever changes meanwhile (a walk by
+ * key begins anew where its key is gone). Returns how many there are. see NULL: they are only counted.
+ */
+uint64_t mesh_dp_each_batch(int fd, size_t key_size, size_t value_size, mesh_dp_see_fn *see, void *arg);
+/** Deletes what goes (NULL: all). */
+void mesh_dp_drop(int fd, size_t key_size, size_t value_size, mesh_dp_goes_fn *goes, void *arg);
+
 /* load.c */
 int mesh_dp_load(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mesh_errs *errs);
 int mesh_dp_attach(struct mesh_dp *dp, struct mesh_errs *errs);
 void mesh_dp_unload(struct mesh_dp *dp);
 /** Loads an object whose maps are those pinned. Returns 0; -errno with errs. */
 int mesh_dp_load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *what, struct mesh_errs *errs);
+/** Has an object that is not loaded yet use these of our maps; others of ours it does without. Returns 0 or -errno. */
+int mesh_dp_share_maps(const struct mesh_dp *dp, struct bpf_object *obj, const enum mesh_dp_map *maps, size_t count);
+/** Runs an iterator's program over all that there is. Returns 0 or -errno. */
+int mesh_dp_iterate(const struct bpf_link *link);
 /** Brings map node up to date with dp. Returns 0 or -errno. */
 int mesh_dp_node_write(struct mesh_dp *dp);
 
@@ -278,23 +296,16 @@ bool mesh_dp_flows_load(struct mesh_dp *dp);
 void mesh_dp_flows_unload(struct mesh_dp *dp);
 
 /* dataplane.c */
-/** Deletes original destinations; keep, if there is one, says which stay. */
-void mesh_dp_origdst_drop(struct mesh_dp *dp, bool (*keep)(struct mesh_dp *dp, const struct mesh_tuple *key));
+/** Deletes original destinations: all, or those that goes (its argument is dp) says are to go. */
+void mesh_dp_origdst_drop(struct mesh_dp *dp, mesh_dp_goes_fn *goes);
 
 /* status.c */
-/**
- * Reads a hash map a few thousand entries at a time; each is seen once, whatever changes meanwhile (a walk by
- * key begins anew where its key is gone). Returns how many there are.
- */
-uint64_t mesh_dp_each_batch(int fd, size_t key_size, size_t value_size,
-			    void (*see)(void *arg, const void *key, const void *value), void *arg);
+/** Sum over CPUs of a counter in a per-CPU array. */
+uint64_t mesh_dp_sum(int fd, uint32_t index);
 
 /* switches.c */
 /** The word that stands. */
 enum mesh_word mesh_dp_switch_word(const struct mesh_dp *dp, enum mesh_switch id);
-
-/** Sum over CPUs of a counter in a per-CPU array. */
-uint64_t mesh_dp_sum(int fd, uint32_t index);
 
 /* netlink.c */
 struct nlmsghdr;

@@ -29,13 +29,13 @@ void mesh_dp_host_leave(int *home)
 		mesh_netns_leave(home);
 }
 
-int mesh_dp_route_open(int netns, struct nl_sock **ret)
+int mesh_dp_netlink_open(int netns, int protocol, struct nl_sock **ret)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	int home = -1, r = sock ? mesh_dp_host_enter(netns, &home) : -ENOMEM;
 
 	if (r == 0) {
-		r = nl_connect(sock, NETLINK_ROUTE) < 0 ? -EIO : 0;
+		r = nl_connect(sock, protocol) < 0 ? -EIO : 0;
 		mesh_dp_host_leave(&home);
 	}
 	if (r < 0) {
@@ -44,6 +44,11 @@ int mesh_dp_route_open(int netns, struct nl_sock **ret)
 	}
 	*ret = sock;
 	return 0;
+}
+
+int mesh_dp_route_open(int netns, struct nl_sock **ret)
+{
+	return mesh_dp_netlink_open(netns, NETLINK_ROUTE, ret);
 }
 
 static int take_nsid(struct nl_msg *m, void *arg)

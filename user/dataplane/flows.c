@@ -137,18 +137,10 @@ static int destroy(int fd, const struct inet_diag_req_v2 *victim)
 /* It shares two maps; the others are not to be made once more. */
 static struct flows_bpf *open_flows(struct mesh_dp *dp)
 {
+	static const enum mesh_dp_map shared[] = {MESH_DP_MAP_SOCK, MESH_DP_MAP_SOCKMORE};
 	struct flows_bpf *flows = flows_bpf__open();
-	int r = flows ? 0 : -errno;
 
-	for (int i = 0; r == 0 && i < MESH_DP_MAP_COUNT; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(flows->obj, mesh_dp_map_name(i));
-
-		if (map && (i == MESH_DP_MAP_SOCK || i == MESH_DP_MAP_SOCKMORE))
-			r = bpf_map__reuse_fd(map, dp->maps[i]);
-		else if (map)
-			r = bpf_map__set_autocreate(map, false);
-	}
-	if (r < 0) {
+	if (flows && mesh_dp_share_maps(dp, flows->obj, shared, MESH_ARRAY_SIZE(shared)) < 0) {
 		flows_bpf__destroy(flows);
 		return NULL;
 	}
@@ -182,25 +174,16 @@ void mesh_dp_flows_unload(struct mesh_dp *dp)
 	dp->flows_tried = true;
 }
 
-/* One pass of an iterator over the namespace that it is made in. Returns 0 or -errno. */
+/* An iterator is over the namespace that it is made in. Returns 0 or -errno. */
 static int run_iterator(const struct bpf_link *link, int netns_fd)
 {
-	mesh_auto_fd int fd = -1;
 	int home, r = mesh_netns_enter(netns_fd, &home);
-	char end[64];
-	ssize_t n;
 
 	if (r < 0)
 		return r;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	r = fd < 0 ? -errno : 0;
+	r = mesh_dp_iterate(link);
 	mesh_netns_leave(&home);
-	if (r < 0)
-		return r;
-	do
-		n = read(fd, end, sizeof(end));
-	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
-	return n < 0 ? -errno : 0;
+	return r;
 }
 
 static int end_by_iterator(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint,
@@ -248,14 +231,7 @@ static int end_by_diag(struct mesh_dp *dp, int netns_fd, const struct mesh_addr 
 	return r < 0 ? r : ended;
 }
 
-int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, uint64_t netns_cookie, const struct mesh_addr *endpoint)
-{
-	(void)netns_cookie;
-	return mesh_dp_end_flows_via(dp, netns_fd, endpoint, NULL);
-}
-
-int mesh_dp_end_flows_via(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint,
-			  const struct mesh_addr *via)
+int mesh_dp_end_flows(struct mesh_dp *dp, int netns_fd, const struct mesh_addr *endpoint, const struct mesh_addr *via)
 {
 	return mesh_dp_flows_load(dp) ? end_by_iterator(dp, netns_fd, endpoint, via)
 				      : end_by_diag(dp, netns_fd, endpoint, via);

@@ -279,6 +279,36 @@ int mesh_dp_load_object(struct mesh_dp *dp, struct bpf_object *obj, const char *
 	return 0;
 }
 
+int mesh_dp_share_maps(const struct mesh_dp *dp, struct bpf_object *obj, const enum mesh_dp_map *maps, size_t count)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < MESH_DP_MAP_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(obj, map_names[i]);
+		bool shared = false;
+
+		for (size_t k = 0; k < count; k++)
+			shared |= (int)maps[k] == i;
+		if (map)
+			r = shared ? bpf_map__reuse_fd(map, dp->maps[i]) : bpf_map__set_autocreate(map, false);
+	}
+	return r;
+}
+
+int mesh_dp_iterate(const struct bpf_link *link)
+{
+	mesh_auto_fd int fd = bpf_iter_create(bpf_link__fd(link));
+	char end[64];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do
+		n = read(fd, end, sizeof(end));
+	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
+	return n < 0 ? -errno : 0;
+}
+
 /* Whether the kernel has that function for programs to call. */
 static bool kernel_has(const char *function)
 {

@@ -283,9 +283,10 @@ int mesh_dp_migrate_begin(struct mesh_dp *dp, const struct bpf_object *obj, stru
 
 	if (!dp->found_abi)
 		return 0;
-	if (resume(dp) < 0) {
-		mesh_errs_add(errs, "%s: %s", dir, strerror(errno));
-		return -errno;
+	r = resume(dp);
+	if (r < 0) {
+		mesh_errs_add(errs, "%s: %s", dir, strerror(-r));
+		return r;
 	}
 	for (int i = 0; r == 0 && i < MESH_DP_MAP_COUNT; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(obj, mesh_dp_map_name((enum mesh_dp_map)i));
@@ -371,16 +372,9 @@ int mesh_dp_migrate_commit(struct mesh_dp *dp, struct mesh_errs *errs)
 /* Shares the maps that it fills; it makes none. */
 static int load_carrier(struct mesh_dp *dp, struct migrate_bpf *carrier)
 {
-	int r = 0;
+	static const enum mesh_dp_map shared[] = {MESH_DP_MAP_SOCK, MESH_DP_MAP_SOCKMORE};
+	int r = mesh_dp_share_maps(dp, carrier->obj, shared, MESH_ARRAY_SIZE(shared));
 
-	for (int i = 0; r == 0 && i < MESH_DP_MAP_COUNT; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(carrier->obj, mesh_dp_map_name((enum mesh_dp_map)i));
-
-		if (map && (i == MESH_DP_MAP_SOCK || i == MESH_DP_MAP_SOCKMORE))
-			r = bpf_map__reuse_fd(map, dp->maps[i]);
-		else if (map)
-			r = bpf_map__set_autocreate(map, false);
-	}
 	return r == 0 ? migrate_bpf__load(carrier) : r;
 }
 
@@ -389,18 +383,10 @@ static int run_carrier(struct mesh_dp *dp, struct migrate_bpf *carrier)
 	union bpf_iter_link_info info = {.map.map_fd = (uint32_t)dp->older[MESH_DP_MAP_SOCK]};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_link *link = bpf_program__attach_iter(carrier->progs.carry_sock, &opts);
-	mesh_auto_fd int fd = -1;
-	char end[64];
-	ssize_t n;
+	int r = link ? mesh_dp_iterate(link) : -errno;
 
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	n = fd < 0 ? -1 : 1;
-	while (n > 0 || (n < 0 && fd >= 0 && (errno == EINTR || errno == EAGAIN)))
-		n = read(fd, end, sizeof(end));
 	bpf_link__destroy(link);
-	return n < 0 ? -errno : 0;
+	return r;
 }
 
 int mesh_dp_migrate_sockets(struct mesh_dp *dp, struct mesh_errs *errs)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The splice tier: its object, its generations, and whose new flows enter. */
+/* The splice tier: its object, and whose new flows enter. */
 #include "dataplane/splice.h"
 
 #include "core/netns.h"
@@ -7,18 +7,9 @@
 #include "model/workload.h"
 #include "splice.skel.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-
-static const struct {
-	const char *name, *pin;
-} gen_maps[] = {
-#define GEN_MAP(id, name, pin) [MESH_SPLICE_##id] = {#name, pin},
-	MESH_SPLICE_MAPS(GEN_MAP)
-#undef GEN_MAP
-};
 
 static const char *const modes[] = {
 	[MESH_SPLICE_MODE_AUTO] = "auto", [MESH_SPLICE_MODE_ON] = "on", [MESH_SPLICE_MODE_OFF] = "off"};
@@ -36,88 +27,6 @@ int mesh_splice_mode_parse(const char *text, enum mesh_splice_mode *ret)
 			return 0;
 		}
 	return -EINVAL;
-}
-
-/* ---- generations ---- */
-
-static char *pin_of(const char *dir, unsigned number, const char *name)
-{
-	return mesh_xasprintf("%s/splice-%u-%s", dir, number, name);
-}
-
-static int by_number(const void *a, const void *b)
-{
-	unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-size_t mesh_splice_gen_list(const char *dir, unsigned **ret)
-{
-	MESH_VEC(unsigned) list = {0};
-	DIR *d = opendir(dir);
-	struct dirent *e;
-	unsigned number;
-	int end;
-
-	while (d && (e = readdir(d))) {
-		end = 0;
-		if (sscanf(e->d_name, "splice-%u-flow%n", &number, &end) == 1 && end && !e->d_name[end])
-			mesh_vec_push(&list, number);
-	}
-	if (d)
-		closedir(d);
-	if (list.count)
-		qsort(list.items, list.count, sizeof(*list.items), by_number);
-	*ret = list.items;
-	return list.count;
-}
-
-struct mesh_splice_gen *mesh_splice_gen_open(const char *dir, unsigned number)
-{
-	struct mesh_splice_gen *g = mesh_xcalloc(1, sizeof(*g));
-	mesh_auto_free char *leave = pin_of(dir, number, "leave");
-	bool whole = true;
-
-	g->number = number;
-	for (int i = 0; i < MESH_SPLICE_MAP_COUNT; i++) {
-		mesh_auto_free char *pin = pin_of(dir, number, gen_maps[i].pin);
-
-		g->maps[i] = bpf_obj_get(pin);
-		whole &= g->maps[i] >= 0;
-	}
-	g->leave = bpf_obj_get(leave);
-	if (whole && g->leave >= 0)
-		return g;
-	mesh_splice_gen_free(g);
-	return NULL;
-}
-
-void mesh_splice_gen_free(struct mesh_splice_gen *g)
-{
-	if (!g)
-		return;
-	ring_buffer__free(g->ring);
-	for (int i = 0; i < MESH_SPLICE_MAP_COUNT; i++)
-		mesh_cleanup_fd(&g->maps[i]);
-	mesh_cleanup_fd(&g->leave);
-	free(g);
-}
-
-void mesh_splice_gen_unpin(const char *dir, unsigned number)
-{
-	static const char *const programs[] = {"leave", "msg"};
-
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(programs); i++) {
-		mesh_auto_free char *pin = pin_of(dir, number, programs[i]);
-
-		unlink(pin);
-	}
-	for (int i = MESH_SPLICE_MAP_COUNT; i > 0; i--) {
-		mesh_auto_free char *pin = pin_of(dir, number, gen_maps[i - 1].pin);
-
-		unlink(pin);
-	}
 }
 
 /* ---- the object ---- */
@@ -165,57 +74,27 @@ bool mesh_splice_memory_v1(void)
 
 struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const struct mesh_splice_gen *g)
 {
+	static const enum mesh_dp_map shared[] = {MESH_DP_MAP_NODE, MESH_DP_MAP_PODS, MESH_DP_MAP_SOCK,
+						  MESH_DP_MAP_SOCKMORE};
 	struct splice_bpf *obj = splice_bpf__open();
 	int r = obj ? 0 : -errno;
-	struct bpf_map *map;
 
-	for (int i = 0; r == 0 && i < MESH_DP_MAP_COUNT; i++) {
-		map = bpf_object__find_map_by_name(obj->obj, mesh_dp_map_name(i));
-		if (map && dp &&
-		    (i == MESH_DP_MAP_NODE || i == MESH_DP_MAP_PODS || i == MESH_DP_MAP_SOCK ||
-		     i == MESH_DP_MAP_SOCKMORE))
-			r = bpf_map__reuse_fd(map, dp->maps[i]);
-		else if (map)
-			r = bpf_map__set_autocreate(map, false);
-	}
+	if (r == 0)
+		r = mesh_dp_share_maps(dp, obj->obj, shared, dp ? MESH_ARRAY_SIZE(shared) : 0);
 	if (r == 0 && !dp)
 		r = bpf_program__set_autoload(obj->progs.splice_ops, false);
 	if (r == 0 && conf >= 0)
 		r = bpf_map__reuse_fd(obj->maps.splice_conf, conf);
-	for (int i = 0; g && r == 0 && i < MESH_SPLICE_MAP_COUNT; i++)
-		r = bpf_map__reuse_fd(bpf_object__find_map_by_name(obj->obj, gen_maps[i].name), g->maps[i]);
+	if (r == 0 && g)
+		r = mesh_splice_gen_share(g, obj);
 	if (r < 0) {
 		splice_bpf__destroy(obj);
 		errno = -r;
 		return NULL;
 	}
-	if (obj) {
-		obj->rodata->reader_fn = reader;
-		obj->rodata->memory_v1 = mesh_splice_memory_v1();
-	}
+	obj->rodata->reader_fn = reader;
+	obj->rodata->memory_v1 = mesh_splice_memory_v1();
 	return obj;
-}
-
-static int tag_of(int prog_fd, __u8 tag[BPF_TAG_SIZE])
-{
-	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len) < 0)
-		return -errno;
-	memcpy(tag, info.tag, BPF_TAG_SIZE);
-	return 0;
-}
-
-/* Whether the sockets of a generation run the very program that we have. */
-static bool same_program(const struct mesh_splice *s, unsigned number, const struct splice_bpf *obj)
-{
-	mesh_auto_free char *pin = pin_of(s->dp->pin_dir, number, "msg");
-	mesh_auto_fd int fd = bpf_obj_get(pin);
-	__u8 theirs[BPF_TAG_SIZE], ours[BPF_TAG_SIZE];
-
-	return fd >= 0 && tag_of(fd, theirs) == 0 && tag_of(bpf_program__fd(obj->progs.splice_msg), ours) == 0 &&
-	       memcmp(theirs, ours, BPF_TAG_SIZE) == 0;
 }
 
 /* The object with the maps of an earlier agent's newest generation, if that one is like ours. */
@@ -227,36 +106,12 @@ static bool adopt_newest(struct mesh_splice *s)
 	if (!newest)
 		return false;
 	obj = mesh_splice_open(s->dp, s->conf, newest);
-	if (obj && splice_bpf__load(obj) == 0 && same_program(s, newest->number, obj)) {
+	if (obj && splice_bpf__load(obj) == 0 && mesh_splice_gen_runs(s->dp->pin_dir, newest->number, obj)) {
 		s->obj = obj;
 		return true;
 	}
 	splice_bpf__destroy(obj);
 	return false;
-}
-
-static int pin_program(const struct mesh_splice *s, unsigned number, const char *name, const struct bpf_program *prog)
-{
-	mesh_auto_free char *pin = pin_of(s->dp->pin_dir, number, name);
-
-	unlink(pin);
-	return bpf_obj_pin(bpf_program__fd(prog), pin) < 0 ? -errno : 0;
-}
-
-static int pin_generation(struct mesh_splice *s, unsigned number, const struct splice_bpf *obj)
-{
-	int r = pin_program(s, number, "msg", obj->progs.splice_msg);
-
-	if (r == 0)
-		r = pin_program(s, number, "leave", obj->progs.splice_leave);
-	for (int i = 0; r == 0 && i < MESH_SPLICE_MAP_COUNT; i++) {
-		mesh_auto_free char *pin = pin_of(s->dp->pin_dir, number, gen_maps[i].pin);
-		struct bpf_map *map = bpf_object__find_map_by_name(obj->obj, gen_maps[i].name);
-
-		unlink(pin);
-		r = bpf_obj_pin(bpf_map__fd(map), pin) < 0 ? -errno : 0;
-	}
-	return r;
 }
 
 static void add_generation(struct mesh_splice *s, struct mesh_splice_gen *g)
@@ -278,7 +133,7 @@ static int new_generation(struct mesh_splice *s)
 				      BPF_SK_MSG_VERDICT, 0) < 0)
 		r = -errno;
 	if (r == 0)
-		r = pin_generation(s, number, obj);
+		r = mesh_splice_gen_pin(s->dp->pin_dir, number, obj);
 	if (r == 0) {
 		g = mesh_splice_gen_open(s->dp->pin_dir, number);
 		r = g ? 0 : -EIO;
@@ -330,8 +185,7 @@ static uint32_t ops_on(const struct mesh_splice *s, const char *path, const char
 static bool keep(const struct mesh_splice *s)
 {
 	const struct mesh_splice_gen *newest = s->gens.count ? s->gens.items[s->gens.count - 1] : NULL;
-	mesh_auto_free char *pin = newest ? pin_of(s->dp->pin_dir, newest->number, "msg") : NULL;
-	mesh_auto_fd int msg = newest ? bpf_obj_get(pin) : -1;
+	mesh_auto_fd int msg = newest ? mesh_splice_gen_program(s->dp->pin_dir, newest->number) : -1;
 	struct mesh_dp_build b;
 	uint32_t ops;
 
@@ -421,11 +275,10 @@ static int newest_map(const struct mesh_splice *s, enum mesh_splice_map map)
 
 static void put_ip(const struct mesh_splice *s, const uint8_t ip[16], uint64_t netns, bool enter)
 {
-	static const uint8_t none[16];
 	int fd = newest_map(s, MESH_SPLICE_IP);
 	uint64_t has;
 
-	if (fd < 0 || memcmp(ip, none, 16) == 0)
+	if (fd < 0)
 		return;
 	if (enter)
 		bpf_map_update_elem(fd, ip, &netns, BPF_ANY);
@@ -435,15 +288,11 @@ static void put_ip(const struct mesh_splice *s, const uint8_t ip[16], uint64_t n
 
 static void put_ips(const struct mesh_splice *s, const struct mesh_pod *pod, uint64_t netns, bool enter)
 {
-	static const uint8_t none[4];
-	struct mesh_addr v4;
-	uint32_t ip4;
+	struct mesh_addr ips[2];
+	size_t n = mesh_dp_ips_of(pod->ip4, pod->ip6, ips);
 
-	memcpy(&ip4, pod->ip4, sizeof(ip4));
-	v4 = mesh_addr_from_v4(ip4, 0);
-	if (memcmp(pod->ip4, none, 4) != 0)
-		put_ip(s, v4.ip.s6_addr, netns, enter);
-	put_ip(s, pod->ip6, netns, enter);
+	for (size_t i = 0; i < n; i++)
+		put_ip(s, ips[i].ip.s6_addr, netns, enter);
 }
 
 static int put_pod(struct mesh_splice *s, uint64_t netns_cookie, enum mesh_splice_wish wish, struct mesh_errs *errs)
@@ -470,16 +319,16 @@ static int put_pod(struct mesh_splice *s, uint64_t netns_cookie, enum mesh_splic
 	return r;
 }
 
-void mesh_splice_lock(struct mesh_dp *dp)
+void mesh_splice_lock(struct mesh_splice *s)
 {
-	if (dp->splice)
-		pthread_mutex_lock(&dp->splice->pods);
+	if (s)
+		pthread_mutex_lock(&s->pods);
 }
 
-void mesh_splice_unlock(struct mesh_dp *dp)
+void mesh_splice_unlock(struct mesh_splice *s)
 {
-	if (dp->splice)
-		pthread_mutex_unlock(&dp->splice->pods);
+	if (s)
+		pthread_mutex_unlock(&s->pods);
 }
 
 int mesh_dp_splice_pod(struct mesh_dp *dp, uint64_t netns_cookie, enum mesh_splice_wish wish, struct mesh_errs *errs)
@@ -488,9 +337,9 @@ int mesh_dp_splice_pod(struct mesh_dp *dp, uint64_t netns_cookie, enum mesh_spli
 
 	if (!dp->splice)
 		return -EBUSY;
-	mesh_splice_lock(dp);
+	mesh_splice_lock(dp->splice);
 	r = put_pod(dp->splice, netns_cookie, wish, errs);
-	mesh_splice_unlock(dp);
+	mesh_splice_unlock(dp->splice);
 	return r;
 }
 
@@ -509,7 +358,7 @@ int mesh_splice_reconsider(struct mesh_splice *s, struct mesh_errs *errs)
 	struct mesh_pod pod;
 	int r = 0, one;
 
-	mesh_splice_lock(s->dp);
+	mesh_splice_lock(s);
 	mesh_dp_captured(s->dp, &cookies, &count);
 	for (size_t i = 0; i < count; i++) {
 		if (bpf_map_lookup_elem(s->dp->maps[MESH_DP_MAP_PODS], &cookies[i], &pod) < 0)
@@ -518,29 +367,34 @@ int mesh_splice_reconsider(struct mesh_splice *s, struct mesh_errs *errs)
 		if (one < 0 && one != -ENOENT)
 			r = one;
 	}
-	mesh_splice_unlock(s->dp);
+	mesh_splice_unlock(s);
 	return r;
+}
+
+static int put_mode(struct mesh_splice *s, enum mesh_splice_mode mode, struct mesh_errs *errs)
+{
+	struct mesh_splice_conf c = mesh_splice_conf_of(s);
+	uint32_t zero = 0;
+
+	c.mode = mode;
+	if (bpf_map_update_elem(s->conf, &zero, &c, BPF_ANY) < 0)
+		return mesh_dp_fail(errs, -errno, "writing map splice_conf");
+	s->mode = mode;
+	return mode == MESH_SPLICE_MODE_ON ? load(s, errs) : 0;
 }
 
 int mesh_dp_splice_set(struct mesh_dp *dp, enum mesh_splice_mode mode, struct mesh_errs *errs)
 {
 	struct mesh_splice *s = dp->splice;
-	struct mesh_splice_conf c;
-	uint32_t zero = 0;
 	int r;
 
 	if (!s)
 		return -EBUSY;
-	c = mesh_splice_conf_of(s);
-	c.mode = mode;
-	if (bpf_map_update_elem(s->conf, &zero, &c, BPF_ANY) < 0)
-		return mesh_dp_fail(errs, -errno, "writing map splice_conf");
-	s->mode = mode;
-	mesh_splice_lock(dp);
-	r = mode == MESH_SPLICE_MODE_ON ? load(s, errs) : 0;
-	mesh_splice_unlock(dp);
+	mesh_splice_lock(s);
+	r = put_mode(s, mode, errs);
 	if (r == 0)
 		r = mesh_splice_reconsider(s, errs);
+	mesh_splice_unlock(s);
 	pthread_mutex_lock(&s->lock);
 	s->all_out = mode == MESH_SPLICE_MODE_OFF;
 	pthread_mutex_unlock(&s->lock);
@@ -571,11 +425,6 @@ bool mesh_splice_in_use(const struct mesh_dp *dp, const char **why)
 	return false;
 }
 
-enum mesh_splice_mode mesh_dp_splice_get(const struct mesh_dp *dp)
-{
-	return dp->splice->mode;
-}
-
 /* ---- start and end ---- */
 
 static int open_conf(struct mesh_splice *s)
@@ -592,25 +441,14 @@ static int open_conf(struct mesh_splice *s)
 	return bpf_obj_pin(s->conf, pin) < 0 ? -errno : 0;
 }
 
-/* Addresses whose pod is gone, or does not want to any more. */
-static void drop_stale_ips(struct mesh_splice *s)
+/* Of addresses: whose pod is gone, or does not want to any more. */
+static bool is_stale(void *arg, const void *ip, const void *netns)
 {
-	int fd = newest_map(s, MESH_SPLICE_IP);
-	MESH_VEC(struct mesh_node_ip) stale = {0};
-	struct mesh_node_ip ip, *prev = NULL;
+	const struct mesh_dp *dp = arg;
 	struct mesh_pod pod;
-	uint64_t netns;
 
-	while (fd >= 0 && bpf_map_get_next_key(fd, prev, &ip) == 0) {
-		prev = &ip;
-		if (bpf_map_lookup_elem(fd, &ip, &netns) < 0 ||
-		    bpf_map_lookup_elem(s->dp->maps[MESH_DP_MAP_PODS], &netns, &pod) < 0 ||
-		    !(pod.splice & MESH_POD_SPLICED))
-			mesh_vec_push(&stale, ip);
-	}
-	mesh_vec_each (k, &stale)
-		bpf_map_delete_elem(fd, k);
-	mesh_vec_free(&stale);
+	(void)ip;
+	return bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_PODS], netns, &pod) < 0 || !(pod.splice & MESH_POD_SPLICED);
 }
 
 int mesh_splice_start(struct mesh_dp *dp, struct mesh_errs *errs)
@@ -647,10 +485,13 @@ int mesh_splice_start(struct mesh_dp *dp, struct mesh_errs *errs)
 		return r;
 	}
 	/* Programs of an earlier agent go on in any case; ours only adds the care for what they do. */
+	mesh_splice_lock(s);
 	if (s->gens.count && load(s, NULL) == 0) {
-		drop_stale_ips(s);
+		mesh_dp_drop(newest_map(s, MESH_SPLICE_IP), sizeof(struct mesh_node_ip), sizeof(uint64_t), is_stale,
+			     dp);
 		mesh_splice_reconsider(s, NULL); /* a new generation knows no address yet */
 	}
+	mesh_splice_unlock(s);
 	return 0;
 }
 

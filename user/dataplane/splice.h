@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of dataplane/: the splice tier. splice.c loads it and knows who may enter, splice_flows.c takes flows out by
- * a thread of its own. What sockets are in is a generation: SOCKHASH, its program and their data, pinned as
- * "splice-NUMBER-NAME" until the last flow has ended; new flows enter the newest. Control thread, but where said.
+ * Inside of dataplane/: the splice tier. splice.c loads it and knows who may enter, splice_gen.c what is pinned,
+ * splice_flows.c takes flows out by a thread of its own. What sockets are in is a generation: SOCKHASH, its program and
+ * their data, pinned as "splice-NUMBER-NAME" until the last flow has ended; new flows enter the newest. Control thread,
+ * but where said.
  */
 #ifndef MESH_DATAPLANE_SPLICE_H
 #define MESH_DATAPLANE_SPLICE_H
@@ -50,7 +51,7 @@ struct mesh_splice {
 	enum mesh_splice_mode mode;
 	char *trouble; /* why it cannot be loaded; NULL */
 
-	pthread_mutex_t pods;                    /* who changes map pods; before lock */
+	pthread_mutex_t pods;                    /* obj, trouble, maps pods and splice_conf; before lock */
 	pthread_mutex_t lock;                    /* gens, probe_wanted, all_out, stop */
 	MESH_VEC(struct mesh_splice_gen *) gens; /* oldest first */
 	bool probe_wanted, all_out, stop;
@@ -75,29 +76,38 @@ void mesh_splice_retire(const char *pin_dir);
 void mesh_splice_forget(struct mesh_dp *dp, uint64_t netns_cookie);
 /** Any thread: the probes have an answer, or the mode changed: each pod's new flows go by it. Returns 0 or -errno. */
 int mesh_splice_reconsider(struct mesh_splice *s, struct mesh_errs *errs);
-/** Around what reads and writes entries of map pods. Recursive. */
-void mesh_splice_lock(struct mesh_dp *dp);
-void mesh_splice_unlock(struct mesh_dp *dp);
+/** Around what reads and writes entries of map pods, map splice_conf and what load sets. Recursive. NULL is fine. */
+void mesh_splice_lock(struct mesh_splice *s);
+void mesh_splice_unlock(struct mesh_splice *s);
 
-/**
- * Opens the object with the data plane's maps (dp NULL: without splice_ops, which needs them), splice_conf (-1: one of
- * its own) and a generation's (NULL: new ones). NULL with errno; splice_bpf__destroy() is for the caller.
- */
 /** Finds what mesh_splice_open() tells programs of blocked readers. Before it; once for a process. Any thread. */
 void mesh_splice_find_reader(void);
 /** Whether memory is accounted for by a hierarchy of cgroup v1. Any thread. */
 bool mesh_splice_memory_v1(void);
+/**
+ * Opens the object with the data plane's maps (dp NULL: without splice_ops, which needs them), splice_conf (-1: one of
+ * its own) and a generation's (NULL: new ones). NULL with errno; splice_bpf__destroy() is for the caller.
+ */
 struct splice_bpf *mesh_splice_open(const struct mesh_dp *dp, int conf, const struct mesh_splice_gen *g);
 
-/** Whether any pod's flows are spliced now. *why: if not. */
+/** Whether any pod's flows are spliced now. *why: if not, good while it is locked. */
 bool mesh_splice_in_use(const struct mesh_dp *dp, const char **why);
 
-/* A generation that is pinned in dir. NULL if it is not whole. */
+/* splice_gen.c */
+/** A generation that is pinned in dir. NULL if it is not whole. */
 struct mesh_splice_gen *mesh_splice_gen_open(const char *dir, unsigned number);
 void mesh_splice_gen_free(struct mesh_splice_gen *g);
 void mesh_splice_gen_unpin(const char *dir, unsigned number);
 /** Numbers of the generations pinned in dir, ascending. Caller frees *ret. */
 size_t mesh_splice_gen_list(const char *dir, unsigned **ret);
+/** Pins an object's programs and maps as a generation. Returns 0 or -errno. */
+int mesh_splice_gen_pin(const char *dir, unsigned number, const struct splice_bpf *obj);
+/** Has an object that is not loaded yet use the maps of a generation. Returns 0 or -errno. */
+int mesh_splice_gen_share(const struct mesh_splice_gen *g, const struct splice_bpf *obj);
+/** Opens the program that the sockets of a generation run; < 0: it is not pinned. */
+int mesh_splice_gen_program(const char *dir, unsigned number);
+/** Whether the sockets of a generation run the very program that the object has. */
+bool mesh_splice_gen_runs(const char *dir, unsigned number, const struct splice_bpf *obj);
 
 /* splice_flows.c */
 int mesh_splice_worker_start(struct mesh_splice *s);

@@ -19,7 +19,6 @@
 #define SWEEP_NS MESH_SEC(5)
 
 enum {
-	BATCH = 1024,
 	SOON_TRIES = 200, /* a millisecond apart; then more and more seldom */
 	RETIRE_TRIES = 100,
 };
@@ -44,28 +43,27 @@ void mesh_splice_remove(const struct mesh_splice_gen *g, uint64_t a, uint64_t b)
 	bpf_map_delete_elem(g->maps[MESH_SPLICE_FLOW], &b);
 }
 
+struct cookies {
+	bool only_leaving;
+	MESH_VEC(uint64_t) list;
+};
+
+static void see_flow(void *arg, const void *key, const void *value)
+{
+	struct cookies *c = arg;
+	const struct mesh_splice_flow *f = value;
+
+	if (!c->only_leaving || f->leave != MESH_SPLICE_STAYS)
+		mesh_vec_push(&c->list, *(const uint64_t *)key);
+}
+
 size_t mesh_splice_cookies(const struct mesh_splice_gen *g, bool only_leaving, uint64_t **ret)
 {
-	mesh_auto_free uint64_t *keys = mesh_xcalloc(BATCH, sizeof(*keys));
-	mesh_auto_free struct mesh_splice_flow *values = mesh_xcalloc(BATCH, sizeof(*values));
-	MESH_VEC(uint64_t) list = {0};
-	uint32_t at = 0;
-	void *from = NULL;
-	int r = 0;
+	struct cookies c = {.only_leaving = only_leaving};
 
-	while (r == 0) {
-		uint32_t count = BATCH;
-
-		r = bpf_map_lookup_batch(g->maps[MESH_SPLICE_FLOW], from, &at, keys, values, &count, NULL);
-		if (r < 0 && r != -ENOENT)
-			break;
-		for (uint32_t i = 0; i < count; i++)
-			if (!only_leaving || values[i].leave != MESH_SPLICE_STAYS)
-				mesh_vec_push(&list, keys[i]);
-		from = &at;
-	}
-	*ret = list.items;
-	return list.count;
+	mesh_dp_each_batch(g->maps[MESH_SPLICE_FLOW], sizeof(uint64_t), sizeof(struct mesh_splice_flow), see_flow, &c);
+	*ret = c.list.items;
+	return c.list.count;
 }
 
 /* ---- the worker ---- */
@@ -76,14 +74,6 @@ static void add_leaver(struct mesh_splice *s, struct mesh_splice_gen *g, uint64_
 
 	l->gen = g;
 	l->cookie = cookie;
-}
-
-static bool is_leaver(const struct mesh_splice *s, const struct mesh_splice_gen *g, uint64_t cookie)
-{
-	mesh_vec_each (l, &s->leavers)
-		if (l->gen == g && l->cookie == cookie)
-			return true;
-	return false;
 }
 
 static int on_event(void *arg, void *data, size_t size)
@@ -154,27 +144,21 @@ static int step_leavers(struct mesh_splice *s)
 }
 
 /* Clients' ends that no server's end came for: they are in the map alone, and nothing was ever redirected to them. */
-static void drop_lonely(const struct mesh_splice_gen *g)
+static void see_waiting(void *arg, const void *key, const void *value)
 {
-	MESH_VEC(struct mesh_tuple) old = {0};
-	struct mesh_tuple key, *prev = NULL;
-	uint64_t now = mesh_now_ns();
-	struct mesh_splice_wait w;
+	const struct mesh_splice_gen *g = arg;
+	const struct mesh_splice_wait *w = value;
 	struct mesh_splice_flow f;
 
-	for (int i = 0; i < 4 * BATCH && bpf_map_get_next_key(g->maps[MESH_SPLICE_WAIT], prev, &key) == 0; i++) {
-		prev = &key;
-		if (bpf_map_lookup_elem(g->maps[MESH_SPLICE_WAIT], &key, &w) == 0 && now - w.since_ns > MESH_SEC(2))
-			mesh_vec_push(&old, key);
-	}
-	mesh_vec_each (k, &old) {
-		if (bpf_map_lookup_elem(g->maps[MESH_SPLICE_WAIT], k, &w) < 0)
-			continue;
-		bpf_map_delete_elem(g->maps[MESH_SPLICE_WAIT], k);
-		if (bpf_map_lookup_elem(g->maps[MESH_SPLICE_FLOW], &w.cookie, &f) < 0)
-			bpf_map_delete_elem(g->maps[MESH_SPLICE_SOCKS], &w.cookie);
-	}
-	mesh_vec_free(&old);
+	if (mesh_now_ns() - w->since_ns > MESH_SEC(2) && bpf_map_delete_elem(g->maps[MESH_SPLICE_WAIT], key) == 0 &&
+	    bpf_map_lookup_elem(g->maps[MESH_SPLICE_FLOW], &w->cookie, &f) < 0)
+		bpf_map_delete_elem(g->maps[MESH_SPLICE_SOCKS], &w->cookie);
+}
+
+static void drop_lonely(struct mesh_splice_gen *g)
+{
+	mesh_dp_each_batch(g->maps[MESH_SPLICE_WAIT], sizeof(struct mesh_tuple), sizeof(struct mesh_splice_wait),
+			   see_waiting, g);
 }
 
 /* What closed in a generation whose splice_ops runs no more: that has not taken the entry away. */
@@ -200,6 +184,7 @@ static bool is_empty(const struct mesh_splice_gen *g)
 /* An older generation whose last flow has ended. */
 static void retire_empty(struct mesh_splice *s)
 {
+	mesh_splice_lock(s); /* who has it may look for the newest */
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = s->gens.count; s->loaded && i > 1; i--) {
 		struct mesh_splice_gen *g = s->gens.items[i - 2];
@@ -214,16 +199,27 @@ static void retire_empty(struct mesh_splice *s)
 		mesh_splice_gen_free(g);
 	}
 	pthread_mutex_unlock(&s->lock);
+	mesh_splice_unlock(s);
+}
+
+static struct mesh_slice key_of(const uint64_t *cookie)
+{
+	return mesh_slice_of((const char *)cookie, sizeof(*cookie));
 }
 
 static void add_all(struct mesh_splice *s, struct mesh_splice_gen *g, bool only_leaving)
 {
 	mesh_auto_free uint64_t *cookies = NULL;
 	size_t n = mesh_splice_cookies(g, only_leaving, &cookies);
+	struct mesh_map known = {0};
 
+	mesh_vec_each (l, &s->leavers)
+		if (n && l->gen == g)
+			mesh_map_put(&known, key_of(&l->cookie), g);
 	for (size_t i = 0; i < n; i++)
-		if (!is_leaver(s, g, cookies[i]))
+		if (!mesh_map_get(&known, key_of(&cookies[i])))
 			add_leaver(s, g, cookies[i]);
+	mesh_map_free(&known);
 }
 
 /* The generations as they are now; only this thread ever takes one away. */
@@ -252,11 +248,11 @@ static void prove(struct mesh_splice *s)
 	if (bpf_map_lookup_elem(s->conf, &zero, &c) < 0 || c.proven)
 		return;
 	mesh_splice_probe(&found, true);
-	mesh_splice_lock(s->dp);
+	mesh_splice_lock(s);
 	bpf_map_lookup_elem(s->conf, &zero, &c);
 	c.proven = found.all ? 1 : 2;
 	bpf_map_update_elem(s->conf, &zero, &c, BPF_ANY);
-	mesh_splice_unlock(s->dp);
+	mesh_splice_unlock(s);
 	if (found.all)
 		mesh_splice_reconsider(s, NULL);
 }

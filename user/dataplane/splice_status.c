@@ -77,7 +77,7 @@ json_t *mesh_dp_splice_status(struct mesh_dp *dp)
 
 	if (!s)
 		return json_null(); /* another agent has it now */
-	mesh_splice_lock(dp);       /* the worker may load it */
+	mesh_splice_lock(s);        /* the worker may load it */
 	used = mesh_splice_in_use(dp, &why);
 	c = mesh_splice_conf_of(s);
 	pthread_mutex_lock(&s->lock);
@@ -89,6 +89,6 @@ json_t *mesh_dp_splice_status(struct mesh_dp *dp)
 			s->trouble, "probes", proven[c.proven % 3], "ends", (json_int_t)ends, "leaving",
 			(json_int_t)s->leaving, "left", (json_int_t)s->left, "generations", gens, "ways", ways_list,
 			"pods", pods_wishes(s));
-	mesh_splice_unlock(dp);
+	mesh_splice_unlock(s);
 	return ret;
 }

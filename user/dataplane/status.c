@@ -18,31 +18,6 @@ static const struct {
 static const char *const tiers[] = {
 	[MESH_TIER_OFF] = "off", [MESH_TIER_L4] = "l4", [MESH_TIER_L7] = "l7", [MESH_TIER_REFUSE] = "refuse"};
 
-enum { BATCH = 4096 };
-
-uint64_t mesh_dp_each_batch(int fd, size_t key_size, size_t value_size,
-			    void (*see)(void *arg, const void *key, const void *value), void *arg)
-{
-	mesh_auto_free char *keys = mesh_xcalloc(BATCH, key_size), *values = mesh_xcalloc(BATCH, value_size);
-	uint64_t n = 0;
-	uint32_t at = 0;
-	void *from = NULL;
-	int r = 0;
-
-	while (r == 0) {
-		uint32_t count = BATCH;
-
-		r = bpf_map_lookup_batch(fd, from, &at, keys, values, &count, NULL);
-		if (r < 0 && r != -ENOENT)
-			break;
-		n += count;
-		for (uint32_t i = 0; see && i < count; i++)
-			see(arg, keys + i * key_size, values + i * value_size);
-		from = &at;
-	}
-	return n;
-}
-
 /* Of the places of map sock, those that a socket has. */
 static void see_place(void *arg, const void *key, const void *value)
 {
@@ -192,21 +167,16 @@ static void see_pod(void *arg, const void *key, const void *value)
 {
 	struct listing *l = arg;
 	char text[MESH_ADDR_TEXT];
-	struct mesh_addr a = {0};
+	struct mesh_addr ips[2] = {0};
 	struct mesh_pod pod;
 	uint64_t netns;
-	uint32_t v4;
 
 	memcpy(&netns, key, sizeof(netns));
 	memcpy(&pod, value, sizeof(pod));
-	memcpy(&v4, pod.ip4, sizeof(v4));
-	if (v4)
-		a = mesh_addr_from_v4(v4, 0);
-	else
-		memcpy(&a.ip, pod.ip6, sizeof(a.ip));
+	mesh_dp_ips_of(pod.ip4, pod.ip6, ips);
 	json_array_append_new(l->list,
 			      json_pack("{s:I, s:s, s:s, s:i, s:i}", "netns", (json_int_t)netns, "name", pod.name, "ip",
-					mesh_addr_ip_text(&a, text), "port4", pod.port4, "port6", pod.port6));
+					mesh_addr_ip_text(&ips[0], text), "port4", pod.port4, "port6", pod.port6));
 }
 
 static json_t *refused_status(const struct mesh_dp *dp)

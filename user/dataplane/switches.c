@@ -130,6 +130,7 @@ json_t *mesh_dp_switches(const struct mesh_dp *dp)
 {
 	json_t *list = json_array();
 
+	mesh_splice_lock(dp->splice); /* why may be its own */
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
 		const char *why = NULL;
 		bool used = in_use(dp, rows[i].id, &why);
@@ -140,5 +141,6 @@ json_t *mesh_dp_switches(const struct mesh_dp *dp)
 						words[mesh_dp_switch_word(dp, rows[i].id)], "words", rows[i].words,
 						"inUse", used, "why", why, "what", what, "help", rows[i].help));
 	}
+	mesh_splice_unlock(dp->splice);
 	return list;
 }
