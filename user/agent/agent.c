@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A change walks forward: feed -> agent_publish(): compile, proxy, kernel, pods -> lease. The proxy
- * is first, so that no flow the kernel sends to it finds a configuration that does not know it.
- */
+/* The agent begins, and ends: alone, or as another takes its place. */
 #include "agent/agent.h"
 
 #include "agent/ask.h"
@@ -16,213 +13,10 @@
 #include "core/mem.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <malloc.h>
 #include <stdio.h>
 
 enum { ASK_MS = 5000 };
-#define TRIM_NS MESH_SEC(1)
-
-static struct mesh_slice ip_key(const struct mesh_addr *a)
-{
-	return mesh_slice_of((const char *)&a->ip, sizeof(a->ip));
-}
-
-static void add_client(struct mesh_agent *a, struct mesh_map *seen, const char *ns)
-{
-	mesh_map_put_str(seen, ns, a);
-}
-
-/*
- * Namespaces that have, or will have in a moment, a pod here to be captured: the clients that tables are made
- * for. *seen gets them as keys.
- */
-static size_t client_namespaces(struct mesh_agent *a, const struct mesh_snapshot *snap, struct mesh_map *seen,
-				const char ***ret)
-{
-	MESH_VEC(const char *) list = {0};
-
-	mesh_map_each (e, &snap->workloads) {
-		const struct mesh_workload *w = e->value;
-
-		if (!w->partial && (mesh_pods_wants(a->pods, snap, w) || mesh_pods_awaits(a->pods, snap, w)))
-			add_client(a, seen, w->ns);
-	}
-	mesh_map_each (e, &a->asked)
-		if (mesh_map_get(&snap->members, mesh_slice_of(e->key, e->key_len)))
-			add_client(a, seen, e->key);
-	mesh_map_each (e, seen)
-		mesh_vec_push(&list, e->key);
-	*ret = list.items;
-	return list.count;
-}
-
-static int apply_kernel(struct mesh_agent *a, const struct mesh_l4_delta *delta)
-{
-	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	int r = mesh_dp_change(a->dp, delta, &errs);
-
-	if (r == 0)
-		return 0;
-	mesh_compiler_all(a->compiler); /* whatever of this is in force: the next brings all of it */
-	a->apply_failures++;
-	mesh_vec_each (e, &errs.list)
-		mesh_error("kernel tables: %s", e->text);
-	if (errs.list.count == 0)
-		mesh_error("kernel tables: %s", strerror(-r));
-	return r;
-}
-
-/* An address that is another pod's by now has flows of its own. */
-static void keep_reused(struct mesh_agent *a, struct mesh_map *gone)
-{
-	mesh_map_each (e, gone) {
-		const struct mesh_agent_gone *g = e->value;
-
-		if (mesh_pods_captured(a->pods, &g->ip))
-			mesh_map_remove(gone, mesh_slice_of(e->key, e->key_len));
-	}
-	mesh_map_each (e, &mesh_feed_snapshot(a->feed)->workloads) {
-		const struct mesh_workload *w = e->value;
-
-		for (size_t i = 0; !w->finished && !w->host_network && i < w->ip_count; i++)
-			mesh_map_remove(gone, ip_key(&w->ips[i]));
-	}
-}
-
-/* The same of addresses elsewhere: those that an EndpointSlice has, and not as one that ends. */
-static void keep_listed(struct mesh_agent *a, struct mesh_map *gone)
-{
-	mesh_map_each (e, &mesh_feed_snapshot(a->feed)->endpoints) {
-		const struct mesh_endpoints *list = e->value;
-
-		for (size_t i = 0; i < list->count; i++) {
-			const struct mesh_agent_gone *g = mesh_map_get(gone, ip_key(&list->items[i].addr));
-
-			if (g && g->elsewhere && !list->items[i].terminating)
-				mesh_map_remove(gone, ip_key(&g->ip));
-		}
-	}
-}
-
-void mesh_agent_end_gone(struct mesh_agent *a)
-{
-	mesh_auto(mesh_map_free) struct mesh_map gone = {0};
-	bool elsewhere = false;
-
-	if (!a->gone.count)
-		return;
-	mesh_vec_each (g, &a->gone) {
-		mesh_map_put(&gone, ip_key(&g->ip), g);
-		elsewhere |= g->elsewhere;
-	}
-	keep_reused(a, &gone);
-	if (elsewhere)
-		keep_listed(a, &gone);
-	mesh_map_each (e, &gone) {
-		const struct mesh_agent_gone *g = e->value;
-
-		mesh_pods_end_flows(a->pods, &g->ip, NULL);
-		mesh_proxy_gone(a->proxy, &g->ip);
-	}
-	a->gone.count = 0;
-}
-
-/* The plugin asks for members of what is in force, so it comes after the first publish. */
-static void install_cni(struct mesh_agent *a)
-{
-	mesh_auto_free char *exe = realpath("/proc/self/exe", NULL), *beside = NULL;
-	struct mesh_cni_conf_opts o = {.bin_dir = a->opts.cni_bin_dir,
-				       .conf_dir = a->opts.cni_conf_dir,
-				       .file = a->opts.cni_file,
-				       .socket = a->opts.socket,
-				       .members = {a->members.files[0], a->members.files[1]}};
-
-	if (!o.conf_dir || a->cni || a->left)
-		return;
-	if (!o.file && exe) {
-		beside = mesh_xasprintf("%s/" MESH_CNI_TYPE, dirname(exe));
-		o.file = access(beside, R_OK) == 0 ? beside : "/usr/lib/sockmesh/" MESH_CNI_TYPE;
-	}
-	a->cni = mesh_cni_conf_new(a->loop, &o);
-}
-
-static void in_force(struct mesh_agent *a, const struct mesh_snapshot *snap)
-{
-	a->dirty = a->failing = false;
-	if (!a->published)
-		mesh_timer_set(a->loop, &a->trim, TRIM_NS);
-	a->published = true;
-	mesh_members_write(&a->members, &snap->members, mesh_cni_policy_text(a->opts.cni_policy));
-	if (a->pods_changed) {
-		mesh_pods_update(a->pods, snap);
-		mesh_edges_update(a->edges, snap);
-	}
-	a->pods_changed = false;
-	mesh_handover_in_force(a->handover);
-	mesh_agent_report(a, true);
-	mesh_agent_end_gone(a);
-	mesh_stale_published(a->stale);
-	mesh_agent_answer(a);
-	install_cni(a);
-}
-
-/* The clients that tables are made for can be others only when pods, members or what CNI asked for are. */
-static void choose_clients(struct mesh_agent *a, const struct mesh_snapshot *snap)
-{
-	mesh_auto_free const char **namespaces = NULL;
-	struct mesh_map seen = {0};
-	size_t count;
-
-	a->pods_changed |= !a->published || a->changes.members || a->changes.splice || a->changes.pods.count > 0;
-	if (!a->pods_changed && !a->asked_changed)
-		return;
-	a->asked_changed = false;
-	count = client_namespaces(a, snap, &seen, &namespaces);
-	mesh_compiler_clients(a->compiler, namespaces, count);
-	mesh_map_free(&a->tables);
-	a->tables = seen;
-}
-
-bool mesh_agent_publish(struct mesh_agent *a)
-{
-	mesh_auto(mesh_compilation_free) struct mesh_compilation done = {0};
-	const struct mesh_snapshot *snap = mesh_feed_snapshot(a->feed);
-	uint64_t start = mesh_now_ns();
-
-	if (a->left)
-		return true;
-	choose_clients(a, snap);
-	mesh_compiler_update(a->compiler, &a->changes, &done);
-	if (done.cfg)
-		mesh_proxy_publish(a->proxy, mesh_steal(done.cfg));
-	if (apply_kernel(a, &done.l4) < 0) {
-		a->failing = true;
-		mesh_timer_set(a->loop, &a->publish, MESH_SEC(1)); /* dirty still: the rest waits for success */
-		return false;
-	}
-	in_force(a, snap);
-	mesh_vec_each (text, &done.news)
-		mesh_warn("%s", *text);
-	a->publishes++;
-	a->publish_ns = mesh_now_ns() - start;
-	a->publish_ns_max = MESH_MAX(a->publish_ns_max, a->publish_ns);
-	a->publish_units = done.units;
-	return true;
-}
-
-static void on_publish(struct mesh_loop *loop, struct mesh_timer *timer)
-{
-	struct mesh_agent *a = mesh_container_of(timer, struct mesh_agent, publish);
-
-	(void)loop;
-	if (a->left)
-		return;
-	if (a->dirty && mesh_agent_publish(a))
-		mesh_agent_cni_run(a);
-	else if (a->published && !a->dirty)
-		mesh_agent_report(a, false);
-}
 
 static void on_changed(void *arg, enum mesh_feed_change change)
 {
@@ -315,45 +109,27 @@ static bool is_spliced(void *arg, int fd)
 	return mesh_dp_spliced(arg, fd);
 }
 
-static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
+/* From here on what an agent before had in force is ours. */
+static int start_data_plane(struct mesh_agent *a, struct mesh_errs *errs)
 {
-	struct mesh_kube_opts kube = {
-		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
 	struct mesh_dp_opts dp = {.pin_dir = a->opts.pin_dir,
+				  .cgroup_root = a->cgroup_root,
+				  .agent_cgroup = a->cgroup_own,
 				  .uplink = a->opts.uplink,
 				  .xdp = &a->opts.xdp,
 				  .listeners_held = a->keeper != NULL,
+				  .beside = mesh_handover_has_older(a->handover),
 				  .watch_stale = true};
-	struct mesh_proxy_opts proxy = {.workers = a->opts.workers};
-	struct mesh_feed_opts feed = {.node = a->opts.node,
-				      .changes = &a->changes,
-				      .saved_dir = a->opts.snapshot_dir,
-				      .changed = on_changed,
-				      .pod = on_pod,
-				      .gone = on_gone,
-				      .left = mesh_agent_left,
-				      .arg = a};
-	mesh_auto_free char *lease_name = mesh_xasprintf("sockmesh-agent-%s", a->opts.node);
-	struct mesh_lease_opts lease = {.name = lease_name, .component = "agent", .holder = a->opts.node};
-	int r;
+	struct mesh_proxy_opts proxy = {.workers = a->opts.workers, .spliced = is_spliced};
+	int r = mesh_dp_new(&a->dp, &dp, errs);
 
-	r = find_cgroups(a, errs);
 	if (r < 0)
 		return r;
-	dp.cgroup_root = a->cgroup_root;
-	dp.agent_cgroup = a->cgroup_own;
-	mesh_members_init(&a->members, &a->opts);
-	if ((r = mesh_loop_new(&a->loop)) < 0 || (r = mesh_loop_on_term(a->loop, on_term, a)) < 0 ||
-	    (r = mesh_handover_new(&a->handover, a)) < 0)
-		return r;
-	dp.beside = mesh_handover_has_older(a->handover);
-	if ((r = mesh_dp_new(&a->dp, &dp, errs)) < 0)
-		return r;
-	proxy.spliced = is_spliced;
-	proxy.spliced_arg = a->dp;
-	if ((r = mesh_proxy_new(&a->proxy, &proxy)) < 0 || (r = mesh_kube_new(&a->kube, a->loop, &kube, errs)) < 0)
-		return r;
 	listen_to_programs(a);
+	proxy.spliced_arg = a->dp;
+	r = mesh_proxy_new(&a->proxy, &proxy);
+	if (r < 0)
+		return r;
 	a->pods = mesh_pods_new(&(struct mesh_pods_opts){.loop = a->loop,
 							 .dp = a->dp,
 							 .proxy = a->proxy,
@@ -363,19 +139,63 @@ static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
 							 .settled = on_settled,
 							 .arg = a});
 	a->edges = mesh_edges_new(a->loop, a->dp, a->opts.node);
-	a->stale = mesh_stale_new(a);
-	feed.loop = a->loop;
-	if ((r = mesh_lease_new(&a->lease, a->loop, a->kube, &lease)) < 0 ||
+	return 0;
+}
+
+/* What comes from the API and goes there. */
+static int start_feed(struct mesh_agent *a, struct mesh_errs *errs)
+{
+	struct mesh_kube_opts kube = {
+		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
+	struct mesh_feed_opts feed = {.loop = a->loop,
+				      .node = a->opts.node,
+				      .changes = &a->changes,
+				      .saved_dir = a->opts.snapshot_dir,
+				      .changed = on_changed,
+				      .pod = on_pod,
+				      .gone = on_gone,
+				      .left = mesh_agent_left,
+				      .arg = a};
+	mesh_auto_free char *name = mesh_xasprintf("sockmesh-agent-%s", a->opts.node);
+	struct mesh_lease_opts lease = {.name = name, .component = "agent", .holder = a->opts.node};
+	int r;
+
+	if ((r = mesh_kube_new(&a->kube, a->loop, &kube, errs)) < 0 ||
+	    (r = mesh_lease_new(&a->lease, a->loop, a->kube, &lease)) < 0 ||
 	    (r = mesh_feed_new(&a->feed, a->kube, &feed)) < 0)
 		return r;
+	a->stale = mesh_stale_new(a);
 	a->compiler = mesh_compiler_new(mesh_feed_snapshot(a->feed), &a->states);
-	if (a->opts.socket &&
-	    (r = mesh_ctlsock_new(&a->sock, a->loop, a->opts.socket, mesh_agent_command, mesh_agent_forget, a)) < 0)
-		mesh_errs_add(errs, "socket %s: %s", a->opts.socket, strerror(-r));
-	if (r == 0 && a->opts.health_listen &&
-	    (r = mesh_probe_new(&a->probe, a->loop, &a->opts.health_addr, mesh_agent_probe_paths, a)) < 0)
-		mesh_errs_add(errs, "--health-listen %s: %s", a->opts.health_listen, strerror(-r));
+	return 0;
+}
+
+/* Where others ask. */
+static int start_answering(struct mesh_agent *a, struct mesh_errs *errs)
+{
+	const struct mesh_agent_opts *o = &a->opts;
+	int r = 0;
+
+	if (o->socket &&
+	    (r = mesh_ctlsock_new(&a->sock, a->loop, o->socket, mesh_agent_command, mesh_agent_forget, a)) < 0)
+		mesh_errs_add(errs, "socket %s: %s", o->socket, strerror(-r));
+	if (r == 0 && o->health_listen &&
+	    (r = mesh_probe_new(&a->probe, a->loop, &o->health_addr, mesh_agent_probe_paths, a)) < 0)
+		mesh_errs_add(errs, "--health-listen %s: %s", o->health_listen, strerror(-r));
 	return r;
+}
+
+static int agent_start(struct mesh_agent *a, struct mesh_errs *errs)
+{
+	int r = find_cgroups(a, errs);
+
+	if (r < 0)
+		return r;
+	mesh_members_init(&a->members, &a->opts);
+	if ((r = mesh_loop_new(&a->loop)) < 0 || (r = mesh_loop_on_term(a->loop, on_term, a)) < 0 ||
+	    (r = mesh_handover_new(&a->handover, a)) < 0 || (r = start_data_plane(a, errs)) < 0 ||
+	    (r = start_feed(a, errs)) < 0)
+		return r;
+	return start_answering(a, errs);
 }
 
 void mesh_agent_yield(struct mesh_agent *a)
@@ -532,7 +352,7 @@ static int run_kept(const struct mesh_agent_opts *o, int argc, char **argv)
 int mesh_agent_main(int argc, char **argv)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	struct mesh_agent a = {.publish.fn = on_publish,
+	struct mesh_agent a = {.publish.fn = mesh_agent_publish_due,
 			       .waiting.fn = on_waiting,
 			       .adding.fn = on_adding,
 			       .leaving.fn = on_leaving,

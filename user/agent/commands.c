@@ -139,8 +139,7 @@ static json_t *agent_status(struct mesh_agent *a)
 	return ret;
 }
 
-/* In force, be it from the last good state; an API that is away is no fault of this agent. */
-/* NULL: healthy. */
+/* NULL: healthy, that is in force, be it from the last good state; an API that is away is no fault of this agent. */
 static const char *unhealthy(struct mesh_agent *a)
 {
 	const char *trouble = mesh_feed_trouble(a->feed);

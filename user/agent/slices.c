@@ -145,11 +145,7 @@ static void drop_ports(struct service_slices *s, struct mesh_snapshot *snap, con
 {
 	struct mesh_slice rest = mesh_slice_str(s->ports ? s->ports : ""), name;
 
-	while (rest.len) {
-		ssize_t slash = mesh_slice_find(rest, '/');
-
-		name = mesh_slice_of(rest.ptr, (size_t)slash);
-		rest = mesh_slice_of(rest.ptr + slash + 1, rest.len - (size_t)slash - 1);
+	while (rest.len && mesh_slice_split(&rest, '/', &name)) {
 		if (!has_port(s, name)) {
 			mesh_auto_free char *port = mesh_xstrndup(name.ptr, name.len);
 
@@ -162,14 +158,9 @@ static bool is_noted(const struct mesh_buf *ports, const char *name)
 {
 	struct mesh_slice rest = mesh_buf_view(ports), one;
 
-	while (rest.len) {
-		ssize_t slash = mesh_slice_find(rest, '/');
-
-		one = mesh_slice_of(rest.ptr, (size_t)slash);
-		rest = mesh_slice_of(rest.ptr + slash + 1, rest.len - (size_t)slash - 1);
+	while (rest.len && mesh_slice_split(&rest, '/', &one))
 		if (mesh_slice_eq(one, mesh_slice_str(name)))
 			return true;
-	}
 	return false;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of agent/: the agent as a whole. agent.c starts, publishes and ends it; commands.c answers at its
- * socket; cni.c serves the CNI plugin. Loop thread only.
+ * Inside of agent/: the agent as a whole. agent.c starts and ends it; publish.c puts changes in force; commands.c
+ * answers at its socket; cni.c serves the CNI plugin. Loop thread only.
  */
 #ifndef MESH_AGENT_STATE_H
 #define MESH_AGENT_STATE_H
@@ -83,6 +83,8 @@ struct mesh_agent {
 
 /** Compiles the snapshot and puts it in force. Returns whether it is. */
 bool mesh_agent_publish(struct mesh_agent *a);
+/** The timer publish: does so if anything changed, and tells what is in force. */
+void mesh_agent_publish_due(struct mesh_loop *loop, struct mesh_timer *timer);
 
 /** Ends flows and requests to what is gone; what is in force must know it no more. */
 void mesh_agent_end_gone(struct mesh_agent *a);
