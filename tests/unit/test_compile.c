@@ -6,6 +6,7 @@
 
 #include "compile/hosts.h"
 #include "compile/regex.h"
+#include "compile_whole.h"
 #include "mesh_yaml.h"
 
 static const char shop[] = "apiVersion: v1\n"
@@ -72,7 +73,7 @@ static void compile(struct fixture *f)
 	struct mesh_l7_config *old = f->cfg;
 
 	mesh_errs_free(&f->warnings);
-	mesh_compile_outbound(&f->snap, namespaces, 1, &f->states, &f->cfg, &f->warnings);
+	compile_outbound(&f->snap, namespaces, 1, &f->states, &f->cfg, &f->warnings);
 	mesh_l7_unref(old);
 }
 
@@ -183,7 +184,7 @@ TEST(short_names_are_of_the_clients_namespace)
 	FIXTURE;
 
 	mesh_snapshot_set_member(&f.snap, "else", true);
-	mesh_compile_outbound(&f.snap, namespaces, 2, &f.states, &f.cfg, NULL);
+	compile_outbound(&f.snap, namespaces, 2, &f.states, &f.cfg, NULL);
 	CHECK(outbound_vhost(f.cfg, "else|80", "other"));
 	CHECK(!outbound_vhost(f.cfg, "shop|80", "other"));
 	CHECK(outbound_vhost(f.cfg, "shop|80", "other.else"));
@@ -340,7 +341,7 @@ TEST(a_clients_own_destination_rule_comes_first)
 		  "istio-system}\nspec: {host: '*.cluster.local', trafficPolicy: {loadBalancer: {simple: "
 		  "LEAST_REQUEST}}}\n",
 		  "x");
-	mesh_compile_outbound(&f.snap, namespaces, 2, &f.states, &f.cfg, NULL);
+	compile_outbound(&f.snap, namespaces, 2, &f.states, &f.cfg, NULL);
 	CHECK_INT(outbound_vhost(f.cfg, "else|8080", "catalog.shop")->routes[0].dests[0].cluster->lb, MESH_LB_RANDOM);
 	CHECK_INT(outbound_vhost(f.cfg, "shop|8080", "catalog.shop")->routes[0].dests[0].cluster->lb,
 		  MESH_LB_LEAST_REQUEST);
@@ -402,7 +403,7 @@ TEST(l4_tiers)
 	const struct mesh_l4_service *s;
 	FIXTURE;
 
-	mesh_compile_l4(&f.snap, &image, NULL);
+	compile_l4(&f.snap, &image, NULL);
 	CHECK_INT(image.services.count, 5); /* catalog twice, db twice, other */
 	for (size_t i = 1; i < image.services.count; i++)
 		CHECK(memcmp(&image.services.items[i - 1].vip.ip, &image.services.items[i].vip.ip, 16) <= 0);
@@ -435,7 +436,7 @@ TEST(l4_weights_of_a_service_balanced_by_connection)
 		    "{host: catalog, subset: v1}, weight: 70}, {destination: {host: catalog, subset: v2}, weight: 30}, "
 		    "{destination: {host: catalog, subset: nope}, weight: 0}]}"));
 	mesh_errs_free(&f.warnings);
-	mesh_compile_l4(&f.snap, &image, &f.warnings);
+	compile_l4(&f.snap, &image, &f.warnings);
 	s = l4_of(&image, "catalog.shop:8080");
 	CHECK_INT(s->tier, MESH_TIER_L4);
 	CHECK_INT(s->dests.count, 3);
@@ -463,7 +464,7 @@ TEST(l4_weights_of_tcp_routes)
 			  "port: {number: 8080}}, weight: 1}]}]}\n",
 			  "shop"),
 		0);
-	mesh_compile_l4(&f.snap, &image, NULL);
+	compile_l4(&f.snap, &image, NULL);
 	s = l4_of(&image, "db.shop:5432");
 	CHECK_INT(s->dests.count, 2);
 	CHECK_INT(s->dests.items[0].weight, 9);
@@ -495,7 +496,7 @@ TEST(a_pod_of_two_families_counts_once_and_an_address_has_its_own)
 			    "'fd00::1'], ports: [{name: http, port: 8080}]}\n",
 			    "shop"),
 		  0);
-	mesh_compile_l4(&f.snap, &image, NULL);
+	compile_l4(&f.snap, &image, NULL);
 	mesh_vec_each (s, &image.services) {
 		if (strcmp(s->name, "catalog.shop:8080") != 0)
 			continue;

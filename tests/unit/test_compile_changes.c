@@ -7,7 +7,9 @@
 
 #include "compile/compiler.h"
 #include "compile/refs.h"
+#include "compile_whole.h"
 #include "mesh_yaml.h"
+#include "proxy/router.h"
 
 enum { OLD = 8 };
 
@@ -15,10 +17,7 @@ static uint64_t seed;
 
 static unsigned pick(unsigned n)
 {
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (unsigned)((seed * 0x2545F4914F6CDD1DULL) >> 33) % n;
+	return (unsigned)(mesh_random_next(&seed) >> 33) % n;
 }
 
 #define ONE_OF(...)                                                                                                    \
@@ -542,8 +541,8 @@ static bool compare(struct world *w)
 	mesh_auto_free char *l4_full = NULL, *l4_told = told_text(w), *full = NULL, *said = NULL, *full_said = NULL;
 	struct mesh_l7_config *cfg;
 
-	mesh_compile_l4(&w->snap, &image, &errs);
-	mesh_compile_outbound(&w->snap, w->clients, w->client_count, &w->full_states, &cfg, &errs);
+	compile_l4(&w->snap, &image, &errs);
+	compile_outbound(&w->snap, w->clients, w->client_count, &w->full_states, &cfg, &errs);
 	note_warnings(&errs, &warnings);
 	l4_full = image_text(&image);
 	full = config_text(cfg);

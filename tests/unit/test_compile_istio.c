@@ -5,6 +5,7 @@
  */
 #include "test.h"
 
+#include "compile_whole.h"
 #include "mesh_yaml.h"
 
 struct difference {
@@ -115,7 +116,7 @@ static int sidecar_case(const json_t *c)
 	yaml_load(&w.snap, w.slices, text_of(c, "services"), "default");
 	yaml_load(&w.snap, w.slices, text_of(c, "config"), "default");
 	all_are_members(&w);
-	mesh_compile_outbound(&w.snap, namespaces, 1, &w.states, &w.cfg, NULL);
+	compile_outbound(&w.snap, namespaces, 1, &w.states, &w.cfg, NULL);
 	snprintf(key, sizeof(key), "%s|%s", namespaces[0], text_of(c, "port"));
 	table = mesh_pmap_get_str(&w.cfg->outbound, key);
 	if (!json_is_object(json_object_get(c, "expect_virtual_host_clusters")))

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "mesh/reasons.h"
+#include "compile_whole.h"
 #include "mesh_yaml.h"
 
 struct fixture {
@@ -71,7 +72,7 @@ static const char *entries(struct fixture *f, const char *yaml)
 	if (yaml && yaml_load(&f->snap, f->slices, yaml, "shop") != 0)
 		return "bad yaml";
 	mesh_errs_free(&f->warnings);
-	mesh_compile_l4(&f->snap, &image, &f->warnings);
+	compile_l4(&f->snap, &image, &f->warnings);
 	mesh_buf_clear(&f->text);
 	mesh_vec_each (s, &image.services)
 		entry_text(s, &f->text);
@@ -138,10 +139,10 @@ TEST(node_addresses_are_there_for_node_ports_alone)
 	FIXTURE;
 
 	entries(&f, SERVICE("db", "10.0.0.1", "", SQL));
-	mesh_compile_l4(&f.snap, &without, NULL);
+	compile_l4(&f.snap, &without, NULL);
 	CHECK_INT(without.node_ips.count, 0);
 	entries(&f, SERVICE("db", "10.0.0.1", "type: NodePort, ", "{name: sql, port: 5432, nodePort: 30432}"));
-	mesh_compile_l4(&f.snap, &with, NULL);
+	compile_l4(&f.snap, &with, NULL);
 	CHECK_INT(with.node_ips.count, 4);
 }
 
@@ -182,7 +183,7 @@ static enum mesh_l4_drain drain_with(const char *annotations, size_t *warnings)
 	if (yaml_load(&f.snap, f.slices, yaml, "shop") != 0)
 		printf("  bad yaml\n");
 	mesh_errs_free(&f.warnings);
-	mesh_compile_l4(&f.snap, &image, &f.warnings);
+	compile_l4(&f.snap, &image, &f.warnings);
 	drain = image.services.count == 1 ? image.services.items[0].drain : MESH_L4_DRAIN_NONE;
 	*warnings = f.warnings.list.count;
 	if (f.warnings.list.count &&
@@ -386,7 +387,7 @@ TEST(headless_with_a_rule)
 						"VirtualService\nmetadata: {name: web}\nspec: "
 						"{hosts: [web], http: [{route: [{destination: {host: web}}]}]}\n"),
 		  "10.1.1.1:8080/tcp l7\n");
-	mesh_compile_outbound(&f.snap, shop, 1, &states, &cfg, NULL);
+	compile_outbound(&f.snap, shop, 1, &states, &cfg, NULL);
 	v = outbound_vhost(cfg, "shop|8080", "web:8080");
 	CHECK(v && v == outbound_vhost(cfg, "shop|80", "web"));
 	CHECK(v->routes[0].dests[0].cluster->prefer_original);
@@ -421,7 +422,7 @@ TEST(http_tier)
 							  "out}}]}]}\n"),
 		"10.0.0.1:80/tcp l7\n10.0.0.2:80/tcp l7\n");
 	mesh_errs_free(&f.warnings);
-	mesh_compile_outbound(&f.snap, shop, 1, &states, &cfg, &f.warnings);
+	compile_outbound(&f.snap, shop, 1, &states, &cfg, &f.warnings);
 	CHECK(outbound_vhost(cfg, "shop|80", "a")->routes[0].dests[0].cluster->by_client);
 	CHECK(!outbound_vhost(cfg, "shop|80", "b")->routes[0].dests[0].cluster->by_client);
 	CHECK(!outbound_vhost(cfg, "shop|80", "out"));
@@ -524,7 +525,7 @@ TEST(entry_by_host)
 				      "[{destination: {host: b.example.com, subset: two}}]}, {route: [{destination: "
 				      "{host: none.example.com}}]}]}"
 				      "\n");
-	mesh_compile_outbound(&f.snap, namespaces, 2, &states, &cfg, NULL);
+	compile_outbound(&f.snap, namespaces, 2, &states, &cfg, NULL);
 	CHECK_STR(vhost_text(outbound_vhost(cfg, "shop|80", "a.example.com")),
 		  "outbound|80||a.example.com=1[203.0.113.1:80,203.0.113.2:80]");
 	CHECK(outbound_vhost(cfg, "shop|80", "a.example.com:80"));

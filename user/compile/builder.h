@@ -218,8 +218,6 @@ const struct mesh_endpoints *mesh_builder_entry_endpoints(const struct mesh_serv
 bool mesh_builder_entry_visible(const struct mesh_service *svc, const char *client_ns);
 /** Whether it is for every address at its ports: it has none or, where the Host then tells (http), subnets. */
 bool mesh_builder_entry_any(const struct mesh_service *svc, bool http);
-/** The ServiceEntry that a host's service was made of. */
-const struct mesh_service_entry *mesh_builder_entry_of(const struct mesh_service *svc);
 
 /* outbound.c: claims of one host, for clients of each of the namespaces */
 

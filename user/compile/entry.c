@@ -208,8 +208,3 @@ bool mesh_builder_entry_any(const struct mesh_service *svc, bool http)
 
 	return h->se->address_count == 0 || (http && h->subnets);
 }
-
-const struct mesh_service_entry *mesh_builder_entry_of(const struct mesh_service *svc)
-{
-	return host_of(svc)->se;
-}

@@ -295,14 +295,6 @@ void mesh_builder_l4(struct mesh_builder *b, const struct mesh_service *svc, str
 		add_entry_port(b, svc, &svc->ports[i], image);
 }
 
-static bool has_node_ports(const struct mesh_l4_image *image)
-{
-	mesh_vec_each (s, &image->services)
-		if (s->kind == MESH_KEY_NODE)
-			return true;
-	return false;
-}
-
 void mesh_compile_node_ips(const struct mesh_snapshot *snap, struct mesh_addr **ret, size_t *count)
 {
 	MESH_VEC(struct mesh_addr) ips = {0};
@@ -343,21 +335,4 @@ void mesh_l4_image_settle(struct mesh_l4_image *image)
 	mesh_vec_free(&image->services);
 	mesh_l4_image_free(&dropped);
 	*image = kept;
-}
-
-void mesh_compile_l4(const struct mesh_snapshot *snap, struct mesh_l4_image *image, struct mesh_errs *warnings)
-{
-	struct mesh_builder b;
-
-	mesh_builder_init(&b, snap, NULL, NULL, warnings);
-	mesh_map_each (e, &snap->services)
-		mesh_builder_l4(&b, e->value, image);
-	mesh_map_each (e, &b.index->entries)
-		mesh_builder_l4(&b, e->value, image);
-	mesh_l4_image_settle(image);
-	if (has_node_ports(image)) {
-		mesh_compile_node_ips(snap, &image->node_ips.items, &image->node_ips.count);
-		image->node_ips.capacity = image->node_ips.count;
-	}
-	mesh_builder_free(&b);
 }
