@@ -112,20 +112,6 @@ TEST(log_lines)
 	mesh_buf_free(&out);
 }
 
-TEST(log_level_names)
-{
-	static const char *const names[] = {"error", "warn", "info", "debug"};
-	enum mesh_log_level level = MESH_LOG_DEBUG;
-
-	for (int i = 0; i < 4; i++) {
-		CHECK_INT(mesh_log_level_parse(names[i], &level), 0);
-		CHECK_INT(level, i);
-	}
-	CHECK_INT(mesh_log_level_parse("Info", &level), -EINVAL);
-	CHECK_INT(mesh_log_level_parse("", &level), -EINVAL);
-	CHECK_INT(level, MESH_LOG_DEBUG);
-}
-
 static const char *round_trip(const char *text)
 {
 	static char out[MESH_ADDR_TEXT];

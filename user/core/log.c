@@ -23,17 +23,6 @@ void mesh_log_init(const char *program, enum mesh_log_level level)
 	log_level = level;
 }
 
-int mesh_log_level_parse(const char *name, enum mesh_log_level *ret)
-{
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(level_names); i++) {
-		if (strcmp(name, level_names[i]) == 0) {
-			*ret = (enum mesh_log_level)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 void mesh_log(enum mesh_log_level level, const char *fmt, ...)
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf line = {0};

@@ -15,8 +15,6 @@ enum mesh_log_level {
 
 /** Sets the lowest level that is printed and the program's name (borrowed) in each line. */
 void mesh_log_init(const char *program, enum mesh_log_level level);
-/** "error", "warn", "info" or "debug". Returns 0, or -EINVAL with *ret untouched. */
-int mesh_log_level_parse(const char *name, enum mesh_log_level *ret);
 void mesh_log(enum mesh_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define mesh_error(...) mesh_log(MESH_LOG_ERROR, __VA_ARGS__)

@@ -56,7 +56,7 @@ static void move_all(struct mesh_worker *w)
 static void on_again(struct mesh_loop *loop, struct mesh_timer *timer)
 {
 	(void)loop;
-	move_all((struct mesh_worker *)((char *)timer - offsetof(struct mesh_worker, move_again)));
+	move_all(mesh_container_of(timer, struct mesh_worker, move_again));
 }
 
 static void begin(struct mesh_worker *w, void *arg)

@@ -298,11 +298,3 @@ bool mesh_selector_fields(const struct mesh_selector *selector, const json_t *ob
 	}
 	return true;
 }
-
-const char *mesh_selector_name(const struct mesh_selector *selector)
-{
-	for (const struct mesh_requirement *q = selector->first; q; q = q->next)
-		if (q->op == IS && strcmp(q->key, "metadata.name") == 0)
-			return q->values[0];
-	return NULL;
-}

@@ -24,7 +24,5 @@ int mesh_selector_parse_fields(struct mesh_arena *arena, const struct mesh_kind 
 			       struct mesh_selector *ret, const char **error);
 bool mesh_selector_labels(const struct mesh_selector *selector, const json_t *obj);
 bool mesh_selector_fields(const struct mesh_selector *selector, const json_t *obj);
-/** The value that a metadata.name selector asks for, or NULL. */
-const char *mesh_selector_name(const struct mesh_selector *selector);
 
 #endif
