@@ -133,3 +133,24 @@ in_pod_run() {
 	# shellcheck disable=SC2016
 	bash -c 'echo $$ > "$1/cgroup.procs" && pid=$2 && shift 2 && exec nsenter --net="/proc/$pid/ns/net" -- "$@"' _ "$cgroup" "$pid" "$@"
 }
+# pod_pair NAME [ANNOTATION]: pods NAME-echo and NAME-client of coolapp on node n1, and a Service of the first at port 7000
+pod_pair() {
+	local role
+	for role in echo client; do
+		kubectl -n coolapp run "$1-$role" --labels="app=$1-$role" ${2:+--annotations="$2"} \
+			--image="localhost/sockmesh-$([ $role = echo ] && echo tcp-echo || echo client):dev" --image-pull-policy=IfNotPresent \
+			--overrides='{"spec":{"nodeName":"n1","terminationGracePeriodSeconds":1}}' $([ $role = echo ] && echo -- 7000)
+	done > /dev/null
+	kubectl -n coolapp expose pod "$1-echo" --port=7000 > /dev/null
+	kubectl -n coolapp patch service "$1-echo" --type=json -p '[{"op":"add","path":"/spec/ports/0/name","value":"tcp"}]' > /dev/null
+	kubectl -n coolapp wait "pod/$1-echo" "pod/$1-client" --for=condition=Ready --timeout=60s > /dev/null || fail "two pods on a node are Ready"
+}
+# pod_pair_stream NAME SECONDS: streams from the client to the Service, each byte compared
+pair_exact="l4 4 streams, 0 broken, 0 wrong bytes"
+pod_pair_stream() {
+	in_pod_run coolapp "$1-client" python3 tests/cluster/streams.py --l4 "$(service_ip "$1-echo"):7000" --streams 4 --seconds "$2"
+}
+pod_pair_gone() { kubectl -n coolapp delete "pod/$1-echo" "pod/$1-client" "service/$1-echo" > /dev/null; }
+service_ip() { kubectl -n coolapp get service "$1" -o jsonpath='{.spec.clusterIP}'; }
+# dataplane_says N PATH: of what node N's agent says of its data plane, by jq
+dataplane_says() { meshctl status -o json --node "n$1" | jq -r "[.members[] | select(.component == \"agent\")][0].agent.dataplane.$2"; }

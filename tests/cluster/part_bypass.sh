@@ -1,26 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # Read by run.sh. Flows between two pods of one node, whose network plugin and kube-proxy are the cluster's own: they go from
 # device to device, kube-proxy's rules take nothing of them for invalid, and what those rules drop stays dropped.
-for role in echo client; do
-	kubectl -n coolapp run "byp-$role" --labels="app=byp-$role" --image="localhost/sockmesh-$([ $role = echo ] && echo tcp-echo || echo client):dev" \
-		--image-pull-policy=IfNotPresent --overrides='{"spec":{"nodeName":"n1","terminationGracePeriodSeconds":1}}' \
-		$([ $role = echo ] && echo -- 7000) > /dev/null
-done
-kubectl -n coolapp expose pod byp-echo --port=7000 --name=byp-echo > /dev/null
-kubectl -n coolapp patch service byp-echo --type=json -p '[{"op":"add","path":"/spec/ports/0/name","value":"tcp"}]' > /dev/null
-kubectl -n coolapp wait pod/byp-echo pod/byp-client --for=condition=Ready --timeout=60s > /dev/null || fail "two pods on a node are Ready"
-byp_ip=$(kubectl -n coolapp get service byp-echo -o jsonpath='{.spec.clusterIP}')
+pod_pair byp
+byp_ip=$(service_ip byp-echo)
 byp_echo=$(kubectl -n coolapp get pod byp-echo -o jsonpath='{.status.podIP}')
-byp_stream() { in_pod_run coolapp byp-client python3 tests/cluster/streams.py --l4 "$byp_ip:7000" --streams 4 --seconds "$1"; }
-byp_says() { meshctl status -o json --node n1 | jq -r "[.members[] | select(.component == \"agent\")][0].agent.dataplane.$1"; }
-byp_exact="l4 4 streams, 0 broken, 0 wrong bytes"
+byp_says() { dataplane_says 1 "$1"; }
 invalid() { on_node 1 iptables-save -c | awk '/ctstate INVALID -j DROP/ { gsub(/[\[\]]/, "", $1); split($1, n, ":"); sum += n[1] } END { print sum + 0 }'; }
-eventually 20 byp_stream 0.1 || fail "a pod reaches another of its node" "$OUT"
+eventually 20 pod_pair_stream byp 0.1 || fail "a pod reaches another of its node" "$OUT"
 
 check "bypass: it is in use on every node" sh -c "meshctl dataplane get | tee $T/get | grep -c ' bypass *on *yes' | grep -qx $node_count || { cat $T/get; false; }"
 check "bypass: check says so" sh -c "meshctl check | grep -q 'ok *bypass: in use'"
 byp_before=$(byp_says bypass.packets) invalid_before=$(invalid)
-byp_stream 6 > "$T/byp" 2>&1 &
+pod_pair_stream byp 6 > "$T/byp" 2>&1 &
 byp=$!
 sleep 2
 meshctl dataplane set bypass=off --node n1 > "$T/set" 2>&1 || fail "bypass: switched off" "$(cat "$T/set")"
@@ -30,19 +21,19 @@ sleep 1
 same "bypass: none when it is off" "$(($(byp_says bypass.packets) - byp_before))" 0
 meshctl dataplane set bypass=on --node n1 > "$T/set" 2>&1 || fail "bypass: switched on" "$(cat "$T/set")"
 wait "$byp"
-same "bypass: streams are exact all the while" "$(head -1 "$T/byp")" "$byp_exact"
+same "bypass: streams are exact all the while" "$(head -1 "$T/byp")" "$pair_exact"
 within "bypass: and went the short way again" "$(($(byp_says bypass.packets) - byp_before))" 50 100000000
 same "bypass: kube-proxy took nothing for invalid" "$(invalid)" "$invalid_before"
 on_node 1 iptables -I FORWARD -p tcp -d "$byp_echo" --dport 7000 -j DROP
 same "bypass: a port that the node drops stays closed" "$(in_pod_run coolapp byp-client timeout 4 python3 tests/cluster/streams.py --l4 "$byp_ip:7000" --streams 1 --seconds 1 2>&1 | head -1)" ""
 on_node 1 iptables -D FORWARD -p tcp -d "$byp_echo" --dport 7000 -j DROP
 byp_pid=$(agent_pid 1)
-byp_stream 5 > "$T/byp" 2>&1 &
+pod_pair_stream byp 5 > "$T/byp" 2>&1 &
 byp=$!
 sleep 1.5
 kill -KILL "$byp_pid"
 wait "$byp"
-same "bypass: streams are exact with the agent killed" "$(head -1 "$T/byp")" "$byp_exact"
+same "bypass: streams are exact with the agent killed" "$(head -1 "$T/byp")" "$pair_exact"
 spoofed=$(byp_says 'reasons | map(select(.reason == "spoofed"))[0].count')
 in_pod_run coolapp byp-client python3 -c "
 import socket, struct
@@ -50,4 +41,4 @@ s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 for _ in range(20):
     s.sendto(struct.pack('!BBHHHBBH4s4sHHHH', 0x45, 0, 28, 0, 0, 64, 17, 0, socket.inet_aton('$(node_ip 2)'), socket.inet_aton('$byp_echo'), 53, 53, 8, 0), ('$byp_echo', 0))"
 same "bypass: what a pod sends from another's address is dropped and counted" "$(($(byp_says 'reasons | map(select(.reason == "spoofed"))[0].count') - spoofed))" 20
-kubectl -n coolapp delete pod/byp-echo pod/byp-client service/byp-echo > /dev/null
+pod_pair_gone byp

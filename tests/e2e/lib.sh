@@ -75,6 +75,30 @@ pod_of() {
 	kubectl -n "$1" get pods -l "$2" -o json |
 		jq -r '[.items[] | select(.metadata.deletionTimestamp == null) | select(any(.status.conditions[]?; .type == "Ready" and .status == "True"))][0].metadata.name // empty'
 }
+# echo_yaml REPLICAS [PORT]: a Deployment and Service named echo, which answer lines at TCP port 9000; more of its ports
+echo_yaml() {
+	cat << EOF
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: echo}
+spec:
+  replicas: $1
+  selector: {matchLabels: {app: echo}}
+  template:
+    metadata: {labels: {app: echo}}
+    spec:
+      containers:
+      - name: echo
+        image: docker.io/sockmesh/tcp-echo:dev
+        env: [{name: PORT, value: "9000"}]
+        readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: echo}
+spec: {selector: {app: echo}, ports: [{name: tcp, port: 9000}${2:+, $2}]}
+EOF
+}
 # cpu_us CGROUP...: CPU time that these cgroups of the lab have used, in microseconds
 CGROUP2=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
 cpu_us() {

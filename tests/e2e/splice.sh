@@ -8,27 +8,7 @@
 files=tests/e2e/tutorial
 
 lab_up "spl$$" --nodes 1
-cat > "$T/echo.yaml" << 'EOF'
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: echo}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: echo}}
-  template:
-    metadata: {labels: {app: echo}}
-    spec:
-      containers:
-      - name: echo
-        image: docker.io/sockmesh/tcp-echo:dev
-        env: [{name: PORT, value: "9000"}]
-        readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec: {selector: {app: echo}, ports: [{name: tcp, port: 9000}]}
-EOF
+echo_yaml 1 > "$T/echo.yaml"
 {
 	kubectl create namespace coolapp
 	kubectl apply -n istio-system -f $files/smcp.yaml -f $files/smmr.yaml

@@ -11,20 +11,13 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+from checks import check, failed  # noqa: E402
+
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../..")
 BUILD = os.path.join(TOP, os.environ.get("MESH_BUILD", "build"))
 AGENT = "system:serviceaccount:sockmesh-system:sockmesh-agent"
 CONTROL = "system:serviceaccount:sockmesh-system:sockmesh-control"
-failed = False
-
-
-def check(name, problems):
-    global failed
-    problems = [p for p in problems if p]
-    for problem in problems[:20]:
-        print("  " + str(problem))
-    failed |= bool(problems)
-    print(("FAIL " if problems else "ok ") + name, flush=True)
 
 
 def run(*args, stdin=None):
@@ -265,7 +258,7 @@ def main():
     check("deploy_rules_and_capabilities_have_reasons", reasons_are_given())
     if not shutil.which("kubectl") or run("kubectl", "kustomize", "deploy").returncode and "labels" in run("kubectl", "kustomize", "deploy").stderr:
         print("skip deploy: no kubectl here that knows kustomizations of today")
-        return failed
+        return bool(failed)
     check("deploy_same_by_all_kubectls", same_by_all_kubectls())
     errors, objects = kustomized("deploy")
     check("deploy_is_read", [errors, "few objects" if len(objects) < 30 else ""])
@@ -275,13 +268,13 @@ def main():
     check("deploy_openshift", with_openshift())
     if not os.environ.get("KUBERNETES") or not os.access(os.environ.get("HYPER", ""), os.X_OK):
         print("skip deploy_on_a_server: KUBERNETES and HYPER do not name a kube-apiserver to start")
-        return failed
+        return bool(failed)
     with tempfile.TemporaryDirectory(prefix="sockmesh-deploy-") as d, Server(d) as server:
         check("deploy_is_taken", taken(server))
         check("deploy_may_and_may_not", may_and_may_not(server))
         check("deploy_pods_are_admitted", admitted(server, objects))
         check("deploy_holds_up_nothing_else", without_control(server))
-    return failed
+    return bool(failed)
 
 
 sys.exit(main())

@@ -12,6 +12,9 @@ import sys
 import tarfile
 import tempfile
 
+sys.dont_write_bytecode = True
+from checks import check, failed  # noqa: E402
+
 BUILD = os.environ.get("MESH_BUILD", "build")
 TOOL = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../tools/image/build")
 LIMIT = 30 * 1000 * 1000
@@ -25,16 +28,6 @@ SAMPLES = {
     "docker.io/rhtgptetraining/foundation-catalog-service-v2:1.0.0": "catalog-v2",
     "localhost/sockmesh-echo:dev": None, "localhost/sockmesh-tcp-echo:dev": None, "localhost/sockmesh-client:dev": None,
 }
-failed = False
-
-
-def check(name, problems):
-    global failed
-    problems = [p for p in problems if p]
-    for problem in problems[:20]:
-        print("  " + str(problem))
-    failed |= bool(problems)
-    print(("FAIL " if problems else "ok ") + name, flush=True)
 
 
 def sha256(data):
@@ -251,7 +244,7 @@ def main():
             (["/bin/sh", "-c", "curl --version | head -1"], "curl "), (["/bin/bash", "-c", "seq 3 | tail -1"], "3")]))
         check("apps_run_inside", run_inside(samples.images["docker.io/rhtgptetraining/foundation-catalog-service:1.0.0"], [
             (["/usr/libexec/sockmesh/apps/coolapp", "nothing"], "usage: coolapp"), (["/usr/bin/curl", "--version"], "curl ")]))
-    return failed
+    return bool(failed)
 
 
 sys.exit(main())
