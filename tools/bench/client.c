@@ -3,9 +3,9 @@
  * client [-c CONNECTIONS] [-n] [-t FILE] HOST:PORT[/PATH]
  * A closed-loop HTTP/1.1 client that works in slices, so that several of them can take short turns on one machine: for
  * each line "MS" on stdin it sends requests for that many milliseconds, waits for the answers that are under way, and
- * prints "REQUESTS FAILED BUSY_US WALL_US": BUSY_US is what all CPUs of the machine worked meanwhile. Connections stay
- * open from one slice to the next; -n opens one for each request. FILE: addresses to connect
- * to in HOST's stead, drawn at random. Ends with stdin.
+ * prints "REQUESTS FAILED BUSY_US WALL_US SWITCHES": BUSY_US is what all CPUs of the machine worked meanwhile, SWITCHES
+ * how often they went from one task to another. Connections stay open from one slice to the next; -n opens one for each
+ * request. FILE: addresses to connect to in HOST's stead, drawn at random. Ends with stdin.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ enum { CONNS_MAX = 1024, HEAD_MAX = 16384, READ_SIZE = 65536, SERVERS_MAX = 6553
 
 struct conn {
 	int fd;
-	int waiting; /* for an answer */
+	int waiting; /* for an answer, or to be connected */
 	size_t head_len;
 	long long body; /* bytes still to come; -1: the head is not whole yet */
 	char head[HEAD_MAX];
@@ -147,22 +147,21 @@ static const struct sockaddr *next_server(void)
 static int conn_open(struct conn *c)
 {
 	const struct sockaddr *to = next_server();
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
 	int one = 1;
 
 	c->fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd < 0)
 		return -1;
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(c->fd, to, sizeof(servers[0])) < 0) {
-		if (errno != EINPROGRESS) {
-			close(c->fd);
-			c->fd = -1;
-			return -1;
-		}
-		ev.events |= EPOLLOUT;
+	if ((connect(c->fd, to, sizeof(servers[0])) < 0 && errno != EINPROGRESS) ||
+	    epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev) < 0) {
+		close(c->fd);
+		c->fd = -1;
+		return -1;
 	}
-	return epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev);
+	c->waiting = 1;
+	return 0;
 }
 
 /* A connection that could not be made is a failed request; it is tried again in the next slice. */

@@ -201,8 +201,7 @@ static bool keep(const struct mesh_splice *s)
 static void note_build(const struct mesh_splice *s)
 {
 	unsigned number = s->gens.items[s->gens.count - 1]->number;
-	mesh_auto_free char *pin = pin_of(s->dp->pin_dir, number, "msg");
-	mesh_auto_fd int msg = bpf_obj_get(pin);
+	mesh_auto_fd int msg = mesh_splice_gen_program(s->dp->pin_dir, number);
 	struct mesh_dp_build b = {.word = number};
 
 	mesh_dp_build_add(&b, "splice_ops", bpf_program__fd(s->obj->progs.splice_ops));
