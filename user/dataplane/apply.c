@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From what changed, or from all that there is, to the maps: check all, write every new set beside the old ones, then switch
- * service by service, then let the old sets be swept. Until the first switch a failure undoes itself.
+ * From what changed, or from all that there is, to the maps: check all, write every new set beside the old ones, then
+ * switch service by service, then let the old sets be swept. Until the first switch a failure undoes itself.
  */
 #include "dataplane/bypass.h"
 

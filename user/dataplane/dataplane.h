@@ -66,9 +66,9 @@ int mesh_dp_events_fd(const struct mesh_dp *dp);
 void mesh_dp_events(struct mesh_dp *dp);
 
 /**
- * Puts in force what changed since the last delta that was put in force (a whole one: everything): each service switches
- * atomically from its old version to the new. delta is read, not kept. If this fails, part of it may be in force: the
- * next has to be a whole one.
+ * Puts in force what changed since the last delta that was put in force (a whole one: everything): each service
+ * switches atomically from its old version to the new. delta is read, not kept. If this fails, part of it may be in
+ * force: the next has to be a whole one.
  */
 int mesh_dp_change(struct mesh_dp *dp, const struct mesh_l4_delta *delta, struct mesh_errs *errs);
 
