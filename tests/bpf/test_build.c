@@ -63,13 +63,6 @@ static long programs_sum(void)
 	return sum;
 }
 
-static int restart(void)
-{
-	mesh_dp_free(w.dp);
-	w.dp = NULL;
-	return world_dp(&w, &w.dp);
-}
-
 static bool says_kept(void)
 {
 	json_t *status = mesh_dp_status(w.dp);
@@ -121,7 +114,7 @@ TEST(the_same_build_goes_on_with_its_programs)
 	CHECK_INT(pod_name(&w.pods[0], c.fd), 'a');
 	CHECK(!says_kept());
 	for (int i = 0; i < 3; i++) {
-		CHECK_INT(restart(), 0);
+		CHECK_INT(world_dp_again(&w), 0);
 		CHECK(says_kept());
 		CHECK_INT(programs_sum(), before);
 		check_works(&w.pods[3]);
@@ -136,7 +129,7 @@ TEST(filters_go_on_and_are_put_on_new_devices)
 	json_t *status;
 	const char *why;
 
-	CHECK_INT(restart(), 0);
+	CHECK_INT(world_dp_again(&w), 0);
 	CHECK(says_kept());
 	CHECK_INT(world_capture(&w, &w.pods[3]), 0);
 	status = mesh_dp_status(w.dp);
@@ -167,13 +160,13 @@ static int change_note(const char *name, size_t at_byte)
 /* After whatever is wrong all is loaded, works, and the next start keeps it. */
 static void check_replaced(long before)
 {
-	CHECK_INT(restart(), 0);
+	CHECK_INT(world_dp_again(&w), 0);
 	CHECK(!says_kept());
 	CHECK(programs_sum() != before);
 	CHECK(program_of("connect4") != 0);
 	check_works(&w.pods[3]);
 	before = programs_sum();
-	CHECK_INT(restart(), 0);
+	CHECK_INT(world_dp_again(&w), 0);
 	CHECK(says_kept());
 	CHECK_INT(programs_sum(), before);
 }
@@ -273,12 +266,12 @@ TEST(filters_of_another_build)
 
 	if (fd < 0)
 		SKIP("the bypass is not in use here");
-	CHECK_INT(restart(), 0);
+	CHECK_INT(world_dp_again(&w), 0);
 	again = bpf_obj_get(pin);
 	CHECK_INT(mesh_dp_program_id(again), before);
 	close(again);
 	CHECK_INT(change_note("build-bypass", strlen(MESH_VERSION) + 1), 0);
-	CHECK_INT(restart(), 0);
+	CHECK_INT(world_dp_again(&w), 0);
 	CHECK(says_kept());
 	again = bpf_obj_get(pin);
 	CHECK(again >= 0 && mesh_dp_program_id(again) != before);
@@ -290,12 +283,12 @@ TEST(detach_leaves_nothing_of_it)
 {
 	struct mesh_errs errs = {0};
 
-	CHECK_INT(restart(), 0);
+	CHECK_INT(world_dp_again(&w), 0);
 	CHECK(says_kept());
 	CHECK_INT(mesh_dp_detach_from(w.pin, w.hub.netns_fd, &errs), 0);
 	CHECK(access(w.pin, F_OK) < 0 && errno == ENOENT);
 	CHECK_INT(pod_burst(&w.pods[0], vip, 1).failed, 1);
-	CHECK_INT(restart(), 0);
+	CHECK_INT(world_dp_again(&w), 0);
 	CHECK(!says_kept());
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(apply('a'), 0);
