@@ -270,7 +270,7 @@ TEST(filters_of_another_build)
 	again = bpf_obj_get(pin);
 	CHECK_INT(mesh_dp_program_id(again), before);
 	close(again);
-	CHECK_INT(change_note("build-bypass", strlen(MESH_VERSION) + 1), 0);
+	CHECK_INT(change_note("build-bypass", 0), 0);
 	CHECK_INT(world_dp_again(&w), 0);
 	CHECK(says_kept());
 	again = bpf_obj_get(pin);

@@ -3,8 +3,9 @@
 
 #include "core/mem.h"
 
-/* What a part has at least, and for each endpoint: most parts are then one block without much left over. */
-enum { PART_BLOCK = 320, PART_ENDPOINT = 72 };
+/* What a part has at least, and for each endpoint: most parts are then one block without much left over. MORE: what one
+ * has that clients here route by. */
+enum { PART_BLOCK = 128, PART_ENDPOINT = 72, PART_MORE = 480 };
 
 static void compiled_destroy(struct mesh_l7_part *part)
 {
@@ -58,6 +59,8 @@ void mesh_builder_part_begin(struct mesh_builder *b, size_t endpoints)
 	b->out->part.destroy = compiled_destroy;
 	b->out->states = b->states;
 	b->out->arena.block = PART_BLOCK + PART_ENDPOINT * endpoints;
+	mesh_arena_alloc(&b->out->arena, 0);
+	b->out->arena.block = PART_MORE;
 	b->arena = &b->out->arena;
 }
 

@@ -16,11 +16,7 @@ void mesh_endpoint_pieces_free(struct mesh_endpoint_pieces *pieces)
 		return;
 	for (size_t i = 0; i < pieces->count; i++)
 		mesh_endpoints_free(pieces->items[i]);
-	free(pieces->items);
-	free(pieces->ns);
-	free(pieces->name);
-	free(pieces->service);
-	free(pieces);
+	free(pieces); /* with all texts */
 }
 
 /* A condition that is not there: ready counts as true, serving as ready. */
@@ -102,6 +98,29 @@ static struct mesh_endpoints *piece(const struct mesh_endpoint_pieces *p, const 
 	return e;
 }
 
+static char *put_text(char **at, const char *text)
+{
+	char *ret = *at;
+
+	*at = stpcpy(ret, text) + 1;
+	return ret;
+}
+
+/* In one block, for there are as many as Services. */
+static struct mesh_endpoint_pieces *pieces_new(const char *ns, const char *name, const char *service, size_t ports)
+{
+	size_t texts = strlen(ns) + strlen(name) + strlen(service) + 3;
+	struct mesh_endpoint_pieces *p = mesh_xcalloc(1, sizeof(*p) + ports * sizeof(*p->items) + texts);
+	char *at;
+
+	p->items = (struct mesh_endpoints **)(p + 1);
+	at = (char *)(p->items + ports);
+	p->ns = put_text(&at, ns);
+	p->name = put_text(&at, name);
+	p->service = put_text(&at, service);
+	return p;
+}
+
 int mesh_decode_endpoint_slice(const json_t *obj, struct mesh_endpoint_pieces **ret)
 {
 	const json_t *metadata = json_object_get(obj, "metadata"), *ports = json_object_get(obj, "ports");
@@ -114,11 +133,7 @@ int mesh_decode_endpoint_slice(const json_t *obj, struct mesh_endpoint_pieces **
 
 	if (!ns || !name)
 		return -EINVAL;
-	p = mesh_xcalloc(1, sizeof(*p));
-	p->ns = mesh_xstrdup(ns);
-	p->name = mesh_xstrdup(name);
-	p->service = mesh_xstrdup(service ? service : "");
-	p->items = mesh_xcalloc(json_array_size(ports) + 1, sizeof(struct mesh_endpoints *));
+	p = pieces_new(ns, name, service ? service : "", json_array_size(ports));
 	if (service && !(type && strcmp(type, "FQDN") == 0))
 		json_array_foreach(ports, i, port)
 		{
