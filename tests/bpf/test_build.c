@@ -180,8 +180,8 @@ TEST(another_build_replaces_them)
 
 	CHECK(fd >= 0);
 	CHECK_INT(bpf_map_lookup_elem(fd, &zero, &b), 0);
-	CHECK(strncmp(b.text, MESH_VERSION " ", strlen(MESH_VERSION) + 1) == 0);
-	space = b.text + strlen(MESH_VERSION);
+	space = b.text + strcspn(b.text, " "); /* behind the version */
+	CHECK(space > b.text);
 	CHECK_INT(strlen(space), 2 * 65);           /* two digests, each behind a space */
 	CHECK_INT(change_note("build-main", 0), 0); /* of another version */
 	check_replaced(programs_sum());
