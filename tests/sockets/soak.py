@@ -33,7 +33,7 @@ UNTIL = os.environ.get("UNTIL", LOG + ".stop" if LOG else "")
 CONNECTIONS = {"tcp": 8, "upgrade": 4}
 LAST = 600  # seconds for what is under way at the end
 BACK = 600  # for the next agent, on however busy a machine
-AROUND_A_KILL = 15  # seconds in which tunnels may end with their agent, after the next one is there
+AROUND_A_KILL = 75  # seconds after the next agent is there; one that could not connect meanwhile gives up after 60
 
 
 def say(text):
