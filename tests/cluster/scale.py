@@ -86,8 +86,12 @@ def fill(api, ns, services, endpoints, since=0):
 
     start = time.time()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        for f in [pool.submit(one, i) for i in range(since, services)]:
-            f.result()
+        try:
+            for f in [pool.submit(one, i) for i in range(since, services)]:
+                f.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     print(f"   {services} services and {services * endpoints} endpoints written in {time.time() - start:.0f} s", flush=True)
 
 
