@@ -48,8 +48,15 @@ TEST(files_become_variables)
 
 TEST(references_in_arguments)
 {
-	char *argv[] = {"--pin-dir=/x/$(ENVDIR_A)-$(ENVDIR_N)", "$(ENVDIR_NOT_SET)", "$(", "$(ENVDIR_A", "$(lower)$$()",
-			"$(ENVDIR_N)", "plain", "$(ENVDIR_EMPTY)", ""};
+	char *argv[] = {"--pin-dir=/x/$(ENVDIR_A)-$(ENVDIR_N)",
+			"$(ENVDIR_NOT_SET)",
+			"$(",
+			"$(ENVDIR_A",
+			"$(lower)$$()",
+			"$(ENVDIR_N)",
+			"plain",
+			"$(ENVDIR_EMPTY)",
+			""};
 
 	setenv("ENVDIR_A", "c", 1);
 	setenv("ENVDIR_N", "n1", 1);
