@@ -28,7 +28,7 @@ out() { cat "$T/out"; }
 
 # What needs no server.
 meshctl install --dry-run -o yaml --image r/i:1 --set control.replicas=5 > "$T/yaml"
-same "dry run: image" "$(grep -c 'image: r/i:1$' "$T/yaml")" 2
+same "dry run: image" "$(grep -c 'image: r/i:1$' "$T/yaml")" 3
 same "dry run: setting" "$(grep -c 'replicas: 5$' "$T/yaml")" 1
 same "an unknown setting" "$(status meshctl install --dry-run -o yaml --set agent.logLevl=info)" 1
 has "its near match" "$(out)" "error: --set agent.logLevl: no setting is named so (did you mean agent.logLevel?)"
