@@ -80,7 +80,7 @@ class Side:
 def start_ours(work):
     port = free_ports(3)
     config = os.path.join(work, "ours.kubeconfig")
-    meshd = os.environ.get("MESHD", os.path.join(ROOT, "build", "meshd"))
+    meshd = os.environ.get("MESHD", os.path.join(ROOT, os.environ.get("MESH_BUILD", "build"), "meshd"))
     p = subprocess.Popen([meshd, "control", "--embedded", "--no-reconcile", "--data", os.path.join(work, "data"), "--listen",
                           "127.0.0.1:%d" % port, "--kubeconfig-out", config], stderr=open(os.path.join(work, "ours.log"), "w"))
     for _ in range(100):
