@@ -47,25 +47,43 @@ static long way(struct mesh_dp *dp, const char *name)
 	return n;
 }
 
-static void check_stopped(const char *bypass)
+/* A flow under way; *asked: that the node was asked, which is not done once a receiver was seen to block in a call. */
+static void begin_flow(struct world *w, const char *bypass, struct conn *c, bool *asked)
 {
 	struct dial d = {.to = at("10.99.0.1:80")};
+
+	CHECK_INT(two_spliced_pods(w), 0);
+	CHECK_INT(switch_to(w->dp, "bypass", bypass), 0);
+	*c = pod_dial(&w->pods[0], &d);
+	CHECK(c->fd >= 0);
+	CHECK_INT(pod_name(&w->pods[0], c->fd), 'b');
+	stream_start(&w->pods[0], c->fd, 100, 500);
+	pump(w->dp, 3000);
+	*asked = way(w->dp, "asked") >= 1;
+}
+
+static void check_stopped(const char *bypass)
+{
 	struct streamed s;
 	struct world w;
-	struct conn c;
+	struct conn c = {.fd = -1};
+	bool asked = false;
 	long rounds;
 
 	if (!has_program("nft"))
 		SKIP("there is no nft");
-	CHECK_INT(two_spliced_pods(&w), 0);
-	CHECK_INT(switch_to(w.dp, "bypass", bypass), 0);
-	c = pod_dial(&w.pods[0], &d);
-	CHECK(c.fd >= 0);
-	CHECK_INT(pod_name(&w.pods[0], c.fd), 'b');
-	stream_start(&w.pods[0], c.fd, 100, 500);
-	pump(w.dp, 3000);
+	for (int i = 0; i < 3 && !asked; i++) {
+		if (i > 0) {
+			stream_stop(&w.pods[0]);
+			pod_close(&w.pods[0], c.fd);
+			world_free(&w);
+		}
+		begin_flow(&w, bypass, &c, &asked);
+		if (test_failed)
+			return;
+	}
+	CHECK(asked);
 	CHECK(way(w.dp, "redirected") > 500);
-	CHECK(way(w.dp, "asked") >= 1);
 	CHECK(way(w.dp, "redirected") > 10 * way(w.dp, "asked"));
 	CHECK_INT(node_rules(&w, drop_rule), 0);
 	pump(w.dp, 2500);
