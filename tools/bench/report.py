@@ -32,6 +32,7 @@ def rate(row):
 CLAIMS = [
     (KEEP + NEW, "L4 tier / no mesh", ["l4"], total("l4"), 1.05, True),
     (KEEP, "L4 tier with bypass / no mesh", ["l4-bypass"], total("l4-bypass"), 1.0, True),
+    (NEW, "L4 tier with bypass, as installed / no mesh", ["l4-bypass"], total("l4-bypass"), 1.05, True),
     (("keep32",), "L4 tier, spliced / no mesh", ["l4-splice"], total("l4-splice"), 0.65, True),
     (("keep32",), "L7 hop with bypass / no mesh", ["l7-bypass"], total("l7-bypass"), 1.85, True),
     (("keep32",), "L7 hop, spliced / no mesh", ["l7-splice"], total("l7-splice"), 1.1, True),
