@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -127,13 +126,8 @@ int mesh_holder_run(const char *path, uint64_t alone_ns)
 {
 	struct holder h = {.door = -1, .keeper = -1, .alone_ns = alone_ns};
 	struct sockaddr_un at;
-	struct rlimit files;
 	sigset_t set;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -601,15 +600,10 @@ int mesh_keeper_run(const char *path, char *const argv[], const char *door, cons
 {
 	struct watch w = {.path = path, .argv = argv, .socket = -1, .door = -1, .channel = -1, .holder = -1};
 	struct sockaddr_un at;
-	struct rlimit files;
 	bool taken = false;
 	sigset_t set;
 	int status = EXIT_FAILURE;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
