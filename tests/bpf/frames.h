@@ -34,17 +34,22 @@ static inline struct frame eth(unsigned type)
 	return f;
 }
 
+static inline void add_ip(struct frame *f, int family, const char *text)
+{
+	uint8_t ip[16];
+
+	inet_pton(family, text, ip);
+	add(f, ip, family == AF_INET ? 4 : 16);
+}
+
 static inline struct frame with_ip4(const char *src, const char *dst)
 {
 	static const uint8_t head[12] = {0x45, 0, 0, 40, 0, 1, 0, 0, 64, IPPROTO_UDP};
 	struct frame f = eth(0x0800);
-	struct in_addr a;
 
 	add(&f, head, sizeof(head));
-	inet_pton(AF_INET, src, &a);
-	add(&f, &a, 4);
-	inet_pton(AF_INET, dst, &a);
-	add(&f, &a, 4);
+	add_ip(&f, AF_INET, src);
+	add_ip(&f, AF_INET, dst);
 	f.len += 20;
 	return f;
 }
@@ -53,13 +58,10 @@ static inline struct frame with_ip6(const char *src, const char *dst, uint8_t ne
 {
 	uint8_t head[8] = {0x60, 0, 0, 0, 0, 64, next, hops};
 	struct frame f = eth(0x86dd);
-	struct in6_addr a;
 
 	add(&f, head, sizeof(head));
-	inet_pton(AF_INET6, src, &a);
-	add(&f, &a, 16);
-	inet_pton(AF_INET6, dst, &a);
-	add(&f, &a, 16);
+	add_ip(&f, AF_INET6, src);
+	add_ip(&f, AF_INET6, dst);
 	return f;
 }
 
