@@ -5,6 +5,8 @@
 # when it is switched, and when the agent is killed; a pod cannot send from an address that is not its own.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/lib_flows.sh
+. "$(dirname "$0")/lib_flows.sh"
 files=tests/e2e/tutorial
 
 lab_up "byp$$" --nodes 1
@@ -30,10 +32,6 @@ count() { agent_says "bypass.$1"; }
 spoofed() { agent_says 'reasons | map(select(.reason == "spoofed"))[0].count'; }
 flows() { agent_says 'maps | map(select(.name == "flows"))[0].entries'; }
 no_flows() { [ "$(flows)" = 0 ]; }
-# stream SECONDS: as many streams as an app has, each byte compared
-stream() { in_pod coolapp "$client" python3 "$PWD/tests/cluster/streams.py" --l4 echo:9000 --streams 4 --seconds "$1"; }
-exact="l4 4 streams, 0 broken, 0 wrong bytes"
-hello() { in_pod "$1" "$2" timeout 5 bash -c 'exec 3<>/dev/tcp/'"$3"'/9000; echo hello >&3; timeout 3 head -1 <&3' 2> /dev/null; }
 eventually 10 stream 0.1 || fail "the client reaches echo" "$OUT"
 
 check "it is in use" sh -c "meshctl dataplane get | tee $T/get | grep -q '^node-1 *bypass *on *yes'"
@@ -51,18 +49,9 @@ same "and its streams are exact" "$(head -1 "$T/out")" "l4 2 streams, 0 broken, 
 same "none of that is bypassed" "$(($(count packets) - before))" 0
 
 # The node's own rules.
-on_node nft add table ip byp
-on_node nft add chain ip byp forward '{ type filter hook forward priority 0; }'
-on_node nft add rule ip byp forward ip daddr "$echo_ip" tcp dport 9000 drop
+policy_closed byp | on_node nft -f -
 same "a port that the node drops stays closed" "$(hello coolapp "$client" echo)" ""
-on_node nft flush chain ip byp forward
-on_node nft -f - << EOF
-add counter ip byp invalid
-add rule ip byp forward ct state invalid counter name invalid drop
-add rule ip byp forward ct state established,related accept
-add rule ip byp forward ip saddr $client_ip ip daddr $echo_ip tcp dport 9000 accept
-add rule ip byp forward ip daddr $echo_ip drop
-EOF
+policy byp | on_node nft -f -
 same "a policy lets the one in" "$(hello coolapp "$client" echo)" hello
 same "and the other not" "$(hello outside "$stranger" echo.coolapp)" ""
 before=$(count packets)
@@ -94,8 +83,7 @@ within "and bypassed" "$(($(count packets) - before))" 100 100000000
 stream 3 > "$T/stream" 2>&1 &
 streaming=$!
 sleep 1
-on_node nft insert rule ip byp forward ip daddr "$echo_ip" drop
-on_node nft insert rule ip byp forward ip saddr "$echo_ip" drop
+policy_cut byp | on_node nft -f -
 sleep 1
 before=$(count packets)
 sleep 0.5
@@ -140,19 +128,11 @@ within "its connections to pods of the node are bypassed" "$(($(count packets) -
 check "by filters on its device" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.bypass.devices[]? | select((.pod | startswith(\"istio-ingressgateway\")) and .bypass)] | length == 1'"
 
 # Other addresses than one's own.
-cat > "$T/spoof.py" << 'EOF'
-import socket, struct, sys
-src, dst, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-for _ in range(n):
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, socket.inet_aton(src), socket.inet_aton(dst))
-    s.sendto(ip + struct.pack("!HHHH", 53, 53, 8, 0), (dst, 0))
-EOF
 before=$(spoofed)
-in_pod coolapp "$client" python3 "$T/spoof.py" "$stranger_ip" "$echo_ip" 40
+in_pod coolapp "$client" python3 "$PWD/tests/cluster/spoof.py" "$stranger_ip" "$echo_ip" 40
 same "packets from another's address are dropped and counted" "$(($(spoofed) - before))" 40
 check "by pod" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.refused[]? | select(.reason == \"spoofed\" and .pod == \"$client\" and .count >= 40)] | length == 1'"
-in_pod coolapp "$client" python3 "$T/spoof.py" "$client_ip" "$echo_ip" 40
+in_pod coolapp "$client" python3 "$PWD/tests/cluster/spoof.py" "$client_ip" "$echo_ip" 40
 same "those from its own pass" "$(($(spoofed) - before))" 40
 
 check "an unknown switch is refused by name" sh -c "! meshctl dataplane set nonsense=on > $T/out 2>&1 && grep -q 'there is no switch \"nonsense\"' $T/out"

@@ -5,6 +5,8 @@
 # refuses is left alone, and another value is refused by name.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/lib_flows.sh
+. "$(dirname "$0")/lib_flows.sh"
 files=tests/e2e/tutorial
 
 lab_up "spl$$" --nodes 1
@@ -23,8 +25,6 @@ way() { splice_says ".ways | map(select(.way == \"$1\"))[0].messages"; }
 spliced() { splice_says ".pods | map(select(.name | endswith(\"$1\")))[0].spliced"; }
 is_spliced() { [ "$(spliced "$1")" = "$2" ]; }
 no_ends() { [ "$(splice_says .ends)" = 0 ]; }
-stream() { in_pod coolapp "$client" python3 "$PWD/tests/cluster/streams.py" --l4 echo:9000 --streams 4 --seconds "$1"; }
-exact="l4 4 streams, 0 broken, 0 wrong bytes"
 load() { in_pod coolapp "$client" "$BUILD/bench/load" -c 4 -d "$1" catalog:8080/; }
 eventually 10 stream 0.1 || fail "the client reaches echo" "$OUT"
 

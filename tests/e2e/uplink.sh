@@ -5,34 +5,16 @@
 # brings from a local pod's address, or nobody's, ends at the uplink, also while no agent runs; and it can be switched.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/lib_flows.sh
+. "$(dirname "$0")/lib_flows.sh"
 files=tests/e2e/tutorial
 
 export SOCKMESH_UPLINK=up0 SOCKMESH_XDP=up0,veth=allow
 lab_up "upl$$" --nodes 2
 unset SOCKMESH_UPLINK SOCKMESH_XDP
-cat > "$T/echo.yaml" << 'EOF'
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: echo}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: echo}}
-  template:
-    metadata: {labels: {app: echo}}
-    spec:
-      nodeSelector: {kubernetes.io/hostname: node-2}
-      containers:
-      - name: echo
-        image: docker.io/sockmesh/tcp-echo:dev
-        env: [{name: PORT, value: "9000"}]
-        readinessProbe: {tcpSocket: {port: 9000}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec: {selector: {app: echo}, ports: [{name: tcp, port: 9000}]}
-EOF
-sed 's|^\( *\)containers:|\1nodeSelector: {kubernetes.io/hostname: node-1}\n&|' $files/client.yaml > "$T/client.yaml"
+onto() { sed "s|^\( *\)containers:|\1nodeSelector: {kubernetes.io/hostname: $1}\n&|"; }
+echo_yaml 1 | onto node-2 > "$T/echo.yaml"
+onto node-1 < $files/client.yaml > "$T/client.yaml"
 {
 	kubectl create namespace coolapp
 	kubectl create namespace outside
@@ -64,9 +46,6 @@ trap 'kill "${anchor[@]}" 2> /dev/null; lab_down; rm -rf "$T"' EXIT
 agent_says() { meshctl status -o json | jq -r "[.members[] | select(.component == \"agent\" and .holder == \"$1\")][0].agent.dataplane.$2"; }
 count() { agent_says node-1 "bypass.$1"; }
 reason() { agent_says node-1 "reasons | map(select(.reason == \"$1\"))[0].count"; }
-stream() { in_pod coolapp "$client" python3 "$PWD/tests/cluster/streams.py" --l4 echo:9000 --streams 4 --seconds "$1"; }
-exact="l4 4 streams, 0 broken, 0 wrong bytes"
-hello() { in_pod "$1" "$2" timeout 5 bash -c 'exec 3<>/dev/tcp/'"$3"'/9000; echo hello >&3; timeout 3 head -1 <&3' 2> /dev/null; }
 eventually 10 stream 0.1 || fail "the client reaches echo" "$OUT"
 
 # Flows between the nodes.
@@ -82,18 +61,9 @@ same "none of that is bypassed" "$(($(count packets) - before))" 0
 
 # Rules of either node.
 for n in node-1 node-2; do
-	on_node $n nft add table ip upl
-	on_node $n nft add chain ip upl forward '{ type filter hook forward priority 0; }'
-	on_node $n nft add rule ip upl forward ip daddr "$echo_ip" tcp dport 9000 drop
+	policy_closed upl | on_node $n nft -f -
 	same "a port that $n drops stays closed" "$(hello coolapp "$client" echo)" ""
-	on_node $n nft flush chain ip upl forward
-	on_node $n nft -f - << EOF
-add counter ip upl invalid
-add rule ip upl forward ct state invalid counter name invalid drop
-add rule ip upl forward ct state established,related accept
-add rule ip upl forward ip saddr $client_ip ip daddr $echo_ip tcp dport 9000 accept
-add rule ip upl forward ip daddr $echo_ip drop
-EOF
+	policy upl | on_node $n nft -f -
 	same "a policy on $n lets the one in" "$(hello coolapp "$client" echo)" hello
 	same "and the other not" "$(hello outside "$stranger" echo.coolapp)" ""
 done
@@ -118,8 +88,7 @@ done
 stream 5 > "$T/stream" 2>&1 &
 streaming=$!
 sleep 1
-on_node node-1 nft insert rule ip upl forward ip daddr "$echo_ip" drop
-on_node node-1 nft insert rule ip upl forward ip saddr "$echo_ip" drop
+policy_cut upl | on_node node-1 nft -f -
 sleep 1
 before=$(count packets)
 sleep 0.5
@@ -129,15 +98,7 @@ wait "$streaming"
 same "and goes on where it stood" "$(head -1 "$T/stream")" "$exact"
 
 # What the wire may bring: the other node speaks in the name of whom it likes.
-cat > "$T/spoof.py" << 'EOF'
-import socket, struct, sys
-src, dst, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-for _ in range(n):
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, socket.inet_aton(src), socket.inet_aton(dst))
-    s.sendto(ip + struct.pack("!HHHH", 53, 53, 8, 0), (dst, 0))
-EOF
-forge() { on_node node-2 python3 "$T/spoof.py" "$1" "$2" "$3"; }
+forge() { on_node node-2 python3 "$PWD/tests/cluster/spoof.py" "$1" "$2" "$3"; }
 check "get says where and how" sh -c "meshctl dataplane get --node node-1 | tee $T/get | grep -q '^node-1 *xdp *on *yes *up0, native (veth): [0-9]* spoofed, [0-9]* martian'"
 before=$(reason uplink_spoofed)
 forge "$client_ip" "$client_ip" 40
