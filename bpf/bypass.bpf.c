@@ -167,23 +167,44 @@ static __always_inline int bypass(struct __sk_buff *ctx, __u32 from)
 	return hand_over(ctx, f);
 }
 
+/* The usual case alone, with no look-up in a hash: IPv4 from the pod's address. *flags are the device's. */
+static __always_inline int is_plainly_own(struct __sk_buff *ctx, __u32 *flags)
+{
+	__u32 ifindex = ctx->ifindex, i = ifindex & (MESH_VETH_PLACES - 1);
+	struct mesh_veth_place *at = bpf_map_lookup_elem(&vethplaces, &i);
+	struct ip4 *ip = piece(ctx, sizeof(struct eth), sizeof(*ip));
+
+	if (!at || at->ifindex != ifindex || !ip || !is_proto(ctx, PROTO_IP4) || ip->src != *(const __u32 *)at->ip4)
+		return 0;
+	*flags = at->flags;
+	return 1;
+}
+
 SEC("tc")
 int pod_out(struct __sk_buff *ctx)
 {
-	__u32 ifindex = ctx->ifindex;
-	struct mesh_veth *v = bpf_map_lookup_elem(&veth, &ifindex);
 	struct addr nowhere = {};
+	__u32 ifindex, flags;
+	struct mesh_veth *v;
 
-	if (!v || all_off() || !SWITCHED(ANTISPOOF, ON))
+	if (all_off() || !SWITCHED(ANTISPOOF, ON))
 		return TC_ACT_UNSPEC;
-	if (!is_own(ctx, v)) {
-		count_reason(v->netns, &nowhere, 0, MESH_REASON_SPOOFED);
-		return TC_ACT_SHOT;
+	if (!is_plainly_own(ctx, &flags)) {
+		ifindex = ctx->ifindex;
+		v = bpf_map_lookup_elem(&veth, &ifindex);
+		if (!v)
+			return TC_ACT_UNSPEC;
+		if (!is_own(ctx, v)) {
+			count_reason(v->netns, &nowhere, 0, MESH_REASON_SPOOFED);
+			return TC_ACT_SHOT;
+		}
+		flags = v->flags;
 	}
-	return v->flags & MESH_VETH_BYPASS ? bypass(ctx, v->flags) : TC_ACT_UNSPEC;
+	return flags & MESH_VETH_BYPASS ? bypass(ctx, flags) : TC_ACT_UNSPEC;
 }
 
-/* A packet came out of the node's own path: here is where its flow leads. A clone has done its work. */
+/* A packet came out of the node's own path: here is where its flow leads. A clone has done its work, and is dropped:
+ * tcx takes TC_ACT_STOLEN for "go on". */
 static __always_inline int came_out(struct __sk_buff *ctx, __u32 wire)
 {
 	struct eth *eth = piece(ctx, 0, sizeof(*eth));
@@ -202,7 +223,7 @@ static __always_inline int came_out(struct __sk_buff *ctx, __u32 wire)
 		f->seen_ns = bpf_ktime_get_coarse_ns();
 		COUNT(seen, 1);
 	}
-	return mark == MESH_MARK_CLONE ? TC_ACT_STOLEN : TC_ACT_UNSPEC;
+	return mark == MESH_MARK_CLONE ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 static __always_inline int is_marked(const struct __sk_buff *ctx)
@@ -221,7 +242,7 @@ int pod_in(struct __sk_buff *ctx)
 	v = bpf_map_lookup_elem(&veth, &ifindex);
 	if (v && v->flags & MESH_VETH_BYPASS)
 		return came_out(ctx, 0);
-	return ctx->tc_index == MESH_MARK_CLONE ? TC_ACT_STOLEN : TC_ACT_UNSPEC;
+	return ctx->tc_index == MESH_MARK_CLONE ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 /* The same on the uplink, where packets to other nodes leave ... */

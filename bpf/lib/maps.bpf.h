@@ -184,6 +184,14 @@ struct {
 	__type(value, struct mesh_veth);
 } veth SEC(".maps");
 
+/* Place (a device's index modulo their number) -> what of map veth is needed most. Life as veth. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MESH_VETH_PLACES);
+	__type(key, __u32);
+	__type(value, struct mesh_veth_place);
+} vethplaces SEC(".maps");
+
 /* Address of a captured pod -> its device in map veth. Life as veth. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

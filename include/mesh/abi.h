@@ -252,6 +252,20 @@ struct mesh_veth {
 	__u8 ip6[MESH_VETH_IP6][16]; /* the pod's and its link-local ones; :: is none */
 };
 
+/*
+ * Map vethplaces: what a packet of IPv4 needs of map veth, in the place of the device's index modulo their number. A
+ * hash costs a packet as much as all else that is done for it. A device whose place another one has is in map veth
+ * alone.
+ */
+enum { MESH_VETH_PLACES = 4096 };
+
+struct mesh_veth_place {
+	__u32 ifindex; /* 0: nobody's */
+	__u32 flags;
+	__u8 ip4[4]; /* not 0.0.0.0 */
+	__u32 zero;
+};
+
 /* Map podip: an address of a captured pod of this node. IPv4 as ::ffff:a.b.c.d. The value is a key of map veth. */
 struct mesh_pod_ip {
 	__u8 ip[16];
@@ -408,6 +422,7 @@ _Static_assert(sizeof(struct mesh_udp_key) == 32, "map key");
 _Static_assert(sizeof(struct mesh_udp_src) == 20, "map value");
 _Static_assert(sizeof(struct mesh_refused) == 32, "map key");
 _Static_assert(sizeof(struct mesh_veth) == 80, "map value");
+_Static_assert(sizeof(struct mesh_veth_place) == 16, "map value");
 _Static_assert(sizeof(struct mesh_pod_ip) == 16, "map key");
 _Static_assert(sizeof(struct mesh_own_ip) == 16, "map value");
 _Static_assert(sizeof(struct mesh_flow_key) == 36, "map key");

@@ -3,7 +3,11 @@
  * rules. */
 #include "flows.h"
 
+#include "dataplane/bypass.h"
+
 #include <net/if.h>
+
+enum { TCX_INGRESS = 46 };
 
 /* Both pods captured; a service of each family leads to the second. */
 static int two_pods(struct world *w, int routed)
@@ -449,37 +453,99 @@ TEST(agent_gone)
 	world_free(&w);
 }
 
-/* Filters hang on devices, not on the agent: they go with capture, and with detach. */
-TEST(filters_go)
+/* How pod_out is on a device: "tcx", "clsact", "both" or "". */
+static const char *attached(const struct world *w, const char *device)
 {
+	uint32_t ids[8], count = MESH_ARRAY_SIZE(ids), flags = 0;
+	int home = -1, tcx = 0, clsact;
+
+	mesh_netns_enter(w->hub.netns_fd, &home);
+	if (bpf_prog_query((int)if_nametoindex(device), (enum bpf_attach_type)TCX_INGRESS, 0, &flags, ids, &count) < 0)
+		count = 0;
+	mesh_netns_leave(&home);
+	for (uint32_t i = 0; i < count; i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+		int fd = bpf_prog_get_fd_by_id(ids[i]);
+
+		tcx += bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, "pod_out") == 0;
+		close(fd);
+	}
+	clsact = in_ns(&w->hub, "tc filter show dev %s ingress | grep -q pod_out", device) == 0;
+	return tcx > 1 ? "twice" : tcx && clsact ? "both" : tcx ? "tcx" : clsact ? "clsact" : "";
+}
+
+static bool has_qdisc(const struct world *w, const char *device)
+{
+	return in_ns(&w->hub, "tc qdisc show dev %s | grep -q clsact", device) == 0;
+}
+
+/* Programs hang on devices, not on the agent: they go with capture, and with detach. */
+static void check_programs_go(const char *way)
+{
+	bool is_clsact = strcmp(way, "clsact") == 0;
 	struct world w;
 	char why[256];
+	int fd;
 
+	world_clsact = is_clsact;
 	CHECK_INT(two_pods(&w, 1), 0);
-	if (!has_program("tc")) {
-		world_free(&w);
-		SKIP("there is no tc");
-	}
-	CHECK_INT(in_ns(&w.hub,
-			"tc qdisc show dev e1 | grep -q clsact && tc filter show dev e1 ingress | grep -q pod_out"),
-		  0);
+	CHECK_STR(attached(&w, "e1"), way);
+	CHECK_INT(has_qdisc(&w, "e1"), is_clsact);
+	fd = connect_to(&w, "10.99.0.1:80");
+	CHECK(fd >= 0);
+	CHECK(streams(&w, fd, BYPASSED));
 	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
-	CHECK(in_ns(&w.hub, "tc qdisc show dev e1 | grep -q clsact") != 0);
+	CHECK_STR(attached(&w, "e1"), "");
+	CHECK(!has_qdisc(&w, "e1"));
 	CHECK_INT(device_bypassed(w.dp, 1, why), -1);
 	CHECK_INT(map_entries(w.dp, "veth"), 1);
 	CHECK_INT(map_entries(w.dp, "podip"), 2);
 	/* An agent that starts over takes what is there. */
 	world_dp_end(&w);
-	CHECK_INT(in_ns(&w.hub, "tc filter show dev e2 ingress | grep -q pod_out"), 0);
+	CHECK_STR(attached(&w, "e2"), way);
 	CHECK_INT(world_dp(&w, &w.dp), 0);
+	CHECK_INT(world_capture(&w, &w.pods[1]), 0);
+	CHECK_STR(attached(&w, "e2"), way);
 	world_dp_end(&w);
 	CHECK_INT(mesh_dp_detach_from(w.pin, w.hub.netns_fd, NULL), 0);
-	CHECK(in_ns(&w.hub, "tc qdisc show dev e2 | grep -q clsact") != 0);
+	CHECK_STR(attached(&w, "e2"), "");
+	CHECK(!has_qdisc(&w, "e2"));
+	world_clsact = false;
 	world_free(&w);
 }
 
-/* A filter of somebody else's, which lets all pass. Returns 0 or -errno. */
-static int put_filter(const struct pod *hub, const char *device)
+TEST(programs_go)
+{
+	if (!has_program("tc"))
+		SKIP("there is no tc");
+	if (mesh_dp_has_tcx())
+		check_programs_go("tcx");
+	check_programs_go("clsact");
+}
+
+/* An agent that attaches in the other way leaves nothing of the first. */
+TEST(other_way)
+{
+	struct world w;
+
+	if (!mesh_dp_has_tcx() || !has_program("tc"))
+		SKIP("there is no tcx, or no tc");
+	world_clsact = true;
+	CHECK_INT(two_pods(&w, 1), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK_STR(attached(&w, "e1"), world_clsact ? "clsact" : "tcx");
+		CHECK_INT(has_qdisc(&w, "e1"), world_clsact);
+		world_clsact = !world_clsact;
+		CHECK_INT(world_dp_again(&w), 0);
+		CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	}
+	world_clsact = false;
+	world_free(&w);
+}
+
+/* A filter of somebody else's, which lets all pass; by tcx, or of clsact. Returns 0 or -errno. */
+static int put_filter(const struct pod *hub, const char *device, bool tcx)
 {
 	static const struct bpf_insn pass[] = {
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
@@ -493,8 +559,11 @@ static int put_filter(const struct pod *hub, const char *device)
 	if (r < 0)
 		return r;
 	hook.ifindex = (int)if_nametoindex(device);
-	r = bpf_tc_hook_create(&hook);
-	if (r == 0)
+	if (tcx)
+		r = bpf_prog_attach(fd, hook.ifindex, (enum bpf_attach_type)TCX_INGRESS, 0) < 0 ? -errno : 0;
+	else
+		r = bpf_tc_hook_create(&hook);
+	if (r == 0 && !tcx)
 		r = bpf_tc_attach(&hook, &opts);
 	mesh_netns_leave(&home);
 	close(fd);
@@ -512,12 +581,19 @@ TEST(others_on_the_device)
 	CHECK_INT(world_new(&w), 0);
 	for (int i = 0; i < 3; i++)
 		world_pod(&w);
-	CHECK_INT(put_filter(&w.hub, "e1"), 0);
+	CHECK_INT(put_filter(&w.hub, "e1", false), 0);
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(device_bypassed(w.dp, 1, why), 0);
 	CHECK_STR(why, "others are on its device, and must see every packet: ingress filter somebody (priority 1)");
 	/* Still, nothing leaves the pod but what is from it. */
-	CHECK_INT(in_ns(&w.hub, "tc filter show dev e1 ingress | grep -q pod_out"), 0);
+	CHECK(attached(&w, "e1")[0]);
+	if (mesh_dp_has_tcx()) {
+		CHECK_INT(put_filter(&w.hub, "e2", true), 0);
+		CHECK_INT(world_capture(&w, &w.pods[1]), 0);
+		CHECK_INT(device_bypassed(w.dp, 2, why), 0);
+		CHECK_STR(why, "others are on its device, and must see every packet: ingress tcx program somebody");
+		CHECK_INT(mesh_dp_release(w.dp, w.pods[1].cookie), 0);
+	}
 	/* One whose address is on no veth. */
 	in_ns(&w.pods[2], "ip link add d0 type bridge && ip link set d0 up && ip addr del 10.77.0.3/24 dev eth0 && "
 			  "ip addr add 10.77.0.3/32 dev d0");
@@ -526,7 +602,7 @@ TEST(others_on_the_device)
 	CHECK_STR(why, "its device d0 is no veth but bridge");
 	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
 	CHECK_INT(in_ns(&w.hub, "tc filter show dev e1 ingress | grep -q somebody"), 0);
-	CHECK(in_ns(&w.hub, "tc filter show dev e1 ingress | grep -q pod_out") != 0);
+	CHECK_STR(attached(&w, "e1"), "");
 	/* A queue that shapes. */
 	if (in_ns(&w.hub, "tc qdisc add dev e2 root tbf rate 10mbit burst 32k latency 50ms 2> /dev/null") == 0) {
 		CHECK_INT(world_capture(&w, &w.pods[1]), 0);

@@ -153,6 +153,64 @@ TEST(frames)
 	world_free(&w);
 }
 
+static struct mesh_veth_place place_of(struct world *w, uint32_t ifindex)
+{
+	struct mesh_veth_place p = {.ifindex = UINT32_MAX};
+	uint32_t i = ifindex % MESH_VETH_PLACES;
+
+	bpf_map_lookup_elem(w->dp->maps[MESH_DP_MAP_VETHPLACES], &i, &p);
+	return p;
+}
+
+static void set_place(struct world *w, uint32_t i, struct mesh_veth_place p)
+{
+	i %= MESH_VETH_PLACES;
+	CHECK_INT(bpf_map_update_elem(w->dp->maps[MESH_DP_MAP_VETHPLACES], &i, &p, BPF_ANY), 0);
+}
+
+/* Verdicts do not depend on who has the device's place; who lost it gets it back. */
+TEST(places)
+{
+	struct frame own = with_ip4("10.77.0.1", "10.77.0.2"), foreign = with_ip4("10.77.0.2", "10.77.0.1");
+	struct mesh_veth_place place;
+	struct mesh_veth v;
+	struct world w;
+	uint32_t ifindex, other;
+
+	CHECK_INT(one_pod(&w), 0);
+	ifindex = device_of_pod1(&w);
+	other = ifindex + MESH_VETH_PLACES;
+	CHECK_INT(bpf_map_lookup_elem(w.dp->maps[MESH_DP_MAP_VETH], &ifindex, &v), 0);
+	place = place_of(&w, ifindex);
+	CHECK_INT(place.ifindex, ifindex);
+	CHECK_INT(place.flags, v.flags);
+	CHECK(memcmp(place.ip4, v.ip4, sizeof(v.ip4)) == 0);
+	/* Another device has the place. */
+	CHECK_INT(mesh_dp_veth_write(w.dp, other, &v), 0);
+	CHECK_INT(place_of(&w, ifindex).ifindex, ifindex);
+	set_place(&w, ifindex, (struct mesh_veth_place){.ifindex = other, .ip4 = {10, 77, 0, 2}});
+	CHECK_INT(verdict(&w, ifindex, &own), PASSES);
+	CHECK_INT(verdict(&w, ifindex, &foreign), DROPPED);
+	mesh_dp_veth_delete(w.dp, ifindex);
+	CHECK_INT(place_of(&w, ifindex).ifindex, other);
+	CHECK_INT(mesh_dp_veth_write(w.dp, ifindex, &v), 0);
+	CHECK_INT(place_of(&w, ifindex).ifindex, other);
+	mesh_dp_veth_delete(w.dp, other);
+	CHECK_INT(place_of(&w, ifindex).ifindex, 0);
+	/* Nobody has it, or somebody who is gone: an agent that knows no places changed map veth. */
+	CHECK_INT(verdict(&w, ifindex, &foreign), DROPPED);
+	set_place(&w, ifindex, (struct mesh_veth_place){.ifindex = other, .ip4 = {10, 77, 0, 2}});
+	set_place(&w, ifindex + 1, (struct mesh_veth_place){.ifindex = ifindex + 1, .ip4 = {10, 77, 0, 2}});
+	CHECK_INT(world_dp_again(&w), 0);
+	CHECK_INT(place_of(&w, ifindex).ifindex, 0);
+	CHECK_INT(place_of(&w, ifindex + 1).ifindex, 0);
+	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
+	CHECK_INT(place_of(&w, ifindex).ifindex, ifindex);
+	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
+	CHECK_INT(place_of(&w, ifindex).ifindex, 0);
+	world_free(&w);
+}
+
 /* On the wire */
 
 struct shot {

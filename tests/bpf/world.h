@@ -306,6 +306,8 @@ static inline void print_errs(const struct mesh_errs *errs)
 
 /* Sizes of the next world's tables. */
 static uint32_t world_services = 256, world_endpoints = 4096;
+/* How its programs are on devices. */
+static bool world_clsact;
 
 static inline int world_dp(struct world *w, struct mesh_dp **ret)
 {
@@ -314,6 +316,7 @@ static inline int world_dp(struct world *w, struct mesh_dp **ret)
 				    .agent_cgroup = w->agent_cgroup,
 				    .host_netns = w->hub.netns_fd,
 				    .uplink = w->uplink,
+				    .clsact = world_clsact,
 				    .xdp = w->xdp,
 				    .watch_stale = w->watch_stale,
 				    .max_services = world_services,

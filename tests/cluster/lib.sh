@@ -110,7 +110,7 @@ cluster_state() {
 			find /run/sockmesh /var/lib/sockmesh ! -type d 2> /dev/null | sort
 			iptables-save 2> /dev/null | grep -v "^#" | sed "s/\[[0-9:]*\]//" | grep -i sockmesh
 			nft list tables 2> /dev/null | grep -i sockmesh
-			tc filter show 2> /dev/null'
+			tc filter show 2> /dev/null; python3 "$1"' sh "$PWD/tests/cluster/tcx.py"
 	done
 	ip netns list | grep "^$NAME-" | sort
 }

@@ -125,7 +125,7 @@ before=$(count packets)
 in_pod outside "$stranger" "$BUILD/bench/load" -c 4 -d 2 "$way_in/" > "$T/load" 2>&1
 check "and succeed" sh -c "tail -1 $T/load | jq -e '.requests > 100 and .failed == 0'"
 within "its connections to pods of the node are bypassed" "$(($(count packets) - before))" 100 100000000
-check "by filters on its device" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.bypass.devices[]? | select((.pod | startswith(\"istio-ingressgateway\")) and .bypass)] | length == 1'"
+check "by programs on its device" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.bypass.devices[]? | select((.pod | startswith(\"istio-ingressgateway\")) and .bypass)] | length == 1'"
 
 # Other addresses than one's own.
 before=$(spoofed)

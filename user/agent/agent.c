@@ -116,6 +116,7 @@ static int start_data_plane(struct mesh_agent *a, struct mesh_errs *errs)
 				  .cgroup_root = a->cgroup_root,
 				  .agent_cgroup = a->cgroup_own,
 				  .uplink = a->opts.uplink,
+				  .clsact = a->opts.clsact,
 				  .xdp = &a->opts.xdp,
 				  .listeners_held = a->keeper != NULL,
 				  .beside = mesh_handover_has_older(a->handover),

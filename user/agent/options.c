@@ -33,6 +33,8 @@ static const struct mesh_opt rows[] = {
 	 .initial = "auto", .env = "SOCKMESH_SPLICE", .help = "splicing for pods without an annotation sockmesh.io/splice, nor on their namespace"},
 	{.name = "uplink", .type = MESH_OPT_STRING, .at = AT(uplink), .arg = "DEVICE", .env = "SOCKMESH_UPLINK",
 	 .help = "the device by which pods of other nodes are reached, by routes alone: flows of this node's pods take a short way there, too"},
+	{.name = "clsact", .type = MESH_OPT_FLAG, .at = AT(clsact), .env = "SOCKMESH_CLSACT",
+	 .help = "put programs on pods' devices as tc filters even where the kernel has tcx: others' filters with a lower priority number go before them"},
 	{.name = "xdp", .type = MESH_OPT_STRING, .at = AT(xdp_text), .arg = "DEVICE[,mode=native|generic][,veth=allow]", .env = "SOCKMESH_XDP",
 	 .help = "the device that leads to other nodes: what comes there from a local pod's address, or nobody's, ends before it costs a buffer"},
 	{.name = "workers", .type = MESH_OPT_UNSIGNED, .at = AT(workers), .arg = "N", .max = 256,

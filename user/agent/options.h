@@ -13,6 +13,7 @@ enum mesh_cni_policy { MESH_CNI_REFUSE, MESH_CNI_PLAIN };
 struct mesh_agent_opts {
 	const char *node, *kubeconfig, *cgroup_root, *pin_dir, *socket, *health_listen;
 	struct mesh_addr health_addr; /* of health_listen; port 0: none */
+	bool clsact;                  /* programs on devices are filters even where there is tcx */
 	const char *uplink;           /* NULL: flows between nodes are left alone */
 	const char *xdp_text;         /* NULL: none */
 	struct mesh_xdp xdp;          /* of xdp_text; device "": none */

@@ -39,11 +39,15 @@ static void check_bypass(json_t *rows, const json_t *bypass)
 	if (!bypass)
 		return;
 	if (json_is_true(json_object_get(bypass, "inUse")))
-		mesh_verdict_add(rows, MESH_VERDICT_OK, "bypass", why, NULL,
-				 "in use (probe passed), %zu pods, %lld packets so far; they are in no counter of the "
-				 "node's own rules",
-				 json_array_size(devices),
-				 (long long)json_integer_value(json_object_get(bypass, "packets")));
+		mesh_verdict_add(
+			rows, MESH_VERDICT_OK, "bypass", why, NULL,
+			"in use (probe passed), %zu pods, by %s, %lld packets so far; they are in no counter of "
+			"the node's own rules",
+			json_array_size(devices),
+			strcmp(mesh_text(bypass, "attached"), "tcx") == 0
+				? "tcx"
+				: "filters of clsact, which cost a packet more than tcx (kernel 6.6) does",
+			(long long)json_integer_value(json_object_get(bypass, "packets")));
 	else if (strstr(not, "switched off"))
 		mesh_verdict_add(rows, MESH_VERDICT_OK, "bypass", why, NULL, "not in use: %s", not );
 	else

@@ -5,101 +5,10 @@
 
 #include <errno.h>
 #include <netlink/netlink.h>
-#include <netlink/route/classifier.h>
 
 static struct mesh_slice key_of(const uint32_t *ifindex)
 {
 	return mesh_slice_of((const char *)ifindex, sizeof(*ifindex));
-}
-
-/* Filters on a device: in the node's namespace. */
-
-static const enum bpf_tc_attach_point places[] = {BPF_TC_INGRESS, BPF_TC_EGRESS}; /* pod_out, pod_in */
-
-static int program_fd(const struct mesh_dp *dp, enum bpf_tc_attach_point point, bool uplink)
-{
-	if (uplink)
-		return dp->bypass->programs[point == BPF_TC_INGRESS ? MESH_DP_WIRE_IN : MESH_DP_WIRE_OUT];
-	return dp->bypass->programs[point == BPF_TC_INGRESS ? MESH_DP_POD_OUT : MESH_DP_POD_IN];
-}
-
-static int attach_filters(const struct mesh_dp *dp, uint32_t ifindex, bool uplink, bool *made)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	int r = bpf_tc_hook_create(&hook);
-
-	*made = r == 0;
-	if (r < 0 && r != -EEXIST)
-		return r;
-	r = 0;
-	/* Who sees packets come out first: nothing is sent to ask before. */
-	for (size_t i = MESH_ARRAY_SIZE(places); r == 0 && i-- > 0;) {
-		LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = (int)ifindex, .attach_point = places[i]);
-		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY,
-			    .prog_fd = program_fd(dp, places[i], uplink), .flags = BPF_TC_F_REPLACE);
-
-		r = bpf_tc_attach(&at, &opts);
-	}
-	return r;
-}
-
-static uint32_t map_id(int fd)
-{
-	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.id : 0;
-}
-
-/* Whether the filter in our place is one of this node: its program has the node's map flows. */
-static bool is_our_filter(const struct bpf_tc_hook *hook, uint32_t flows_id)
-{
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY);
-	uint32_t ids[64], len = sizeof(struct bpf_prog_info);
-	struct bpf_prog_info info = {.nr_map_ids = MESH_ARRAY_SIZE(ids), .map_ids = (uintptr_t)ids};
-	mesh_auto_fd int fd = -1;
-
-	if (bpf_tc_query(hook, &opts) < 0)
-		return false;
-	fd = bpf_prog_get_fd_by_id(opts.prog_id);
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
-		return false;
-	for (uint32_t i = 0; i < info.nr_map_ids && i < MESH_ARRAY_SIZE(ids); i++)
-		if (ids[i] == flows_id)
-			return true;
-	return false;
-}
-
-static bool has_filters(struct nl_sock *route, uint32_t ifindex)
-{
-	uint32_t parents[] = {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS};
-	bool any = false;
-
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(parents); i++) {
-		struct nl_cache *all = NULL;
-
-		if (rtnl_cls_alloc_cache(route, (int)ifindex, TC_H_MAKE(TC_H_CLSACT, parents[i]), &all) < 0)
-			continue;
-		any |= nl_cache_nitems(all) > 0;
-		nl_cache_free(all);
-	}
-	return any;
-}
-
-/* made: the qdisc is ours, and goes unless another has come to use it. */
-static void detach_filters(struct nl_sock *route, uint32_t ifindex, int flows_map, bool made)
-{
-	LIBBPF_OPTS(bpf_tc_hook, all, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-
-	for (size_t i = 0; i < MESH_ARRAY_SIZE(places); i++) {
-		LIBBPF_OPTS(bpf_tc_hook, at, .ifindex = (int)ifindex, .attach_point = places[i]);
-		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY);
-
-		if (is_our_filter(&at, map_id(flows_map)))
-			bpf_tc_detach(&at, &opts);
-	}
-	if (made && !has_filters(route, ifindex))
-		bpf_tc_hook_destroy(&all);
 }
 
 /* What is in the maps */
@@ -185,12 +94,25 @@ static void remember(struct mesh_dp *dp, const struct mesh_dp_end *end, const ch
 		device_free(old);
 }
 
+static int attach(const struct mesh_dp *dp, uint32_t ifindex, bool uplink, bool *qdisc)
+{
+	const int *loaded = dp->bypass->programs;
+	const int programs[MESH_DP_POINT_COUNT] = {
+		[MESH_DP_INGRESS] = loaded[uplink ? MESH_DP_WIRE_IN : MESH_DP_POD_OUT],
+		[MESH_DP_EGRESS] = loaded[uplink ? MESH_DP_WIRE_OUT : MESH_DP_POD_IN],
+	};
+
+	return mesh_dp_tc_attach(dp->bypass->route, ifindex, programs, dp->map_ids[MESH_DP_MAP_FLOWS], dp->bypass->tcx,
+				 qdisc);
+}
+
 /* Fills in *end's flags. Returns 0, or -errno with *why. */
 static int put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
 {
 	int home = -1, r = mesh_dp_host_enter(dp->host_netns, &home);
 	struct mesh_veth old = {0};
-	bool made = false;
+	uint32_t before;
+	bool qdisc;
 
 	if (r < 0)
 		return r;
@@ -198,17 +120,18 @@ static int put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
 	end->veth.flags |= !end->why_not && !dp->bypass->why_not ? MESH_VETH_BYPASS : 0;
 	if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &old) == 0)
 		end->veth.flags |= old.flags & MESH_VETH_QDISC;
-	/* Before the filters: without an entry they pass everything. */
-	r = bpf_map_update_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &end->veth, BPF_ANY) < 0 ? -errno : 0;
+	/* Before the programs: without an entry they pass everything. */
+	r = mesh_dp_veth_write(dp, end->ifindex, &end->veth);
+	before = end->veth.flags;
+	qdisc = before & MESH_VETH_QDISC;
 	if (r == 0)
-		r = attach_filters(dp, end->ifindex, end->veth.flags & MESH_VETH_UPLINK, &made);
+		r = attach(dp, end->ifindex, end->veth.flags & MESH_VETH_UPLINK, &qdisc);
 	mesh_dp_host_leave(&home);
-	if (r == 0 && made) {
-		end->veth.flags |= MESH_VETH_QDISC;
-		bpf_map_update_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &end->veth, BPF_ANY);
-	}
+	end->veth.flags = (before & ~(uint32_t)MESH_VETH_QDISC) | (qdisc ? MESH_VETH_QDISC : 0);
+	if (r == 0 && end->veth.flags != before)
+		r = mesh_dp_veth_write(dp, end->ifindex, &end->veth);
 	if (r < 0)
-		*why = mesh_xasprintf("putting filters on its device %s: %s", end->name, strerror(-r));
+		*why = mesh_xasprintf("putting programs on its device %s: %s", end->name, strerror(-r));
 	return r;
 }
 
@@ -218,16 +141,13 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 	struct mesh_dp_bypass *b = dp->bypass;
 	mesh_auto_free char *why = NULL;
 	struct mesh_dp_end end = {.veth = {.netns = found->netns_cookie, .flags = edge}};
-	int r = 0;
+	int r;
 
 	if (!b->loaded)
 		return;
-	if (!b->route)
-		r = mesh_dp_route_open(dp->host_netns, &b->route);
 	memcpy(end.veth.ip4, pod->ip4, sizeof(end.veth.ip4));
 	memcpy(end.veth.ip6[0], pod->ip6, sizeof(end.veth.ip6[0]));
-	if (r == 0)
-		r = mesh_dp_end_find(b->route, dp->host_netns, found->netns_fd, pod->ifindex, &end, &why);
+	r = mesh_dp_end_find(dp, found->netns_fd, pod->ifindex, &end, &why);
 	if (r == 0)
 		r = put_on(dp, &end, &why);
 	if (r == 0)
@@ -242,14 +162,11 @@ static void take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_vet
 	int home = -1;
 
 	if (mesh_dp_host_enter(dp->host_netns, &home) == 0) {
-		if (!dp->bypass->route)
-			mesh_dp_route_open(0, &dp->bypass->route);
-		if (dp->bypass->route)
-			detach_filters(dp->bypass->route, ifindex, dp->maps[MESH_DP_MAP_FLOWS],
-				       v->flags & MESH_VETH_QDISC);
+		mesh_dp_tc_detach(dp->bypass->route, ifindex, dp->map_ids[MESH_DP_MAP_FLOWS],
+				  v->flags & MESH_VETH_QDISC);
 		mesh_dp_host_leave(&home);
 	}
-	bpf_map_delete_elem(dp->maps[MESH_DP_MAP_VETH], &ifindex);
+	mesh_dp_veth_delete(dp, ifindex);
 	drop_pod_ips(dp, ifindex);
 }
 
@@ -436,11 +353,25 @@ static void take_uplink(struct mesh_dp *dp, const char *device)
 	drop_uplink(dp, r == 0 ? end.ifindex : 0);
 }
 
-void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink)
+/* The node's devices can be reached. */
+static bool open_route(struct mesh_dp *dp)
+{
+	struct mesh_dp_bypass *b = dp->bypass;
+	int r = mesh_dp_route_open(dp->host_netns, &b->route);
+
+	b->loaded = r == 0;
+	if (r < 0)
+		b->why_not = mesh_xasprintf("rtnetlink: %s", strerror(-r));
+	return r == 0;
+}
+
+void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink, bool clsact)
 {
 	dp->bypass = mesh_xcalloc(1, sizeof(*dp->bypass));
-	if (mesh_dp_bypass_load(dp) < 0)
+	dp->bypass->tcx = !clsact && mesh_dp_has_tcx();
+	if (mesh_dp_bypass_load(dp) < 0 || !open_route(dp))
 		return;
+	mesh_dp_veth_agree(dp);
 	dp->bypass->events = ring_buffer__new(dp->maps[MESH_DP_MAP_FLOWEV], on_event, dp, NULL);
 	if (!dp->bypass->events && !dp->bypass->why_not)
 		dp->bypass->why_not = mesh_xasprintf("its events cannot be read: %s", strerror(errno));
@@ -477,7 +408,7 @@ int mesh_dp_bypass_detach(const char *pin_dir, int host_netns)
 	mesh_auto_free char *flows_pin = mesh_xasprintf("%s/%s", pin_dir, mesh_dp_map_name(MESH_DP_MAP_FLOWS));
 	mesh_auto_fd int fd = bpf_obj_get(pin), flows = bpf_obj_get(flows_pin);
 	struct nl_sock *route = NULL;
-	uint32_t ifindex, *prev = NULL;
+	uint32_t flows_id = mesh_dp_map_id(flows), ifindex, *prev = NULL;
 	struct mesh_veth v;
 	int home = -1, r;
 
@@ -490,7 +421,7 @@ int mesh_dp_bypass_detach(const char *pin_dir, int host_netns)
 	while (r == 0 && bpf_map_get_next_key(fd, prev, &ifindex) == 0) {
 		prev = &ifindex;
 		if (bpf_map_lookup_elem(fd, &ifindex, &v) == 0)
-			detach_filters(route, ifindex, flows, v.flags & MESH_VETH_QDISC);
+			mesh_dp_tc_detach(route, ifindex, flows_id, v.flags & MESH_VETH_QDISC);
 	}
 	nl_socket_free(route);
 	mesh_dp_host_leave(&home);
@@ -564,10 +495,11 @@ json_t *mesh_dp_bypass_status(const struct mesh_dp *dp)
 	bool in_use = mesh_dp_bypass_in_use(dp, &why);
 
 	sum_counts(dp, &n);
-	return json_pack("{s:s?, s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "uplinkTrouble",
-			 b->uplink_trouble, "inUse", in_use, "why", why, "packets", (json_int_t)n.packets, "bytes",
-			 (json_int_t)n.bytes, "flows", (json_int_t)n.flows, "asked", (json_int_t)n.clones, "answered",
-			 (json_int_t)n.seen, "leashed", (json_int_t)n.leashed, "untold", (json_int_t)n.untold,
-			 "conntrackTold", (json_int_t)b->told, "conntrackNone", (json_int_t)b->untracked,
-			 "conntrackRefused", (json_int_t)b->refused, "devices", devices_status(dp));
+	return json_pack("{s:s?, s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
+			 "uplinkTrouble", b->uplink_trouble, "inUse", in_use, "why", why, "packets",
+			 (json_int_t)n.packets, "bytes", (json_int_t)n.bytes, "flows", (json_int_t)n.flows, "asked",
+			 (json_int_t)n.clones, "answered", (json_int_t)n.seen, "leashed", (json_int_t)n.leashed,
+			 "untold", (json_int_t)n.untold, "conntrackTold", (json_int_t)b->told, "conntrackNone",
+			 (json_int_t)b->untracked, "conntrackRefused", (json_int_t)b->refused, "attached",
+			 b->tcx ? "tcx" : "clsact", "devices", devices_status(dp));
 }

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside of dataplane/: the bypass and what guards it. bypass_load.c loads its programs, bypass.c puts them on the
- * node's ends of captured pods' veth pairs and makes flows ready; ends.c finds these ends and says who else is there;
- * conntrack.c speaks to connection tracking; probe_bypass.c tries the kernel. A failure of any of this leaves pods
- * captured and their packets on the node's own path, with a reason that status shows. Control thread only.
+ * node's ends of captured pods' veth pairs and makes flows ready; ends.c finds these ends, tc.c
+ * attaches there and says who else is there; veths.c writes what programs know of devices; conntrack.c speaks to
+ * connection tracking; probe_bypass.c tries the kernel. A failure of any of this leaves pods captured and their packets
+ * on the node's own path, with a reason that status shows. Control thread only.
  */
 #ifndef MESH_DATAPLANE_BYPASS_H
 #define MESH_DATAPLANE_BYPASS_H
 
 #include "dataplane/dp.h"
 
+#include <bpf/libbpf.h>
 #include <net/if.h>
 
 struct bypass_bpf;
 struct ring_buffer;
 struct nl_sock;
 
-/* Of the two filters, the same on every device: hardly another's. */
+/* Of the two filters where there is no tcx, the same on every device: hardly another's. */
 enum { MESH_BYPASS_PRIORITY = 23130, MESH_BYPASS_HANDLE = 0x5a };
 
 /* The programs on devices: where packets of a pod, or of the uplink, come in and go out. Each is pinned as
@@ -27,8 +29,9 @@ struct mesh_dp_bypass {
 	struct bypass_bpf *skel;            /* NULL: not loaded, or its programs were pinned by this very build */
 	bool loaded;                        /* there are programs */
 	int programs[MESH_DP_FILTER_COUNT]; /* of skel, or our own without it */
+	bool tcx;                           /* how programs are put on devices */
 	struct ring_buffer *events;
-	struct nl_sock *route;     /* rtnetlink in the node's namespace; NULL: not opened yet */
+	struct nl_sock *route;     /* rtnetlink in the node's namespace; there if there are programs */
 	struct nl_sock *conntrack; /* NULL: there is none, or not opened yet */
 	char *uplink_trouble;      /* why flows between nodes are left alone although there is an uplink, or NULL */
 	char *why_not;             /* why the kernel or the node cannot; NULL: it can */
@@ -54,7 +57,7 @@ struct mesh_dp_end {
 };
 
 /** Opens, loads, probes, adopts. Never fails: mesh_dp_bypass.why_not says why it is not there. */
-void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink);
+void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink, bool clsact);
 void mesh_dp_bypass_stop(struct mesh_dp *dp);
 /** Puts the programs on the pod's device, or brings what is there up to date. edge: MESH_VETH_EDGE, or 0. */
 void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, const struct mesh_pod *pod,
@@ -77,6 +80,7 @@ bool mesh_dp_antispoof_in_use(const struct mesh_dp *dp, const char **why);
 /** Loads the programs and probes the kernel, or goes on with what is pinned. -errno with why_not if there are none. */
 int mesh_dp_bypass_load(struct mesh_dp *dp);
 void mesh_dp_bypass_unload(struct mesh_dp_bypass *b);
+const char *mesh_dp_filter_name(enum mesh_dp_filter filter);
 
 /* ends.c */
 /** Enters the node's namespace, if it is another than this one; leave with mesh_dp_host_leave(). 0 or -errno. */
@@ -86,10 +90,30 @@ void mesh_dp_host_leave(int *home);
 int mesh_dp_netlink_open(int netns, int protocol, struct nl_sock **ret);
 int mesh_dp_route_open(int netns, struct nl_sock **ret);
 /** Finds the node's end of device pod_ifindex in a pod's namespace. Returns 0, or -errno with *why (caller frees). */
-int mesh_dp_end_find(struct nl_sock *host, int host_netns, int pod_netns, uint32_t pod_ifindex, struct mesh_dp_end *ret,
-		     char **why);
-/** Appends the names of filters and programs that are not ours on a device. */
-void mesh_dp_end_others(struct nl_sock *host, uint32_t ifindex, struct mesh_buf *out);
+int mesh_dp_end_find(struct mesh_dp *dp, int pod_netns, uint32_t pod_ifindex, struct mesh_dp_end *ret, char **why);
+
+/* tc.c, all in the namespace of the device. route: rtnetlink there; flows_map: id of the node's map flows, which its
+ * programs have. */
+enum mesh_dp_point { MESH_DP_INGRESS, MESH_DP_EGRESS, MESH_DP_POINT_COUNT };
+/** Whether the kernel has tcx (6.6). */
+bool mesh_dp_has_tcx(void);
+/**
+ * Puts a program (-1: none) on each of a device's points in place of ours that are there, by tcx or as filters.
+ * *qdisc: whether we made its clsact qdisc, before and after. Returns 0 or -errno.
+ */
+int mesh_dp_tc_attach(struct nl_sock *route, uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT],
+		      uint32_t flows_map, bool tcx, bool *qdisc);
+/** Takes the node's off, and the qdisc if we made it and nobody else uses it. */
+void mesh_dp_tc_detach(struct nl_sock *route, uint32_t ifindex, uint32_t flows_map, bool qdisc);
+/** Appends the names of filters and programs that are not ours. */
+void mesh_dp_tc_others(struct nl_sock *route, uint32_t ifindex, struct mesh_buf *out);
+
+/* veths.c */
+/** What programs know of a device: maps veth and vethplaces. Returns 0 or -errno. */
+int mesh_dp_veth_write(const struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v);
+void mesh_dp_veth_delete(const struct mesh_dp *dp, uint32_t ifindex);
+/** Makes vethplaces agree with veth, which an agent that does not know it may have written. */
+void mesh_dp_veth_agree(const struct mesh_dp *dp);
 
 /* conntrack.c */
 enum mesh_dp_tracked {
@@ -104,6 +128,6 @@ void mesh_dp_conntrack_close(struct nl_sock **sock);
 /* probe_bypass.c */
 /** Sends a frame through bpf_redirect_peer() between namespaces made for it. NULL: it arrived; else why not (caller
  * frees). */
-char *mesh_dp_probe_peer(struct bypass_bpf *skel);
+char *mesh_dp_probe_peer(struct bypass_bpf *skel, bool tcx);
 
 #endif

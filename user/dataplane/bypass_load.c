@@ -19,7 +19,7 @@ static void probe(struct mesh_dp *dp)
 
 	if (!dp->bypass->skel || was_probed(dp))
 		return;
-	dp->bypass->why_not = mesh_dp_probe_peer(dp->bypass->skel);
+	dp->bypass->why_not = mesh_dp_probe_peer(dp->bypass->skel, dp->bypass->tcx);
 	if (!dp->bypass->why_not)
 		bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &word, BPF_ANY);
 }
@@ -30,6 +30,11 @@ static const char *const filters[MESH_DP_FILTER_COUNT] = {
 	[MESH_DP_WIRE_IN] = "wire_in",
 	[MESH_DP_WIRE_OUT] = "wire_out",
 };
+
+const char *mesh_dp_filter_name(enum mesh_dp_filter filter)
+{
+	return filters[filter];
+}
 
 static char *pin_of(const struct mesh_dp *dp, size_t filter)
 {

@@ -79,7 +79,7 @@ static int start(struct mesh_dp *dp, const struct mesh_dp_opts *opts, struct mes
 	r = mesh_dp_attach(dp, errs);
 	if (r < 0)
 		return r;
-	mesh_dp_bypass_start(dp, opts->uplink);
+	mesh_dp_bypass_start(dp, opts->uplink, opts->clsact);
 	mesh_dp_xdp_start(dp, opts->xdp);
 	return mesh_splice_start(dp, errs);
 }

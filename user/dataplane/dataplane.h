@@ -26,6 +26,7 @@ struct mesh_dp_opts {
 	bool beside;              /* that agent still serves: until mesh_dp_alone() */
 	const char *uplink; /* device there by which packets to other nodes leave; NULL: flows between nodes are left
 			       alone */
+	bool clsact;        /* programs on devices are filters of a clsact qdisc even where the kernel has tcx */
 	const struct mesh_xdp *xdp; /* device on which packets from impossible addresses end; NULL: none */
 	int host_netns; /* the network namespace that has the node's ends of pods' devices; 0: this process's */
 	uint32_t max_services, max_endpoints, max_pods; /* map sizes; 0: 16384, 131072, 1024 */

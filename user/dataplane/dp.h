@@ -38,6 +38,7 @@
 	X(REASONS, reasons)                                                                                            \
 	X(SWITCHES, switches)                                                                                          \
 	X(VETH, veth)                                                                                                  \
+	X(VETHPLACES, vethplaces)                                                                                      \
 	X(PODIP, podip)                                                                                                \
 	X(OWNIP, ownip)                                                                                                \
 	X(FLOWS, flows)                                                                                                \
@@ -195,7 +196,9 @@ int mesh_dp_attach_program(struct mesh_dp *dp, struct bpf_program *prog, const c
 int mesh_dp_fail(struct mesh_errs *errs, int r, const char *what);
 
 /** The kernel's number of a program, or of the one in a pinned link if that is on this cgroup; 0: none. */
+uint32_t mesh_dp_map_id(int fd);
 uint32_t mesh_dp_program_id(int fd);
+uint32_t mesh_dp_map_id(int fd);
 uint32_t mesh_dp_link_program(const struct mesh_dp *dp, const char *name, uint64_t cgroup);
 
 /* build.c: which build's programs are pinned */

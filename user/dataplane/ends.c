@@ -11,11 +11,9 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
-#include <netlink/route/classifier.h>
 #include <netlink/route/link.h>
 
-/* Of tcx (6.6), which libbpf 1.1 does not name. */
-enum { TCX_INGRESS = 46, TCX_EGRESS = 47, NSID_NONE = -1 };
+enum { NSID_NONE = -1 };
 
 int mesh_dp_host_enter(int host_netns, int *home)
 {
@@ -169,70 +167,7 @@ static bool has_xdp(int netns, uint32_t ifindex)
 	return r == 0 && id != 0;
 }
 
-struct filters {
-	uint32_t ifindex;
-	bool ingress;
-	struct mesh_buf *out;
-};
-
-static void note_filter(struct nl_object *o, void *arg)
-{
-	struct rtnl_cls *cls = (struct rtnl_cls *)o;
-	uint32_t handle = rtnl_tc_get_handle((struct rtnl_tc *)cls);
-	struct filters *f = arg;
-	const char *kind = rtnl_tc_get_kind((struct rtnl_tc *)cls);
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)f->ifindex,
-		    .attach_point = f->ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = rtnl_cls_get_prio(cls));
-	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(info);
-	mesh_auto_fd int fd = -1;
-
-	if (handle == 0 || rtnl_cls_get_prio(cls) == MESH_BYPASS_PRIORITY)
-		return; /* handle 0: the chain of a priority, not a filter */
-	if (kind && strcmp(kind, "bpf") == 0 && bpf_tc_query(&hook, &opts) == 0)
-		fd = bpf_prog_get_fd_by_id(opts.prog_id);
-	if (fd >= 0)
-		bpf_obj_get_info_by_fd(fd, &info, &len);
-	mesh_buf_printf(f->out, "%s%s filter %s (priority %u)", f->out->len ? ", " : "",
-			f->ingress ? "ingress" : "egress",
-			info.name[0] ? info.name
-			: kind       ? kind
-				     : "?",
-			rtnl_cls_get_prio(cls));
-}
-
-static void note_filters(struct nl_sock *host, uint32_t ifindex, bool ingress, struct mesh_buf *out)
-{
-	struct filters f = {ifindex, ingress, out};
-	struct nl_cache *all = NULL;
-	uint32_t parent = TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
-
-	if (rtnl_cls_alloc_cache(host, (int)ifindex, parent, &all) < 0)
-		return;
-	nl_cache_foreach(all, note_filter, &f);
-	nl_cache_free(all);
-}
-
-static void note_tcx(uint32_t ifindex, int type, const char *name, struct mesh_buf *out)
-{
-	uint32_t count = 0, flags = 0;
-
-	if (bpf_prog_query((int)ifindex, (enum bpf_attach_type)type, 0, &flags, NULL, &count) == 0 && count)
-		mesh_buf_printf(out, "%s%u tcx %s", out->len ? ", " : "", count, name);
-}
-
-/* In the node's namespace. */
-void mesh_dp_end_others(struct nl_sock *host, uint32_t ifindex, struct mesh_buf *out)
-{
-	note_filters(host, ifindex, true, out);
-	note_filters(host, ifindex, false, out);
-	note_tcx(ifindex, TCX_INGRESS, "ingress", out);
-	note_tcx(ifindex, TCX_EGRESS, "egress", out);
-}
-
-static char *trouble_with(struct nl_sock *host, int host_netns, struct rtnl_link *link, int pod_netns,
-			  uint32_t pod_ifindex)
+static char *trouble_with(const struct mesh_dp *dp, struct rtnl_link *link, int pod_netns, uint32_t pod_ifindex)
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf others = {0};
 	uint32_t ifindex = (uint32_t)rtnl_link_get_ifindex(link);
@@ -241,15 +176,15 @@ static char *trouble_with(struct nl_sock *host, int host_netns, struct rtnl_link
 
 	if (!is_plain_qdisc(qdisc))
 		return mesh_xasprintf("its device has the queue discipline %s, which must see every packet", qdisc);
-	if (has_xdp(host_netns, ifindex) || has_xdp(pod_netns, pod_ifindex))
+	if (has_xdp(dp->host_netns, ifindex) || has_xdp(pod_netns, pod_ifindex))
 		return mesh_xstrdup("an XDP program is on its device, and must see every packet");
-	if (mesh_dp_host_enter(host_netns, &home) == 0) {
-		mesh_dp_end_others(host, ifindex, &others);
+	if (mesh_dp_host_enter(dp->host_netns, &home) == 0) {
+		mesh_dp_tc_others(dp->bypass->route, ifindex, &others);
 		mesh_dp_host_leave(&home);
 	}
 	if (others.len)
 		return mesh_xasprintf("others are on its device, and must see every packet: %s", others.data);
-	return master_trouble(host, link);
+	return master_trouble(dp->bypass->route, link);
 }
 
 static int find_pod_link(struct nl_sock *pod, uint32_t ifindex, struct rtnl_link **ret, char **why)
@@ -289,8 +224,7 @@ static int find_host_link(struct nl_sock *host, int pod_netns, struct rtnl_link 
 	return -ENODEV;
 }
 
-int mesh_dp_end_find(struct nl_sock *host, int host_netns, int pod_netns, uint32_t pod_ifindex, struct mesh_dp_end *ret,
-		     char **why)
+int mesh_dp_end_find(struct mesh_dp *dp, int pod_netns, uint32_t pod_ifindex, struct mesh_dp_end *ret, char **why)
 {
 	struct rtnl_link *inside = NULL, *outside = NULL;
 	struct nl_sock *pod = NULL;
@@ -302,13 +236,13 @@ int mesh_dp_end_find(struct nl_sock *host, int host_netns, int pod_netns, uint32
 	}
 	r = find_pod_link(pod, pod_ifindex, &inside, why);
 	if (r == 0)
-		r = find_host_link(host, pod_netns, inside, &outside, why);
+		r = find_host_link(dp->bypass->route, pod_netns, inside, &outside, why);
 	if (r == 0) {
 		ret->ifindex = (uint32_t)rtnl_link_get_ifindex(outside);
 		snprintf(ret->name, sizeof(ret->name), "%s", rtnl_link_get_name(outside));
 		add_link_local(pod, pod_ifindex, &ret->veth);
 		add_eui64(&ret->veth, inside);
-		ret->why_not = trouble_with(host, host_netns, outside, pod_netns, pod_ifindex);
+		ret->why_not = trouble_with(dp, outside, pod_netns, pod_ifindex);
 	}
 	if (inside)
 		rtnl_link_put(inside);

@@ -152,7 +152,7 @@ static uint32_t size_of(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &len) < 0 ? 0 : info.max_entries;
 }
 
-static uint32_t id_of(int fd)
+uint32_t mesh_dp_map_id(int fd)
 {
 	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
@@ -352,7 +352,7 @@ static int load_objects(struct mesh_dp *dp, struct mesh_errs *errs)
 
 		dp->maps[i] = bpf_map__fd(map);
 		dp->sizes[i] = bpf_map__max_entries(map);
-		dp->map_ids[i] = id_of(dp->maps[i]);
+		dp->map_ids[i] = mesh_dp_map_id(dp->maps[i]);
 	}
 	return mesh_dp_migrate_fill(dp, errs);
 }

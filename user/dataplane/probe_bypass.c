@@ -148,17 +148,18 @@ static int make_pair(struct scene *s, int pod)
 	return r < 0 ? r : open_socket(s, pod);
 }
 
-static int attach(const struct scene *s, struct bypass_bpf *skel)
+static int attach(const struct scene *s, struct bypass_bpf *skel, bool tcx)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)s->ends[0], .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(skel->progs.probe_peer));
+	const int programs[MESH_DP_POINT_COUNT] = {
+		[MESH_DP_INGRESS] = bpf_program__fd(skel->progs.probe_peer),
+		[MESH_DP_EGRESS] = -1,
+	};
 	int home = -1, r = mesh_netns_enter(s->node, &home);
+	bool qdisc = false;
 
 	if (r < 0)
 		return r;
-	r = bpf_tc_hook_create(&hook);
-	if (r == 0)
-		r = bpf_tc_attach(&hook, &opts);
+	r = mesh_dp_tc_attach(s->route, s->ends[0], programs, 0, tcx, &qdisc);
 	mesh_netns_leave(&home);
 	return r;
 }
@@ -182,7 +183,7 @@ static int try_packet(const struct scene *s)
 	return memcmp(got, text, sizeof(text)) == 0 ? 0 : -EBADMSG;
 }
 
-static int play(struct scene *s, struct bypass_bpf *skel)
+static int play(struct scene *s, struct bypass_bpf *skel, bool tcx)
 {
 	struct bypass_bpf__bss values = {0};
 	uint32_t zero = 0;
@@ -200,21 +201,21 @@ static int play(struct scene *s, struct bypass_bpf *skel)
 		r = make_pair(s, i);
 	if (r < 0)
 		return r;
-	s->step = "attaching a filter to a veth";
+	s->step = "attaching a program to a veth";
 	values.probe_to = s->ends[1];
 	r = bpf_map_update_elem(bpf_map__fd(skel->maps.bss), &zero, &values, BPF_ANY) < 0 ? -errno : 0;
 	if (r == 0)
-		r = attach(s, skel);
+		r = attach(s, skel, tcx);
 	if (r < 0)
 		return r;
 	s->step = "bpf_redirect_peer";
 	return try_packet(s);
 }
 
-char *mesh_dp_probe_peer(struct bypass_bpf *skel)
+char *mesh_dp_probe_peer(struct bypass_bpf *skel, bool tcx)
 {
 	struct scene s = {.node = -1, .pods = {-1, -1}, .sockets = {-1, -1}};
-	int r = play(&s, skel);
+	int r = play(&s, skel, tcx);
 
 	nl_socket_free(s.route);
 	for (int i = 0; i < 2; i++) {

@@ -288,7 +288,7 @@ static void probe_edge(const struct lab *lab, struct pair *p, struct mesh_splice
 static void probe_leave(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
 {
 	struct mesh_splice_gen g = {.leave = bpf_program__fd(lab->obj->progs.splice_leave)};
-	char buf[2 * SMALL];
+	char buf[2 * SMALL] = {0};
 	int early, late;
 
 	g.maps[MESH_SPLICE_SOCKS] = bpf_map__fd(lab->obj->maps.splice_socks);
