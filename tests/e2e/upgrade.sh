@@ -170,7 +170,7 @@ check "the next one serves" eventually 5 serves "$keeper"
 
 # Away: nothing of the mesh is left in the kernel, whatever hangs where, and pods keep their network.
 in_node() { nsenter --net="/proc/$first/ns/net" "$@"; }
-filters() { in_node bpftool net show 2> /dev/null | grep -c 'pod_out\|pod_in'; }
+filters() { { in_node bpftool net show | grep 'pod_out\|pod_in'; in_node python3 tests/cluster/tcx.py; } 2> /dev/null | wc -l; }
 pins=/sys/fs/bpf/sockmesh/$LAB-node-1
 target=$(kubectl -n coolapp get pod -l app=catalog -o jsonpath='{.items[0].status.podIP}')
 within "before: programs at the pods' cgroup" "$(bpftool cgroup show "$CGROUP2/sockmesh-lab-$LAB/node-1/pods" | grep -c connect4)" 1 1
