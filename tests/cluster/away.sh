@@ -23,20 +23,7 @@ sed 's/coolapp/away/' tests/e2e/tutorial/smmr.yaml | kubectl apply -n istio-syst
 kubectl create namespace away > /dev/null
 kubectl -n away apply -f tests/cluster/away.yaml > /dev/null
 check "the services are available" kubectl -n away wait --for=condition=Available deployment --all --timeout=90s
-rules() { # rules SUBSET VERSION: of two objects, of which neither is right without the other
-	cat <<- YAML
-	apiVersion: networking.istio.io/v1beta1
-	kind: DestinationRule
-	metadata: {name: echo, namespace: away}
-	spec: {host: echo, subsets: [{name: $1, labels: {version: $2}}]}
-	---
-	apiVersion: networking.istio.io/v1beta1
-	kind: VirtualService
-	metadata: {name: echo, namespace: away}
-	spec: {hosts: [echo], http: [{route: [{destination: {host: echo, subset: $1}}]}]}
-	YAML
-}
-rules one v1 | kubectl apply -f - > /dev/null
+subset_rules away echo one v1 | kubectl apply -f - > /dev/null
 client=$(kubectl -n away get pods -l app=client -o jsonpath='{.items[0].metadata.name}')
 node=$(kubectl -n away get pod "$client" -o jsonpath='{.spec.nodeName}')
 n=${node#n}
@@ -102,7 +89,7 @@ elsewhere() { kubectl --server="https://$NET.1:$port" "$@"; }
 elsewhere_answers() { elsewhere get --raw /readyz > /dev/null 2>&1; }
 pid=$(away elsewhere "$port")
 eventually 60 elsewhere_answers || fail "the API server answers elsewhere"
-rules two v2 | elsewhere apply -f - > "$T/apply" 2>&1 || fail "rules change while agents do not see it" "$(cat "$T/apply")"
+subset_rules away echo two v2 | elsewhere apply -f - > "$T/apply" 2>&1 || fail "rules change while agents do not see it" "$(cat "$T/apply")"
 kill -KILL "$pid"
 at 1000
 held end

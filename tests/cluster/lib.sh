@@ -95,6 +95,21 @@ threads_us() {
 	done
 	echo "$sum"
 }
+# subset_rules NAMESPACE HOST SUBSET VERSION: all of it to that subset, by two objects of which neither is right without
+# the other
+subset_rules() {
+	cat <<- YAML
+	apiVersion: networking.istio.io/v1beta1
+	kind: DestinationRule
+	metadata: {name: $2, namespace: $1}
+	spec: {host: $2, subsets: [{name: $3, labels: {version: $4}}]}
+	---
+	apiVersion: networking.istio.io/v1beta1
+	kind: VirtualService
+	metadata: {name: $2, namespace: $1}
+	spec: {hosts: [$2], http: [{route: [{destination: {host: $2, subset: $3}}]}]}
+	YAML
+}
 # What an uninstall must put back as it was: printed, one thing a line, for comparison.
 cluster_state() {
 	local i
@@ -133,17 +148,19 @@ in_pod_run() {
 	# shellcheck disable=SC2016
 	bash -c 'echo $$ > "$1/cgroup.procs" && pid=$2 && shift 2 && exec nsenter --net="/proc/$pid/ns/net" -- "$@"' _ "$cgroup" "$pid" "$@"
 }
-# pod_pair NAME [ANNOTATION]: pods NAME-echo and NAME-client of coolapp on node n1, and a Service of the first at port 7000
+# pod_pair NAME [ANNOTATION [NODE]]: pods NAME-echo (on that node, else on n1) and NAME-client (on n1) of coolapp, and a
+# Service of the first at port 7000
 pod_pair() {
-	local role
+	local role node
 	for role in echo client; do
+		node=$([ $role = echo ] && echo "${3:-n1}" || echo n1)
 		kubectl -n coolapp run "$1-$role" --labels="app=$1-$role" ${2:+--annotations="$2"} \
 			--image="localhost/sockmesh-$([ $role = echo ] && echo tcp-echo || echo client):dev" --image-pull-policy=IfNotPresent \
-			--overrides='{"spec":{"nodeName":"n1","terminationGracePeriodSeconds":1}}' $([ $role = echo ] && echo -- 7000)
+			--overrides='{"spec":{"nodeName":"'"$node"'","terminationGracePeriodSeconds":1}}' $([ $role = echo ] && echo -- 7000)
 	done > /dev/null
 	kubectl -n coolapp expose pod "$1-echo" --port=7000 > /dev/null
 	kubectl -n coolapp patch service "$1-echo" --type=json -p '[{"op":"add","path":"/spec/ports/0/name","value":"tcp"}]' > /dev/null
-	kubectl -n coolapp wait "pod/$1-echo" "pod/$1-client" --for=condition=Ready --timeout=60s > /dev/null || fail "two pods on a node are Ready"
+	kubectl -n coolapp wait "pod/$1-echo" "pod/$1-client" --for=condition=Ready --timeout=60s > /dev/null || fail "two pods are Ready"
 }
 # pod_pair_stream NAME SECONDS: streams from the client to the Service, each byte compared
 pair_exact="l4 4 streams, 0 broken, 0 wrong bytes"

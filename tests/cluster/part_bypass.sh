@@ -35,10 +35,6 @@ kill -KILL "$byp_pid"
 wait "$byp"
 same "bypass: streams are exact with the agent killed" "$(head -1 "$T/byp")" "$pair_exact"
 spoofed=$(byp_says 'reasons | map(select(.reason == "spoofed"))[0].count')
-in_pod_run coolapp byp-client python3 -c "
-import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-for _ in range(20):
-    s.sendto(struct.pack('!BBHHHBBH4s4sHHHH', 0x45, 0, 28, 0, 0, 64, 17, 0, socket.inet_aton('$(node_ip 2)'), socket.inet_aton('$byp_echo'), 53, 53, 8, 0), ('$byp_echo', 0))"
+in_pod_run coolapp byp-client python3 tests/cluster/spoof.py "$(node_ip 2)" "$byp_echo" 20
 same "bypass: what a pod sends from another's address is dropped and counted" "$(($(byp_says 'reasons | map(select(.reason == "spoofed"))[0].count') - spoofed))" 20
 pod_pair_gone byp

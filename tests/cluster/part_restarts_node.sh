@@ -83,21 +83,8 @@ eventually 90 whole || fail "every pod is Ready again" "$(kubectl get pods -A)"
 sed 's/first-echo/away/g' tests/cluster/first_connect.yaml > "$T/away.yaml"
 kubectl apply -f "$T/away.yaml" > /dev/null
 for v in v1 v2; do rollout coolapp deployment/away-$v > /dev/null || fail "away-$v is available"; done
-away_rules() { # away_rules SUBSET VERSION
-	cat <<- YAML
-	apiVersion: networking.istio.io/v1beta1
-	kind: DestinationRule
-	metadata: {name: away, namespace: coolapp}
-	spec: {host: away, subsets: [{name: $1, labels: {version: $2}}]}
-	---
-	apiVersion: networking.istio.io/v1beta1
-	kind: VirtualService
-	metadata: {name: away, namespace: coolapp}
-	spec: {hosts: [away], http: [{route: [{destination: {host: away, subset: $1}}]}]}
-	YAML
-}
 kubectl -n coolapp delete virtualservice,destinationrule --all > /dev/null
-away_rules one v1 | kubectl apply -f - > /dev/null
+subset_rules coolapp away one v1 | kubectl apply -f - > /dev/null
 away_vip=$(kubectl -n coolapp get service away -o jsonpath='{.spec.clusterIP}')
 by_v1() { [ "$(in_pod_run coolapp "$client" curl -s -m 2 "http://$away_vip:8080/" | grep -c '"pod": "away-v1')" = 1 ]; }
 check "a rule before" eventually 20 by_v1
@@ -129,7 +116,7 @@ kill_of agent "${client_node#n}"
 from_snapshot() { on_node "${client_node#n}" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | jq -e '.published and .api.fromSnapshot'; }
 check "an agent that starts meanwhile is in force from its snapshot" eventually 20 from_snapshot
 echo "   $(($(now_ms) - began)) ms after the one before was killed"
-away_rules two v2 | elsewhere apply -f - > "$T/away.apply" 2>&1 || fail "rules change while agents do not see it" "$(cat "$T/away.apply")"
+subset_rules coolapp away two v2 | elsewhere apply -f - > "$T/away.apply" 2>&1 || fail "rules change while agents do not see it" "$(cat "$T/away.apply")"
 # And one whose container the kubelet has to start again: nothing of that needs the API.
 began_container=$(now_ms)
 kill -KILL "$(keeper_on_node "$n")" 2> "$T/kill" || fail "the other node's keeper is killed" "$(cat "$T/kill")"

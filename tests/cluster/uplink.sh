@@ -10,35 +10,20 @@ check "install" meshctl install --set uplink=eth0 --set xdp=eth0,veth=allow
 kubectl create namespace coolapp > /dev/null
 kubectl apply -n istio-system -f tests/e2e/tutorial/smcp.yaml -f tests/e2e/tutorial/smmr.yaml > /dev/null
 check "the control plane is in force" kubectl -n istio-system wait smcp/service-mesh-installation --for=condition=InForce --timeout=90s
-for role in echo client; do
-	kubectl -n coolapp run "upl-$role" --labels="app=upl-$role" --image="localhost/sockmesh-$([ $role = echo ] && echo tcp-echo || echo client):dev" \
-		--image-pull-policy=IfNotPresent --overrides='{"spec":{"nodeName":"'$([ $role = echo ] && echo n2 || echo n1)'","terminationGracePeriodSeconds":1}}' \
-		$([ $role = echo ] && echo -- 7000) > /dev/null
-done
-kubectl -n coolapp expose pod upl-echo --port=7000 --name=upl-echo > /dev/null
-kubectl -n coolapp patch service upl-echo --type=json -p '[{"op":"add","path":"/spec/ports/0/name","value":"tcp"}]' > /dev/null
-check "a pod on each node" kubectl -n coolapp wait pod/upl-echo pod/upl-client --for=condition=Ready --timeout=90s
-service_ip=$(kubectl -n coolapp get service upl-echo -o jsonpath='{.spec.clusterIP}')
+pod_pair upl "" n2
 client_ip=$(kubectl -n coolapp get pod upl-client -o jsonpath='{.status.podIP}')
 echo_ip=$(kubectl -n coolapp get pod upl-echo -o jsonpath='{.status.podIP}')
-says() { meshctl status -o json --node n1 | jq -r "[.members[] | select(.component == \"agent\")][0].agent.dataplane.$1"; }
+says() { dataplane_says 1 "$1"; }
 spoofed() { says 'reasons | map(select(.reason == "uplink_spoofed"))[0].count'; }
-stream() { in_pod_run coolapp upl-client python3 tests/cluster/streams.py --l4 "$service_ip:7000" --streams 4 --seconds "$1"; }
-exact="l4 4 streams, 0 broken, 0 wrong bytes"
-forge() { # forge SOURCE TIMES: from node 2, to the client's pod
-	on_node 2 python3 -c "
-import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-for _ in range($2):
-    s.sendto(struct.pack('!BBHHHBBH4s4sHHHH', 0x45, 0, 28, 0, 0, 64, 17, 0, socket.inet_aton('$1'), socket.inet_aton('$client_ip'), 53, 53, 8, 0), ('$client_ip', 0))"
-}
+stream() { pod_pair_stream upl "$1"; }
+forge() { on_node 2 python3 "$PWD/tests/cluster/spoof.py" "$1" "$client_ip" "$2"; } # forge SOURCE TIMES: to the client's pod
 eventually 20 stream 0.1 || fail "a pod reaches another node's" "$OUT"
 
 check "it is in use on every node" sh -c "meshctl dataplane get | tee $T/get | grep -c ' xdp *on *yes *eth0, native (veth)' | grep -qx $node_count || { cat $T/get; false; }"
 check "check says so" sh -c "meshctl check | tee $T/check | grep -c 'ok *xdp: in use on eth0, native mode, driver veth' | grep -qx $node_count || { cat $T/check; false; }"
 check "and what the uplink is" grep -q 'ok *uplink: eth0 (driver veth)' "$T/check"
 before=$(says bypass.packets)
-same "streams between nodes are exact" "$(stream 3 | head -1)" "$exact"
+same "streams between nodes are exact" "$(stream 3 | head -1)" "$pair_exact"
 within "and took the short way" "$(($(says bypass.packets) - before))" 100 100000000
 before=$(spoofed)
 forge "$client_ip" 20
@@ -50,7 +35,7 @@ stream 20 > "$T/stream" 2>&1 &
 streaming=$!
 check "agents are rolled" sh -c "kubectl -n sockmesh-system rollout restart daemonset/sockmesh-agent && kubectl -n sockmesh-system rollout status daemonset/sockmesh-agent --timeout=120s"
 wait "$streaming"
-same "streams are exact all the while" "$(head -1 "$T/stream")" "$exact"
+same "streams are exact all the while" "$(head -1 "$T/stream")" "$pair_exact"
 in_use() { meshctl dataplane get --node n1 | grep -q ' xdp *on *yes'; }
 check "the new agent goes on with it" eventually 20 in_use
 same "by the same link" "$(says 'programs | map(select(.name == "uplink_in"))[0].linkId')" "$link"
