@@ -4,6 +4,7 @@
 #include "agent/pod.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "model/names.h"
 
 #include <errno.h>
 
@@ -27,8 +28,8 @@ struct mesh_edges {
 
 static bool is_edge(const struct mesh_edges *edges, const struct mesh_snapshot *snap, const struct mesh_workload *w)
 {
-	const char *product = mesh_labels_get(&w->labels, "app.kubernetes.io/name");
-	const char *component = mesh_labels_get(&w->labels, "app.kubernetes.io/component");
+	const char *product = mesh_labels_get(&w->labels, MESH_LABEL_NAME);
+	const char *component = mesh_labels_get(&w->labels, MESH_LABEL_COMPONENT);
 
 	return !w->partial && !w->host_network && !w->finished && w->ip_count && w->node &&
 	       strcmp(w->node, edges->node) == 0 && product && strcmp(product, "sockmesh") == 0 && component &&

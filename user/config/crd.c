@@ -4,6 +4,7 @@
  */
 #include "config/document.h"
 #include "config/openapi.h"
+#include "model/names.h"
 
 static json_t *words(const char *const *list)
 {
@@ -61,7 +62,7 @@ json_t *mesh_kind_crd(const struct mesh_kind *kind)
 		json_array_append_new(versions, version(kind, *v));
 	return json_pack("{s:s,s:s,s:{s:o,s:{s:s}},s:{s:s,s:o,s:s,s:o}}", "apiVersion", "apiextensions.k8s.io/v1",
 			 "kind", "CustomResourceDefinition", "metadata", "name",
-			 json_sprintf("%s.%s", kind->plural, kind->group), "labels", "app.kubernetes.io/name",
-			 "sockmesh", "spec", "group", kind->group, "names", names, "scope",
+			 json_sprintf("%s.%s", kind->plural, kind->group), "labels", MESH_LABEL_NAME, "sockmesh",
+			 "spec", "group", kind->group, "names", names, "scope",
 			 kind->flags & MESH_KIND_NAMESPACED ? "Namespaced" : "Cluster", "versions", versions);
 }

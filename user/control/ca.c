@@ -5,6 +5,7 @@
 #include "core/base64.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "model/names.h"
 
 #include <errno.h>
 #include <openssl/x509v3.h>
@@ -274,7 +275,7 @@ static void write_new(struct mesh_ca *ca, bool overlap, const char *why)
 static bool is_ours(const json_t *obj)
 {
 	json_t *labels = json_object_get(json_object_get(obj, "metadata"), "labels");
-	const char *by = json_string_value(json_object_get(labels, "app.kubernetes.io/managed-by"));
+	const char *by = json_string_value(json_object_get(labels, MESH_LABEL_MANAGED));
 
 	return by && strcmp(by, "sockmesh-control") == 0;
 }

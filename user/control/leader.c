@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/time.h"
+#include "model/names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -167,12 +168,11 @@ static json_t *claimed(const struct mesh_leader *l, const json_t *lease)
 {
 	json_t *old = json_object_get(lease, "spec"), *now = micro_time(), *spec = old ? json_copy(old) : json_object();
 	bool mine = strcmp(holder_of(old), l->identity) == 0;
-	json_t *body =
-		lease ? json_copy((json_t *)(uintptr_t)lease)
-		      : json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:s, s:s, s:s}}}", "apiVersion", "coordination.k8s.io/v1",
-				  "kind", "Lease", "metadata", "name", l->name, "namespace", l->ns, "labels",
-				  "app.kubernetes.io/name", "sockmesh", "app.kubernetes.io/component", "control",
-				  "app.kubernetes.io/managed-by", "sockmesh-control");
+	json_t *body = lease ? json_copy((json_t *)(uintptr_t)lease)
+			     : json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:s, s:s, s:s}}}", "apiVersion",
+					 "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name", l->name,
+					 "namespace", l->ns, "labels", MESH_LABEL_NAME, "sockmesh",
+					 MESH_LABEL_COMPONENT, "control", MESH_LABEL_MANAGED, "sockmesh-control");
 
 	json_object_set_new(spec, "holderIdentity", json_string(l->identity));
 	json_object_set_new(spec, "leaseDurationSeconds",

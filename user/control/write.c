@@ -4,6 +4,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "model/names.h"
 
 enum { PAUSE_MIN_MS = 1000, PAUSE_MAX_MS = 30000, FORGET_MS = 300000 };
 
@@ -172,8 +173,8 @@ static const char *owner_uid(const json_t *obj)
 static bool is_ours(const json_t *have, const json_t *want)
 {
 	json_t *labels = json_object_get(json_object_get(have, "metadata"), "labels");
-	const char *by = json_string_value(json_object_get(labels, "app.kubernetes.io/managed-by"));
-	const char *name = json_string_value(json_object_get(labels, "app.kubernetes.io/name"));
+	const char *by = json_string_value(json_object_get(labels, MESH_LABEL_MANAGED));
+	const char *name = json_string_value(json_object_get(labels, MESH_LABEL_NAME));
 
 	if (by && strcmp(by, "sockmesh-control") == 0)
 		return true;
@@ -261,7 +262,7 @@ static void add_label(json_t *want)
 
 	if (!labels)
 		json_object_set_new(meta, "labels", labels = json_object());
-	json_object_set_new(labels, "app.kubernetes.io/managed-by", json_string("sockmesh-control"));
+	json_object_set_new(labels, MESH_LABEL_MANAGED, json_string("sockmesh-control"));
 }
 
 bool mesh_cache_ensure(struct mesh_cache *cache, enum mesh_control_kind kind, json_t *want)

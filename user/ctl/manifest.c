@@ -71,7 +71,7 @@ static void stamp(json_t *obj)
 	json_t *labels = map_of(map_of(obj, "metadata"), "labels"), *template;
 
 	json_object_set_new(labels, MESH_LABEL_NAME, json_string("sockmesh"));
-	json_object_set_new(labels, "app.kubernetes.io/managed-by", json_string("meshctl"));
+	json_object_set_new(labels, MESH_LABEL_MANAGED, json_string("meshctl"));
 	template = json_object_get(json_object_get(obj, "spec"), "template");
 	if (!template)
 		return;

@@ -8,15 +8,13 @@
 
 #include "ctl/flags.h"
 #include "ctl/settings.h"
+#include "model/names.h"
 
 #define MESH_SYSTEM_NAMESPACE "sockmesh-system"
 #define MESH_ANNOTATION_MADE  "sockmesh.io/made-by" /* on namespaces and CRDs that were not there before */
 #define MESH_ANNOTATION_ABI   "sockmesh.io/abi"     /* of the agents' DaemonSet: layout of what is pinned on nodes */
 #define MESH_ANNOTATION_TIME                                                                                           \
 	"sockmesh.io/version-time" /* of the same: when the version's commit was made, s since 1970 */
-#define MESH_LABEL_NAME      "app.kubernetes.io/name" /* "sockmesh" */
-#define MESH_LABEL_VERSION   "app.kubernetes.io/version"
-#define MESH_LABEL_COMPONENT "app.kubernetes.io/component"
 
 /** The text of all manifests, in the order of the kustomization. Static. */
 struct mesh_slice mesh_manifest_text(void);

@@ -9,6 +9,7 @@
 #include "ctl/print.h"
 #include "ctl/resource.h"
 #include "ctl/rollout.h"
+#include "model/names.h"
 
 #include <stdio.h>
 
@@ -31,7 +32,7 @@ json_t *mesh_status_agents(struct mesh_ctl *ctl, const char *node)
 static json_t *member(const json_t *lease, const json_t *agents, time_t now)
 {
 	const char *holder = mesh_text(json_object_get(lease, "spec"), "holderIdentity");
-	const char *component = mesh_label_of(lease, "sockmesh.io/component");
+	const char *component = mesh_label_of(lease, MESH_LEASE_COMPONENT_LABEL);
 	json_t *versions = mesh_lease_versions(lease);
 	json_t *row = json_pack("{s:s, s:s, s:s, s:b, s:s}", "name", mesh_meta(lease, "name"), "component", component,
 				"holder", holder, "live", mesh_lease_live(lease, now), "renewTime",

@@ -11,6 +11,7 @@
 #include "ctl/podexec.h"
 #include "ctl/rollout.h"
 #include "kube/kubeconfig.h"
+#include "model/names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -155,7 +156,7 @@ static void remove_control(struct mesh_removal *r)
 static bool of_gateway(const json_t *obj)
 {
 	return strcmp(mesh_label_of(obj, MESH_LABEL_COMPONENT), "gateway") == 0 ||
-	       strcmp(mesh_label_of(obj, "app.kubernetes.io/managed-by"), "sockmesh-control") == 0;
+	       strcmp(mesh_label_of(obj, MESH_LABEL_MANAGED), "sockmesh-control") == 0;
 }
 
 static void remove_gateways(struct mesh_removal *r)
@@ -257,7 +258,7 @@ static bool is_default(const char *kind, const char *name)
 /* In a dry run it is still there. */
 static bool goes_anyway(const json_t *obj)
 {
-	return !mesh_is_foreign(obj) || mesh_label_of(obj, "sockmesh.io/component")[0];
+	return !mesh_is_foreign(obj) || mesh_label_of(obj, MESH_LEASE_COMPONENT_LABEL)[0];
 }
 
 /* The first object in a namespace that is not there by itself, as "kind/name"; NULL: it is empty. Caller frees. */
