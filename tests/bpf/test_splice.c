@@ -3,6 +3,7 @@
  */
 #include "splice.h"
 
+#include "dataplane/dp.h"
 #include "dataplane/probe_splice.h"
 
 #include <bpf/bpf.h>
@@ -103,6 +104,28 @@ static int exchange(struct flow f, int count, uint32_t request, uint32_t respons
 	pod_call(client, do_pingpong, &job, sizeof(job), &there, sizeof(there));
 	pod_call(server, do_pingpong_wait, NULL, 0, &back, sizeof(back));
 	return there < back ? there : back;
+}
+
+/* Something is in the way of what would be pinned: neither that switch nor one that was set with it changes. */
+TEST(what_cannot_be_loaded_is_not_switched_on)
+{
+	mesh_auto_free char *in_the_way = mesh_xasprintf("%s/splice-1-msg", w.pin);
+	json_t *set = json_pack("{s:s, s:s}", "bypass", "off", "splice", "on");
+	struct mesh_errs errs = {0};
+
+	CHECK_INT(mkdir(in_the_way, 0700), 0);
+	CHECK(mesh_dp_switch_set(w.dp, set, &errs) < 0);
+	CHECK_INT(errs.list.count, 1);
+	CHECK_INT(mesh_dp_switch_word(w.dp, MESH_SWITCH_SPLICE), MESH_WORD_AUTO);
+	CHECK_INT(mesh_dp_switch_word(w.dp, MESH_SWITCH_BYPASS), MESH_WORD_ON);
+	CHECK_INT(rmdir(in_the_way), 0);
+	mesh_errs_free(&errs);
+	CHECK_INT(mesh_dp_switch_set(w.dp, set, &errs), 0);
+	CHECK_INT(mesh_dp_switch_word(w.dp, MESH_SWITCH_SPLICE), MESH_WORD_ON);
+	json_object_set_new(set, "bypass", json_string("on"));
+	json_object_set_new(set, "splice", json_string("auto"));
+	CHECK_INT(mesh_dp_switch_set(w.dp, set, &errs), 0);
+	json_decref(set);
 }
 
 /* ---- who enters ---- */

@@ -370,16 +370,21 @@ int mesh_splice_reconsider(struct mesh_splice *s, struct mesh_errs *errs)
 	return r;
 }
 
+/* What cannot be loaded is not switched on. */
 static int put_mode(struct mesh_splice *s, enum mesh_splice_mode mode, struct mesh_errs *errs)
 {
-	struct mesh_splice_conf c = mesh_splice_conf_of(s);
+	struct mesh_splice_conf c;
 	uint32_t zero = 0;
+	int r = mode == MESH_SPLICE_MODE_ON ? load(s, errs) : 0;
 
+	if (r < 0)
+		return r;
+	c = mesh_splice_conf_of(s);
 	c.mode = mode;
 	if (bpf_map_update_elem(s->conf, &zero, &c, BPF_ANY) < 0)
 		return mesh_dp_fail(errs, -errno, "writing map splice_conf");
 	s->mode = mode;
-	return mode == MESH_SPLICE_MODE_ON ? load(s, errs) : 0;
+	return 0;
 }
 
 int mesh_dp_splice_set(struct mesh_dp *dp, enum mesh_splice_mode mode, struct mesh_errs *errs)
@@ -395,7 +400,7 @@ int mesh_dp_splice_set(struct mesh_dp *dp, enum mesh_splice_mode mode, struct me
 		r = mesh_splice_reconsider(s, errs);
 	mesh_splice_unlock(s);
 	pthread_mutex_lock(&s->lock);
-	s->all_out = mode == MESH_SPLICE_MODE_OFF;
+	s->all_out = s->mode == MESH_SPLICE_MODE_OFF;
 	pthread_mutex_unlock(&s->lock);
 	mesh_splice_worker_wake(s);
 	return r;

@@ -99,28 +99,38 @@ static int splice_set(struct mesh_dp *dp, uint32_t word, struct mesh_errs *errs)
 	return mesh_dp_splice_set(dp, mode, errs);
 }
 
+enum pass { PASS_CHECK, PASS_LOAD, PASS_WRITE, PASSES };
+
+static int set_one(struct mesh_dp *dp, enum pass pass, const char *name, const char *word, struct mesh_errs *errs)
+{
+	uint32_t value = 0, which;
+	size_t row = 0;
+	int r = find(name, word, &row, &value, errs);
+
+	if (r < 0)
+		return r;
+	which = rows[row].id;
+	if (pass == PASS_LOAD && which == MESH_SWITCH_SPLICE)
+		r = splice_set(dp, value, errs);
+	if (pass == PASS_WRITE && bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &value, BPF_ANY) < 0) {
+		r = -errno;
+		mesh_errs_add(errs, "writing map switches: %s", strerror(-r));
+	}
+	return r;
+}
+
+/* All or nothing: what is wrong, or cannot be, is found before anything is written. */
 int mesh_dp_switch_set(struct mesh_dp *dp, const json_t *set, struct mesh_errs *errs)
 {
 	const char *name;
 	json_t *word;
 	int r = 0;
 
-	/* All or nothing: what is wrong is found first. */
-	for (int write = 0; r == 0 && write < 2; write++)
+	for (enum pass pass = PASS_CHECK; r == 0 && pass < PASSES; pass++)
 		json_object_foreach((json_t *)set, name, word)
 		{
-			uint32_t value = 0, which;
-			size_t row = 0;
-			int one = find(name, json_is_string(word) ? json_string_value(word) : "", &row, &value, errs);
+			int one = set_one(dp, pass, name, json_is_string(word) ? json_string_value(word) : "", errs);
 
-			which = one == 0 ? rows[row].id : 0;
-			if (one == 0 && write &&
-			    bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &value, BPF_ANY) < 0) {
-				one = -errno;
-				mesh_errs_add(errs, "writing map switches: %s", strerror(-one));
-			}
-			if (one == 0 && write && which == MESH_SWITCH_SPLICE)
-				one = splice_set(dp, value, errs);
 			r = r < 0 ? r : one;
 		}
 	return r;
