@@ -14,6 +14,8 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,11 +49,23 @@ struct lab {
 	struct sockaddr_in at;
 };
 
+/* A thread that waits in recv() for one byte. */
+struct blocked {
+	int fd, error;
+	atomic_int tid;
+	ssize_t got;
+};
+
+/** Starts it, and waits until it sleeps. False: there is none. */
+bool mesh_probe_block(struct blocked *b, pthread_t *ret);
+
 /* Probes in files of their own; each has a fresh pair that is spliced. */
 void mesh_probe_peek_off(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 void mesh_probe_nothing(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 void mesh_probe_timestamps(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 void mesh_probe_zerocopy(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
+void mesh_probe_two_threads(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
+void mesh_probe_reset(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 void mesh_probe_memory(const struct lab *lab, struct pair *p, struct mesh_splice_row *row);
 
 #define PROBE_WAY(row) SAW(row, false, "the message was not redirected at all")
@@ -182,6 +196,18 @@ static inline bool send_small(const struct lab *lab, const struct pair *p)
 	for (size_t i = 0; i < SMALL; i++)
 		buf[i] = (char)i;
 	return send(p->a, buf, SMALL, 0) == SMALL && redirects(lab, p->ca) == before + 1;
+}
+
+/* Sends until there is no room: how much. */
+static inline size_t flood(int fd)
+{
+	char buf[4096] = {0};
+	size_t sent = 0;
+	ssize_t n;
+
+	while (sent < FLOOD && (n = send(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+		sent += (size_t)n;
+	return sent;
 }
 
 static inline bool is_readable(int fd, int ms)

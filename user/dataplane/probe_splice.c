@@ -24,17 +24,6 @@
 
 /* ---- the probes: each has a fresh pair that is spliced ---- */
 
-static size_t flood(int fd)
-{
-	char buf[4096] = {0};
-	size_t sent = 0;
-	ssize_t n;
-
-	while (sent < FLOOD && (n = send(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
-		sent += (size_t)n;
-	return sent;
-}
-
 static void probe_backpressure(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
 {
 	enum { BOUND = MESH_SPLICE_CREDIT + MESH_SPLICE_MESSAGE };
@@ -317,67 +306,6 @@ static void probe_leave(const struct lab *lab, struct pair *p, struct mesh_splic
 			: "it cannot leave");
 }
 
-struct blocked {
-	int fd, error;
-	ssize_t got;
-};
-
-static void *blocked_read(void *arg)
-{
-	struct blocked *b = arg;
-	char byte;
-
-	b->got = recv(b->fd, &byte, 1, 0);
-	b->error = errno;
-	return NULL;
-}
-
-/* One thread waits in recv() while another's send() waits for room, and gets it. */
-static void probe_two_threads(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
-{
-	static char buf[65536];
-	struct blocked b = {.fd = p->a};
-	pthread_t t;
-	size_t left;
-
-	(void)lab;
-	if (pthread_create(&t, NULL, blocked_read, &b) != 0)
-		return;
-	usleep(3000);
-	left = flood(p->a);
-	while (left > 0) {
-		ssize_t n = recv(p->b, buf, sizeof(buf), 0);
-
-		if (n <= 0)
-			break;
-		left -= (size_t)n;
-	}
-	if (left == 0 && send(p->b, "x", 1, MSG_NOSIGNAL) != 1)
-		left = 1;
-	pthread_join(t, NULL);
-	SAW(row, left == 0 && b.got == 1, "recv() %s",
-	    b.got == 1  ? "waits on"
-	    : b.got < 0 ? strerror(b.error)
-			: "gets the end");
-}
-
-/* One that waits in recv() learns why there is nothing more. */
-static void probe_reset(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
-{
-	struct linger now = {.l_onoff = 1};
-	struct blocked b = {.fd = p->a};
-	pthread_t t;
-
-	(void)lab;
-	if (pthread_create(&t, NULL, blocked_read, &b) != 0)
-		return;
-	usleep(3000);
-	setsockopt(p->b, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	mesh_cleanup_fd(&p->b);
-	pthread_join(t, NULL);
-	SAW(row, b.got < 0 && b.error == ECONNRESET, "recv() gets %s", b.got < 0 ? strerror(b.error) : "the end");
-}
-
 static void probe_cork(const struct lab *lab, struct pair *p, struct mesh_splice_row *row)
 {
 	int one = 1;
@@ -405,8 +333,8 @@ static const struct {
 	{"SO_PEEK_OFF", "peeks from there", mesh_probe_peek_off},
 	{"recv() of nothing", "says whether anything is there", mesh_probe_nothing},
 	{"two threads", "a recv() that blocks is not woken by what another thread's send() waits for",
-	 probe_two_threads},
-	{"reset", "a recv() that waits learns of it", probe_reset},
+	 mesh_probe_two_threads},
+	{"reset", "a recv() that waits learns of it", mesh_probe_reset},
 	{"TCP_CORK", "bytes wait until they fill a packet", probe_cork},
 	{"splice(2)", "reads from the socket into a pipe", probe_splice},
 	{"TCP_INFO", "counts the bytes", probe_tcp_info},
@@ -458,8 +386,7 @@ static uint64_t look_at_reader(const struct lab *lab, struct pair *p)
 	uint64_t fn = 0;
 	pthread_t t;
 
-	if (send(p->b, "x", 1, 0) != 1 || !read_all(p->a, (char[1]){0}, 1) ||
-	    pthread_create(&t, NULL, blocked_read, &b) != 0)
+	if (send(p->b, "x", 1, 0) != 1 || !read_all(p->a, (char[1]){0}, 1) || !mesh_probe_block(&b, &t))
 		return 0;
 	for (int i = 0; i < WARM_TRIES && !fn; i++) {
 		usleep(1000);
