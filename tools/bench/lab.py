@@ -35,6 +35,7 @@ ROWS = [
     ("envoy", "Envoy, one hop"),
     ("envoy-pair", "Envoy, a sidecar pair"),
     ("envoy-mtls", "Envoy, a sidecar pair, mTLS"),
+    ("ztunnel-pair", "ztunnel, a pair, mTLS (no HTTP routing)"),
 ]
 OURS = [n for n, _ in ROWS if n.startswith(("l4", "l7"))]
 MANIFEST = """
@@ -208,9 +209,10 @@ class Ways:
         """services: that many more of the server pod, so that each connection of the L4 rows is to one of them."""
         self.lab, self.wanted, self.rows, self.skipped, self.bypass = lab, wanted, {}, {}, None
         self.services, self.lists = services, {}
-        self.envoy = os.environ.get("ENVOY")
+        self.envoy, self.ztunnel = os.environ.get("ENVOY"), os.environ.get("ZTUNNEL")
         for n, what, there in (("forwarder", "build/bench/forwarder", os.path.exists(BUILD + "/bench/forwarder")),
-                               ("envoy", "ENVOY= is not set to its binary", self.envoy)):
+                               ("envoy", "ENVOY= is not set to its binary", self.envoy),
+                               ("ztunnel", "ZTUNNEL= is not set to its binary", self.ztunnel)):
             for row in wanted:
                 if row.split("-")[0] == n and not there:
                     self.skipped[row] = what
@@ -234,6 +236,8 @@ class Ways:
         self.add_services()
         for name, (where, host) in self.rows.items():
             self.wait_for(name, where, host)
+        if "ztunnel-pair" in self.rows:
+            self.see_tunnel("ztunnel-pair")
 
     def find_switches(self):
         self.switches = [kind for kind in ("bypass", "splice") if self.lab.has_switch(kind)]
@@ -260,7 +264,7 @@ class Ways:
             text += SERVICE.format(name="l4-splice", app="server-splice", annotations=CONNECTION)
         lab.kubectl("apply", "-n", "bench", "-f", "-", stdin=text)
         self.outside = [n for n in self.wanted if n not in OURS and n != "direct2" and n not in self.skipped]
-        self.paired = [n for n in ("pair", "envoy-pair", "envoy-mtls") if self.wants(n)]
+        self.paired = [n for n in ("pair", "envoy-pair", "envoy-mtls", "ztunnel-pair") if self.wants(n)]
         names = self.outside + ["outside-server"] + [n + "-server" for n in self.paired]
         lab.kubectl("apply", "-n", "outside", "-f", "-", stdin="".join(lab.manifest(n) for n in names))
         for ns in ("bench", "outside"):
@@ -302,17 +306,23 @@ class Ways:
                 lab.start_proxy(where, port, "nginx", "-c", lab.write("nginx-hop.conf", peers.NGINX_HOP.format(dir=lab.dir, port=port, up=server)))
             elif n.startswith("envoy"):
                 self.start_envoy(where, n, port, host + ":8080", "client" if n == "envoy-mtls" else None)
+            elif n == "ztunnel-pair":
+                port = 15001
+                self.start_ztunnel(where, port, n)
             else:
                 continue
             lab.redirect(where, "output", port)
         for n in self.paired:
-            where = self.pods[n + "-server"][0]
+            where, port = self.pods[n + "-server"][0], 16006
             if n == "pair":
-                conf = lab.write("pair-in.cfg", peers.HAPROXY.format(port=16006, up="127.0.0.1:8080"))
-                lab.start_proxy(where, 16006, "haproxy", "-db", "-f", conf)
+                conf = lab.write("pair-in.cfg", peers.HAPROXY.format(port=port, up="127.0.0.1:8080"))
+                lab.start_proxy(where, port, "haproxy", "-db", "-f", conf)
+            elif n == "ztunnel-pair":
+                port = 15006  # what comes in plain; the tunnel's own port is not redirected
+                self.start_ztunnel(where, peers.HBONE, n)
             else:
-                self.start_envoy(where, n + "-in", 16006, "127.0.0.1:8080", "server" if n == "envoy-mtls" else None)
-            lab.redirect(where, "prerouting", 16006)
+                self.start_envoy(where, n + "-in", port, "127.0.0.1:8080", "server" if n == "envoy-mtls" else None)
+            lab.redirect(where, "prerouting", port)
 
     def add_services(self):
         """The L4 rows' clients have a list of them."""
@@ -340,6 +350,20 @@ class Ways:
     def start_envoy(self, where, name, port, up, tls):
         conf = self.lab.write(name + ".json", peers.envoy(port, up, 15000, tls, self.lab.dir))
         self.lab.start_proxy(where, port, self.envoy, "-c", conf, "--concurrency", "2", "--disable-hot-restart", "-l", "error")
+
+    def start_ztunnel(self, where, port, row):
+        conf = self.lab.write(row + ".json", peers.ztunnel(dict(self.pods[n] for n in (row, row + "-server"))))
+        self.lab.start_proxy(where, port, "env", *peers.ztunnel_env(where, conf), self.ztunnel)
+
+    def see_tunnel(self, row):
+        """After an answer: it came by a connection between the two pods' ztunnels, which the server's one counts as mTLS."""
+        client, (server, _) = self.pods[row][1], self.pods[row + "-server"]
+        peer = f"state established sport = :{peers.HBONE} and dst {client}"
+        if not self.lab.inside(server, "ss", "-Htn", *peer.split()):
+            raise RuntimeError(f"row {row}: its answer did not come by port {peers.HBONE}: {server[1]} has no connection there from {client}")
+        counters = self.lab.inside(server, "curl", "-s", "-m", "2", f"http://127.0.0.1:{peers.ZTUNNEL_STATS}/metrics")
+        if not peers.ztunnel_mutual(counters):
+            raise RuntimeError(f"row {row}: its answer did not come by mTLS: ztunnel in {server[1]} counts no such connection")
 
     def wait_for(self, name, where, host):
         for _ in range(50):

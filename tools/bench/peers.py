@@ -2,6 +2,7 @@
 """Configurations of the proxies that the bench stands beside: as one hop, or as sidecars that traffic is redirected to."""
 import json
 import os
+import re
 import subprocess
 
 HAPROXY = """
@@ -30,6 +31,8 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 3600; pr
   server {{ listen {port}; location / {{ proxy_pass http://u; proxy_set_header Host $http_host; proxy_set_header Connection ""; }} }} }}
 """
 TYPE = "type.googleapis.com/envoy.extensions."
+# Ports that ztunnel listens on: for other ztunnels, by mTLS, and for its counters.
+HBONE, ZTUNNEL_STATS = 15008, 15020
 
 
 def certificates(directory):
@@ -70,3 +73,26 @@ def envoy(port, up, admin, tls=None, directory=""):
     listener = {"address": {"socket_address": {"address": "0.0.0.0", "port_value": port}}, "filter_chains": [chain]}
     return json.dumps({"node": {"id": "bench", "cluster": "bench"}, "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}},
                        "static_resources": {"listeners": [listener], "clusters": [cluster]}})
+
+
+def ztunnel(pods):
+    """What ztunnels are to know of the mesh: pods, (namespace, name) -> address, that all have one."""
+    workloads = [{"uid": f"bench//Pod/{ns}/{name}", "name": name, "namespace": ns, "serviceAccount": "default", "workloadIps": [ip],
+                  "protocol": "HBONE", "node": "bench", "network": "", "services": {}} for (ns, name), ip in pods.items()]
+    return json.dumps({"workloads": workloads, "policies": [], "services": []})
+
+
+def ztunnel_env(where, conf):
+    """
+    What a ztunnel of one pod is set by: where is (namespace, name) of the pod. Certificates are of a CA that is compiled in.
+    The client's address as source would take privileges that our proxies do not have.
+    """
+    ns, name = where
+    return [f"PROXY_WORKLOAD_INFO={ns}/{name}/default", f"LOCAL_XDS_PATH={conf}", "PROXY_MODE=dedicated", "FAKE_CA=true", "XDS_ADDRESS=",
+            "ENABLE_ORIG_SRC=false", "IPV6_ENABLED=false", "ZTUNNEL_WORKER_THREADS=2", "RUST_LOG=error"]
+
+
+def ztunnel_mutual(counters):
+    """How many connections of other pods a ztunnel has accepted by mTLS, of the text of its counters."""
+    lines = [line for line in counters.splitlines() if line.startswith("istio_tcp_connections_opened_total{")]
+    return sum(int(line.split()[-1]) for line in lines if re.search('reporter="destination".*connection_security_policy="mutual_tls"', line))

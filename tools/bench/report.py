@@ -59,12 +59,12 @@ def figures(results, row):
 
 
 def table(results, latency, markdown=False):
-    rows = [(n, label) for n, label in ROWS if n in results]
+    rows, wide = [(n, label) for n, label in ROWS if n in results], max(len(label) for _, label in ROWS)
     if markdown:
         lines = ["| | CPU us/request (min-max) | x no mesh | requests/s | agent us | switches |" + (" p50 / p90 / p99 us |" if latency else ""),
                  "|---|---|---|---|---|---|" + ("---|" if latency else "")]
     else:
-        lines = [f"  {'':30} {'CPU us/request (min-max)':>28} {'x no mesh':>10} {'requests/s':>11} {'agent us':>9} {'switches':>9}"
+        lines = [f"  {'':{wide}} {'CPU us/request (min-max)':>28} {'x no mesh':>10} {'requests/s':>11} {'agent us':>9} {'switches':>9}"
                  + ("   p50 / p90 / p99 us" if latency else "")]
     for n, label in rows:
         us, least, most, ratio, rps, agent, switches = figures(results, n)
@@ -72,7 +72,7 @@ def table(results, latency, markdown=False):
         if markdown:
             lines.append(f"| {label} | {us:.1f} ({least:.1f}-{most:.1f}) | {ratio:.2f} | {rps:.0f} | {agent:.2f} | {switches:.2f} |" + (f" {tail} |" if latency else ""))
         else:
-            lines.append(f"  {label:30} " + f"{us:.1f} ({least:.1f}-{most:.1f})".rjust(28) + f" {ratio:10.2f} {rps:11.0f} {agent:9.2f} {switches:9.2f}   {tail}".rstrip())
+            lines.append(f"  {label:{wide}} " + f"{us:.1f} ({least:.1f}-{most:.1f})".rjust(28) + f" {ratio:10.2f} {rps:11.0f} {agent:9.2f} {switches:9.2f}   {tail}".rstrip())
     return lines
 
 
@@ -99,7 +99,8 @@ def judge(load, results):
 def chart(title, results):
     """An SVG with a bar for each row: CPU us per request."""
     rows = [(label, figures(results, n)[0], n) for n, label in ROWS if n in results and n != "direct2"]
-    most, line, left, width = max(us for _, us, _ in rows), 26, 230, 720
+    most, line, left = max(us for _, us, _ in rows), 26, 27 + 7 * max(len(label) for label, *_ in rows)
+    width = left + 490
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{len(rows) * line + 40}" font-family="sans-serif" font-size="13">',
            f'<rect width="100%" height="100%" fill="white"/><text x="10" y="20" font-weight="bold">{title}: CPU us per request, whole machine</text>']
     for i, (label, us, n) in enumerate(rows):
