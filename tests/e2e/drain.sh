@@ -99,10 +99,12 @@ hold fourth
 supervisor=$(cut -d' ' -f1 "/run/sockmesh/labs/$LAB/pids/supervisor")
 silence echo-v2
 kill -STOP "$supervisor"
-kill -KILL "$(cut -d' ' -f1 "/run/sockmesh/labs/$LAB/pids/node-1-agent")"
+killed=$(cut -d' ' -f1 "/run/sockmesh/labs/$LAB/pids/node-1-agent")
+kill -KILL "$killed"
 kubectl -n coolapp delete pod echo-v2 --grace-period=0 --force > /dev/null 2>&1
 sleep 1
-check "without an agent it does not" sh -c "! grep ended '$T/fourth'"
+same "without an agent it does not" "$(grep ended "$T/fourth" && ps -o pid=,stat= -p "$supervisor,$killed" && cat "/run/sockmesh/labs/$LAB/pids/node-1-agent" &&
+	tail -5 "/run/sockmesh/labs/$LAB/logs/node-1-agent.log")" ""
 kill -CONT "$supervisor"
 check "one whose pod was deleted while no agent ran ends when the next is there" eventually 15 ended fourth
 finish
