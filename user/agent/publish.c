@@ -101,8 +101,11 @@ void mesh_agent_end_gone(struct mesh_agent *a)
 		keep_listed(a, &gone);
 	mesh_map_each (e, &gone) {
 		const struct mesh_agent_gone *g = e->value;
+		unsigned n = mesh_pods_end_flows(a->pods, &g->ip, NULL);
+		char ip[MESH_ADDR_TEXT];
 
-		mesh_pods_end_flows(a->pods, &g->ip, NULL);
+		if (n)
+			mesh_info("%u connections to %s are ended: its pod is gone", n, mesh_addr_ip_text(&g->ip, ip));
 		mesh_proxy_gone(a->proxy, &g->ip);
 	}
 	a->gone.count = 0;
