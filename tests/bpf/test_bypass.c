@@ -140,6 +140,14 @@ TEST(not_taken)
 static const char drop_rule[] = "table inet t {\n chain f { type filter hook forward priority 0;\n"
 				"  tcp dport 8080 drop\n }\n}";
 
+/* The uplink's two ends, e2 and the other machine's eth0. */
+static void plug(struct world *w)
+{
+	in_ns(&w->hub, "ip link set e2 nomaster up; ip addr add 10.78.0.1/24 dev e2");
+	in_ns(&w->pods[1], "ip link set eth0 up; ip addr flush dev eth0; ip addr add 10.78.0.2/24 dev eth0; "
+			   "ip route replace default via 10.78.0.1");
+}
+
 /* A client pod of this node, and a server behind its uplink e2. */
 static int two_nodes(struct world *w)
 {
@@ -152,9 +160,7 @@ static int two_nodes(struct world *w)
 	world_pod(w);
 	route_through_node(w);
 	world_pod(w);
-	in_ns(&w->hub, "ip link set e2 nomaster; ip addr add 10.78.0.1/24 dev e2");
-	in_ns(&w->pods[1],
-	      "ip addr flush dev eth0; ip addr add 10.78.0.2/24 dev eth0; ip route add default via 10.78.0.1");
+	plug(w);
 	world_dp_end(w);
 	w->uplink = "e2";
 	r = world_dp(w, &w->dp);
@@ -181,6 +187,19 @@ TEST(taken_between_nodes)
 	CHECK(streams(&w, fd, NOT_BYPASSED));
 	CHECK_INT(switch_to(w.dp, "bypass", "on"), 0);
 	CHECK(streams(&w, fd, BYPASSED));
+	/* It goes, and comes again with another index. */
+	CHECK_STR(follow_devices(w.dp), "");
+	in_ns(&w.hub, "ip link del e2");
+	CHECK_STR(follow_devices(w.dp), "uplink e2: No such device");
+	CHECK_STR(follow_devices(w.dp), "");
+	CHECK_INT(map_entries(w.dp, "veth"), 1);
+	run("ip link add name e2 netns %d type veth peer name eth0 netns %d", w.hub.pid, w.pods[1].pid);
+	plug(&w);
+	CHECK(streams(&w, fd, NOT_BYPASSED));
+	CHECK_STR(follow_devices(w.dp), "uplink e2: is there: flows to pods of other nodes take their short way");
+	CHECK_INT(map_entries(w.dp, "veth"), 2);
+	CHECK(streams(&w, fd, BYPASSED));
+	CHECK_STR(follow_devices(w.dp), "");
 	/* The node's rules hold there, too. */
 	if (has_program("nft")) {
 		stream_start(&w.pods[0], fd, 512, 200);

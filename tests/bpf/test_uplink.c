@@ -691,11 +691,18 @@ TEST(refused)
 	world_free(&w);
 }
 
+static void plug(struct world *w)
+{
+	run("ip link add name e2 netns %d type veth peer name eth0 netns %d", w->hub.pid, w->pods[1].pid);
+	in_ns(&w->hub, "ip link set e2 up; ip addr add 10.78.0.1/24 dev e2");
+}
+
 /* A device that turns out to be a pod's, and one that goes. */
 TEST(device_lost)
 {
 	static const struct mesh_xdp pods = {.device = "e3", .mode = MESH_XDP_GENERIC, .veth = true};
 	struct world w;
+	int fd;
 
 	CHECK_INT(two_machines(&w, &generic), 0);
 	world_pod(&w);
@@ -707,10 +714,30 @@ TEST(device_lost)
 	CHECK_INT(restart(&w, &generic), 0);
 	CHECK_STR(said(&w, "why"), "");
 	in_ns(&w.hub, "ip link del e2");
-	CHECK_STR(said(&w, "why"), "its device is gone, or somebody took it off: start the agent again");
+	CHECK_STR(said(&w, "why"), "its device is gone, or somebody took it off");
 	CHECK_INT(restart(&w, &generic), 0);
 	CHECK(strncmp(said(&w, "why"), "e2: there is no such device; ", 29) == 0);
 	CHECK_INT(link_id(&w, NULL), 0);
+	CHECK_STR(follow_devices(w.dp), "");
+	/* It comes, goes, comes again; the last time somebody else is on it. */
+	plug(&w);
+	CHECK_STR(follow_devices(w.dp), "XDP: e2 is there: what comes in by it is judged");
+	CHECK_STR(said(&w, "why"), "");
+	CHECK_INT(in_use(&w), 1);
+	CHECK_INT(programs_there(&w), 1);
+	CHECK_INT(number(&w, "addresses"), 4);
+	CHECK_STR(follow_devices(w.dp), "");
+	in_ns(&w.hub, "ip link del e2");
+	CHECK(strncmp(follow_devices(w.dp), "XDP: e2: there is no such device; ", 34) == 0);
+	CHECK_STR(follow_devices(w.dp), "");
+	plug(&w);
+	fd = somebody(&w, "e2");
+	CHECK(fd >= 0);
+	CHECK(strncmp(follow_devices(w.dp), "XDP: e2: another XDP program is attached to it: somebody", 56) == 0);
+	CHECK_STR(follow_devices(w.dp), "");
+	close(fd);
+	CHECK_STR(follow_devices(w.dp), "XDP: e2 is there: what comes in by it is judged");
+	CHECK_INT(programs_there(&w), 1);
 	world_free(&w);
 }
 

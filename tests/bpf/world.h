@@ -295,6 +295,19 @@ static inline struct pod *world_pod(struct world *w)
 	return p;
 }
 
+/* What the data plane says that changed of its uplink and its XDP device; "" for nothing. */
+static inline const char *follow_devices(struct mesh_dp *dp)
+{
+	mesh_auto(mesh_errs_free) struct mesh_errs news = {0};
+	static char text[512];
+
+	mesh_dp_follow_devices(dp, &news);
+	text[0] = '\0';
+	mesh_vec_each (line, &news.list)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", text[0] ? "; " : "", line->text);
+	return text;
+}
+
 static inline void print_errs(const struct mesh_errs *errs)
 {
 	struct mesh_buf text = {0};

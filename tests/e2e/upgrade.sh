@@ -173,13 +173,19 @@ in_node() { nsenter --net="/proc/$first/ns/net" "$@"; }
 filters() { { in_node bpftool net show | grep 'pod_out\|pod_in'; in_node python3 tests/cluster/tcx.py; } 2> /dev/null | wc -l; }
 pins=/sys/fs/bpf/sockmesh/$LAB-node-1
 target=$(kubectl -n coolapp get pod -l app=catalog -o jsonpath='{.items[0].status.podIP}')
-within "before: programs at the pods' cgroup" "$(bpftool cgroup show "$CGROUP2/sockmesh-lab-$LAB/node-1/pods" | grep -c connect4)" 1 1
+placed() { bpftool cgroup show "$CGROUP2/sockmesh-lab-$LAB/node-1/pods" | grep -c connect4; }
+same "before: programs at the pods' cgroup" "$(placed)" 1
 if [ "$(filters)" -gt 0 ]; then
 	ok "before: filters on the pods' devices ($(filters))"
 else
 	echo "skip filters on the pods' devices: there are none on this kernel ($(status -c .dataplane.bypass))"
 fi
-check "leave" meshd agent --leave --socket "$sock"
+check "a container that is stopped: nobody asked for more" meshd agent --pre-stop --socket "$sock"
+same "programs stay" "$(placed)" 1
+check "a container whose place another has taken is stopped" unshare -m env SOCKMESH_ON_STOP=detach meshd agent --pre-stop --socket "$sock"
+same "the programs of that one stay" "$(placed)" 1
+check "a container is stopped that is to take its programs with it" env SOCKMESH_ON_STOP=detach meshd agent --pre-stop --socket "$sock"
+check "an agent that has left is asked to leave" meshd agent --leave --socket "$sock"
 same "after: programs at the pods' cgroup" "$(bpftool cgroup show "$CGROUP2/sockmesh-lab-$LAB/node-1/pods" | grep -c '[a-z]4')" 0
 same "after: filters on the pods' devices" "$(filters)" 0
 check "after: nothing is pinned" test ! -e "$pins"

@@ -190,6 +190,9 @@ TEST(setting_cni)
 	o = with(NULL, "drain=end", NULL);
 	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/drain")), "end");
 	json_decref(o);
+	o = with(NULL, "onStop=detach", NULL);
+	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/onStop")), "detach");
+	json_decref(o);
 	/* The kubelet waits longer than the agent. */
 	o = with(NULL, "upgrade.drainTime=300", NULL);
 	CHECK_STR(json_string_value(at(mesh_manifest_find(o, "ConfigMap", NULL), "data/drainTime")), "300");
@@ -209,6 +212,7 @@ TEST(settings_refused)
 		{"zzz=1", "--set zzz: no setting is named so (meshctl install --help lists them)"},
 		{"logLevel", "--set logLevel: must be KEY=VALUE"},
 		{"logLevel=loud", "--set logLevel: \"loud\" must be one of error|warn|info|debug"},
+		{"onStop=leave", "--set onStop: \"leave\" must be one of keep|detach"},
 		{"control.replicas=many", "--set control.replicas: \"many\" must be a whole number from 0 to 1000"},
 		{"control.replicas=", "--set control.replicas: \"\" must be a whole number from 0 to 1000"},
 		{"agent.resources.limits.memory=1 G",

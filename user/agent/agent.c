@@ -16,7 +16,7 @@
 #include <malloc.h>
 #include <stdio.h>
 
-enum { ASK_MS = 5000 };
+#define DEVICES_NS MESH_SEC(5)
 
 static void on_changed(void *arg, enum mesh_feed_change change)
 {
@@ -88,6 +88,19 @@ static void listen_to_programs(struct mesh_agent *a)
 		mesh_warn("events of the BPF programs cannot be read: no flow is bypassed");
 }
 
+static void on_devices(struct mesh_loop *loop, struct mesh_timer *timer)
+{
+	struct mesh_agent *a = mesh_container_of(timer, struct mesh_agent, devices);
+	mesh_auto(mesh_errs_free) struct mesh_errs news = {0};
+
+	if (a->left)
+		return;
+	mesh_dp_follow_devices(a->dp, &news);
+	mesh_vec_each (line, &news.list)
+		mesh_info("data plane: %s", line->text);
+	mesh_timer_set(loop, timer, DEVICES_NS);
+}
+
 static int find_cgroups(struct mesh_agent *a, struct mesh_errs *errs)
 {
 	a->cgroup_root = a->opts.cgroup_root;
@@ -127,6 +140,8 @@ static int start_data_plane(struct mesh_agent *a, struct mesh_errs *errs)
 	if (r < 0)
 		return r;
 	listen_to_programs(a);
+	if (a->opts.uplink || a->opts.xdp.device[0])
+		mesh_timer_set(a->loop, &a->devices, DEVICES_NS);
 	proxy.spliced_arg = a->dp;
 	r = mesh_proxy_new(&a->proxy, &proxy);
 	if (r < 0)
@@ -206,6 +221,7 @@ void mesh_agent_yield(struct mesh_agent *a)
 	mesh_timer_remove(a->loop, &a->adding);
 	mesh_timer_remove(a->loop, &a->leaving);
 	mesh_timer_remove(a->loop, &a->trim);
+	mesh_timer_remove(a->loop, &a->devices);
 	mesh_probe_free(mesh_steal(a->probe));
 	mesh_cni_conf_free(mesh_steal(a->cni));
 	mesh_ctlsock_free(mesh_steal(a->sock));
@@ -309,35 +325,6 @@ static int detach(const struct mesh_agent_opts *o)
 	return r < 0 ? 1 : 0;
 }
 
-/* Returns the exit status of --health, --alive, --status and --leave. */
-static int ask(const struct mesh_agent_opts *o)
-{
-	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	const char *why;
-	json_t *answer;
-	bool ok;
-
-	if (mesh_agent_ask(o->socket,
-			   o->status  ? "status"
-			   : o->leave ? "leave"
-				      : "health",
-			   ASK_MS, &answer, &errs) < 0) {
-		mesh_vec_each (e, &errs.list)
-			fprintf(stderr, "%s\n", e->text);
-		return 1;
-	}
-	ok = o->alive || json_is_true(json_object_get(answer, "ok"));
-	why = json_string_value(json_object_get(answer, "error"));
-	if (o->status) {
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else if (!ok) {
-		fprintf(stderr, "%s\n", why ? why : "not in force");
-	}
-	json_decref(answer);
-	return ok ? 0 : 1;
-}
-
 /* The same program with the same arguments, as the child of a keeper. */
 static int run_kept(const struct mesh_agent_opts *o, int argc, char **argv)
 {
@@ -357,6 +344,7 @@ int mesh_agent_main(int argc, char **argv)
 			       .waiting.fn = on_waiting,
 			       .adding.fn = on_adding,
 			       .leaving.fn = on_leaving,
+			       .devices.fn = on_devices,
 			       .trim.fn = on_trim};
 	int r = mesh_envdir_read(getenv("SOCKMESH_ENV_DIR"));
 
@@ -368,8 +356,8 @@ int mesh_agent_main(int argc, char **argv)
 	r = mesh_agent_options(argc, argv, &a.opts);
 	if (r >= 0)
 		return r;
-	if (a.opts.health || a.opts.alive || a.opts.status || a.opts.leave)
-		return ask(&a.opts);
+	if (mesh_agent_asks(&a.opts))
+		return mesh_agent_ask_main(&a.opts);
 	mesh_daemon_init("agent", a.opts.log_level);
 	if (a.opts.detach)
 		return detach(&a.opts);

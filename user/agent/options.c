@@ -55,14 +55,23 @@ static const struct mesh_opt rows[] = {
 	{.name = "status", .type = MESH_OPT_FLAG, .at = AT(status), .help = "print the status of the agent at --socket as JSON"},
 	{.name = "leave", .type = MESH_OPT_FLAG, .at = AT(leave),
 	 .help = "have the agent at --socket let all pods go and remove what it installed; it stays until it is killed"},
+	{.name = "on-stop", .type = MESH_OPT_CHOICE, .at = AT(stop_detach), .arg = "WORD", .values = "keep|detach", .initial = "keep",
+	 .env = "SOCKMESH_ON_STOP", .help = "what --pre-stop does: keep (nothing: the kernel goes on with what is in force), or detach (as --leave)"},
+	{.name = "pre-stop", .type = MESH_OPT_FLAG, .at = AT(pre_stop),
+	 .help = "what a preStop hook runs: as --on-stop says, unless the agent at --socket is another container's, which took this one's place"},
 };
 /* clang-format on */
 
 static const struct mesh_opts opts = {.command = "meshd agent", .rows = rows, .count = MESH_ARRAY_SIZE(rows)};
 
+unsigned mesh_agent_asks(const struct mesh_agent_opts *o)
+{
+	return 0u + o->health + o->alive + o->status + o->leave + o->pre_stop;
+}
+
 static void check(struct mesh_agent_opts *o, struct mesh_errs *errs)
 {
-	int asks = o->health + o->alive + o->status + o->leave;
+	unsigned asks = mesh_agent_asks(o);
 	const char *why;
 
 	if (o->health_listen &&
@@ -71,7 +80,7 @@ static void check(struct mesh_agent_opts *o, struct mesh_errs *errs)
 	if (o->xdp_text && mesh_xdp_parse(o->xdp_text, &o->xdp, &why) < 0)
 		mesh_errs_add(errs, "--xdp %s: %s", o->xdp_text, why);
 	if (asks + o->detach > 1)
-		mesh_errs_add(errs, "only one of --detach, --health, --alive, --status and --leave");
+		mesh_errs_add(errs, "only one of --detach, --health, --alive, --status, --leave and --pre-stop");
 	if (!o->cni_bin_dir != !o->cni_conf_dir)
 		mesh_errs_add(errs, "--cni-bin-dir and --cni-conf-dir go together");
 	if (asks) {

@@ -26,11 +26,15 @@ struct mesh_agent_opts {
 	unsigned workers;
 	enum { MESH_DRAIN_KEEP, MESH_DRAIN_END } drain_end; /* flows that their service does not use any more */
 	unsigned drain_s; /* how long connections that another agent cannot get are served on */
-	bool keep, detach, health, alive, status, leave; /* at most one: what is asked for instead of running */
+	enum { MESH_STOP_KEEP, MESH_STOP_DETACH } stop_detach; /* what pre_stop does */
+	bool keep;
+	bool detach, health, alive, status, leave, pre_stop; /* at most one: what is asked for instead of running */
 };
 
 /** Returns -1 to go on with *ret, else an exit status (help was printed, or what is wrong). */
 int mesh_agent_options(int argc, char **argv, struct mesh_agent_opts *ret);
+/** How many of the questions to a running agent are asked; 0: this one is to run, or to detach. */
+unsigned mesh_agent_asks(const struct mesh_agent_opts *o);
 /** "refuse" or "plain". */
 const char *mesh_cni_policy_text(enum mesh_cni_policy policy);
 

@@ -63,7 +63,7 @@ struct mesh_agent {
 	struct mesh_l7_states states;
 	struct mesh_changes changes; /* of the snapshot, since the last publish */
 	struct mesh_compiler *compiler;
-	struct mesh_timer publish, waiting, adding, leaving, trim;
+	struct mesh_timer publish, waiting, adding, leaving, trim, devices;
 	struct mesh_io events; /* of the BPF programs */
 	MESH_VEC(struct mesh_agent_waiter) waiters;
 	MESH_VEC(struct mesh_agent_asker) askers;

@@ -336,6 +336,7 @@ static const struct setting settings[] = {
 	{"cni.policy", CHOICE, "refuse|plain", 0, set_config, "cniPolicy", "a pod of the mesh that starts while its node's agent is away: refuse (default) or plain"},
 	{"drain", CHOICE, "keep|end", 0, set_config, "drain", "L4 connections to a pod that lives, when its service sends nothing new there: keep (default) or end; for services without an annotation sockmesh.io/drain"},
 	{"upgrade.drainTime", NUMBER, NULL, 0, set_drain_time, "drainTime", "seconds that an agent whose place another took serves tunnels and long answers on (default 20)"},
+	{"onStop", CHOICE, "keep|detach", 0, set_config, "onStop", "programs and pins of an agent that is stopped and that no other follows: keep (default) or detach"},
 	{"splice", CHOICE, "auto|enabled|disabled", 0, set_config, "splice", "flows between pods of a node past TCP, for pods and namespaces without an annotation sockmesh.io/splice: auto (default: on kernels that pass every probe), enabled or disabled"},
 	{"uplink", DEVICE, NULL, 0, set_config, "uplink", "the device by which nodes reach pods of other nodes: established L4 flows to them take a short way there (docs/bypass.md; default: none)"},
 	{"xdp", XDP, NULL, 0, set_config, "xdp", "the device that leads to other nodes, for an XDP program that ends what comes there from impossible addresses (docs/uplink.md; default: none)"},

@@ -106,8 +106,7 @@ static int attach(const struct mesh_dp *dp, uint32_t ifindex, bool uplink, bool 
 				 qdisc);
 }
 
-/* Fills in *end's flags. Returns 0, or -errno with *why. */
-static int put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
+int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
 {
 	int home = -1, r = mesh_dp_host_enter(dp->host_netns, &home);
 	struct mesh_veth old = {0};
@@ -149,7 +148,7 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 	memcpy(end.veth.ip6[0], pod->ip6, sizeof(end.veth.ip6[0]));
 	r = mesh_dp_end_find(dp, found->netns_fd, pod->ifindex, &end, &why);
 	if (r == 0)
-		r = put_on(dp, &end, &why);
+		r = mesh_dp_bypass_put_on(dp, &end, &why);
 	if (r == 0)
 		write_pod_ips(dp, pod, end.ifindex, !end.why_not);
 	mesh_dp_bypass_doubt(dp);
@@ -157,7 +156,7 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 	free(end.why_not);
 }
 
-static void take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v)
+void mesh_dp_bypass_take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v)
 {
 	int home = -1;
 
@@ -206,7 +205,7 @@ static void remove_where(struct mesh_dp *dp, const uint64_t *netns)
 			device_free(d);
 		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], ifindex, &v) < 0)
 			continue;
-		take_off(dp, *ifindex, &v);
+		mesh_dp_bypass_take_off(dp, *ifindex, &v);
 		mesh_dp_bypass_forget(dp, ips, mesh_dp_ips_of(v.ip4, v.ip6[0], ips));
 	}
 	mesh_vec_free(&all.list);
@@ -306,53 +305,6 @@ static void make_rest_ready(struct mesh_dp *dp)
 
 /* Start and end */
 
-/* The uplink that an earlier agent had, and this one has not. */
-static void drop_uplink(struct mesh_dp *dp, uint32_t ifindex)
-{
-	uint32_t which = MESH_SWITCH_UPLINK, old = 0;
-	struct mesh_veth v;
-
-	bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &old);
-	if (old && old != ifindex && bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], &old, &v) == 0)
-		take_off(dp, old, &v);
-	bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &ifindex, BPF_ANY);
-	if (old != ifindex)
-		mesh_dp_bypass_doubt(dp);
-}
-
-static uint32_t index_of(const struct mesh_dp *dp, const char *device)
-{
-	uint32_t ifindex = 0;
-	int home = -1;
-
-	if (mesh_dp_host_enter(dp->host_netns, &home) == 0) {
-		ifindex = if_nametoindex(device);
-		mesh_dp_host_leave(&home);
-	}
-	return ifindex;
-}
-
-/* Flows between nodes: on the client's node alone, since only that knows who placed them. */
-static void take_uplink(struct mesh_dp *dp, const char *device)
-{
-	struct mesh_dp_bypass *b = dp->bypass;
-	struct mesh_dp_end end = {.veth.flags = MESH_VETH_UPLINK};
-	int r;
-
-	if (!device) {
-		drop_uplink(dp, 0);
-		return;
-	}
-	end.ifindex = index_of(dp, device);
-	snprintf(end.name, sizeof(end.name), "%s", device);
-	r = end.ifindex ? 0 : -ENODEV;
-	if (r == 0)
-		r = put_on(dp, &end, &b->uplink_trouble);
-	if (r < 0 && !b->uplink_trouble)
-		b->uplink_trouble = mesh_xasprintf("uplink %s: %s", device, strerror(-r));
-	drop_uplink(dp, r == 0 ? end.ifindex : 0);
-}
-
 /* The node's devices can be reached. */
 static bool open_route(struct mesh_dp *dp)
 {
@@ -376,7 +328,7 @@ void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink, bool clsact)
 	if (!dp->bypass->events && !dp->bypass->why_not)
 		dp->bypass->why_not = mesh_xasprintf("its events cannot be read: %s", strerror(errno));
 	remove_where(dp, NULL);
-	take_uplink(dp, uplink);
+	mesh_dp_uplink_take(dp, uplink);
 	if (dp->adopted) {
 		mesh_dp_events(dp);
 		make_rest_ready(dp);
@@ -396,6 +348,7 @@ void mesh_dp_bypass_stop(struct mesh_dp *dp)
 		device_free(e->value);
 	mesh_map_free(&b->devices);
 	mesh_dp_bypass_unload(b);
+	free(b->uplink);
 	free(b->uplink_trouble);
 	free(b->why_not);
 	free(b);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside of dataplane/: the bypass and what guards it. bypass_load.c loads its programs, bypass.c puts them on the
- * node's ends of captured pods' veth pairs and makes flows ready; ends.c finds these ends, tc.c
+ * node's ends of captured pods' veth pairs and makes flows ready, uplink.c on the uplink; ends.c finds these ends, tc.c
  * attaches there and says who else is there; veths.c writes what programs know of devices; conntrack.c speaks to
  * connection tracking; probe_bypass.c tries the kernel. A failure of any of this leaves pods captured and their packets
  * on the node's own path, with a reason that status shows. Control thread only.
@@ -33,6 +33,8 @@ struct mesh_dp_bypass {
 	struct ring_buffer *events;
 	struct nl_sock *route;     /* rtnetlink in the node's namespace; there if there are programs */
 	struct nl_sock *conntrack; /* NULL: there is none, or not opened yet */
+	char *uplink;              /* the device that was named, or NULL */
+	uint32_t uplink_ifindex;   /* 0: flows between nodes are left alone */
 	char *uplink_trouble;      /* why flows between nodes are left alone although there is an uplink, or NULL */
 	char *why_not;             /* why the kernel or the node cannot; NULL: it can */
 	struct mesh_map devices;   /* index (bytes) -> struct mesh_dp_device * */
@@ -75,6 +77,19 @@ json_t *mesh_dp_bypass_status(const struct mesh_dp *dp);
 /** Whether flows are bypassed where they can be; else *why (borrowed). */
 bool mesh_dp_bypass_in_use(const struct mesh_dp *dp, const char **why);
 bool mesh_dp_antispoof_in_use(const struct mesh_dp *dp, const char **why);
+
+/** Puts the programs on a device, or brings what is there up to date. Fills in *end's flags. Returns 0, or -errno with
+ * *why (caller frees). */
+int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why);
+void mesh_dp_bypass_take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v);
+
+/* uplink.c: flows between nodes, on the client's node alone, since only that knows who placed them. */
+/** From now on that device (NULL: none) is the uplink, and none that an earlier agent had. Why not: uplink_trouble. */
+void mesh_dp_uplink_take(struct mesh_dp *dp, const char *device);
+/** One that went and came, or came late, is taken. What changed is added to news. */
+void mesh_dp_uplink_follow(struct mesh_dp *dp, struct mesh_errs *news);
+/** The index of a device in the node's namespace; 0: there is none. */
+uint32_t mesh_dp_host_ifindex(const struct mesh_dp *dp, const char *device);
 
 /* bypass_load.c */
 /** Loads the programs and probes the kernel, or goes on with what is pinned. -errno with why_not if there are none. */

@@ -206,6 +206,12 @@ static void remove_empty_parent(const char *pin_dir)
 	rmdir(parent); /* fails while there is anything in it, or if it is the file system's root */
 }
 
+void mesh_dp_follow_devices(struct mesh_dp *dp, struct mesh_errs *news)
+{
+	mesh_dp_uplink_follow(dp, news);
+	mesh_dp_xdp_follow(dp, news);
+}
+
 int mesh_dp_detach(const char *pin_dir, struct mesh_errs *errs)
 {
 	return mesh_dp_detach_from(pin_dir, 0, errs);

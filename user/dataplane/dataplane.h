@@ -67,6 +67,12 @@ int mesh_dp_events_fd(const struct mesh_dp *dp);
 void mesh_dp_events(struct mesh_dp *dp);
 
 /**
+ * Uplink and XDP device (mesh_dp_opts) are known by name: puts the programs on one that came late, or went and came. To
+ * be called every few seconds; costs two system calls where nothing changed. What did is added to news.
+ */
+void mesh_dp_follow_devices(struct mesh_dp *dp, struct mesh_errs *news);
+
+/**
  * Puts in force what changed since the last delta that was put in force (a whole one: everything): each service
  * switches atomically from its old version to the new. delta is read, not kept. If this fails, part of it may be in
  * force: the next has to be a whole one.

@@ -10,22 +10,11 @@
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
-#include <netlink/route/route.h>
 #include <stdio.h>
 
 #ifndef BPF_F_XDP_HAS_FRAGS
 #define BPF_F_XDP_HAS_FRAGS (1U << 5)
 #endif
-
-struct mesh_dp_xdp {
-	struct mesh_xdp want;    /* device "": none was asked for */
-	struct uplink_bpf *skel; /* NULL: not loaded */
-	struct nl_sock *route;
-	uint32_t ifindex; /* 0: not attached */
-	char driver[MESH_NETDEV_DRIVER];
-	char *why_not; /* NULL: attached */
-	size_t unreached;
-};
 
 /* The link that is pinned */
 
@@ -239,123 +228,8 @@ static int load(struct mesh_dp *dp, struct mesh_errs *errs)
 	return r;
 }
 
-/* What is known of pods */
-
-struct own_ips {
-	const struct mesh_dp *dp;
-	const uint64_t *netns; /* those of this pod but what it has now; NULL: see what */
-	const struct mesh_pod_ip *has;
-	size_t has_count;
-	enum { OF_NOBODY, UNREACHED, ALL } what;
-	MESH_VEC(struct mesh_pod_ip) list;
-	size_t unreached;
-};
-
-static bool is_old(const struct own_ips *all, const struct mesh_pod_ip *key, uint64_t netns)
-{
-	for (size_t i = 0; i < all->has_count; i++)
-		if (memcmp(&all->has[i], key, sizeof(*key)) == 0)
-			return false;
-	return netns == *all->netns;
-}
-
-static void see_own_ip(void *arg, const void *key_bytes, const void *value)
-{
-	struct own_ips *all = arg;
-	struct mesh_pod_ip key;
-	struct mesh_own_ip own;
-	struct mesh_pod pod;
-	bool wanted;
-
-	memcpy(&key, key_bytes, sizeof(key));
-	memcpy(&own, value, sizeof(own));
-	all->unreached += !own.ifindex;
-	if (all->netns)
-		wanted = is_old(all, &key, own.netns);
-	else if (all->what == OF_NOBODY)
-		wanted = bpf_map_lookup_elem(all->dp->maps[MESH_DP_MAP_PODS], &own.netns, &pod) < 0;
-	else
-		wanted = all->what == ALL || !own.ifindex;
-	if (wanted)
-		mesh_vec_push(&all->list, key);
-}
-
-/* Returns how many there are. */
-static uint64_t see_own_ips(struct own_ips *all)
-{
-	return mesh_dp_each_batch(all->dp->maps[MESH_DP_MAP_OWNIP], sizeof(struct mesh_pod_ip),
-				  sizeof(struct mesh_own_ip), see_own_ip, all);
-}
-
-static void delete_own_ips(struct own_ips *all)
-{
-	see_own_ips(all);
-	mesh_vec_each (key, &all->list)
-		bpf_map_delete_elem(all->dp->maps[MESH_DP_MAP_OWNIP], key);
-	mesh_vec_free(&all->list);
-}
-
-/* The device by which the node reaches an address; 0: by none, by several, or by the uplink itself. */
-static uint32_t way_to(const struct mesh_dp_xdp *x, const struct mesh_pod_ip *ip)
-{
-	struct mesh_addr a = {0};
-	struct rtnl_route *found = NULL;
-	struct nl_addr *to;
-	uint32_t ifindex = 0;
-
-	memcpy(&a.ip, ip->ip, sizeof(a.ip));
-	to = mesh_addr_is_v4(&a) ? nl_addr_build(AF_INET, ip->ip + 12, 4) : nl_addr_build(AF_INET6, ip->ip, 16);
-	if (to && rtnl_route_lookup(x->route, to, &found) == 0 && rtnl_route_get_type(found) == RTN_UNICAST &&
-	    rtnl_route_get_nnexthops(found) == 1)
-		ifindex = (uint32_t)rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(found, 0));
-	if (found)
-		rtnl_route_put(found);
-	nl_addr_put(to);
-	return ifindex == x->ifindex ? 0 : ifindex;
-}
-
-static void write_own_ip(const struct mesh_dp *dp, const struct mesh_pod_ip *ip, uint64_t netns)
-{
-	struct mesh_own_ip own = {.netns = netns, .ifindex = way_to(dp->xdp, ip)};
-
-	dp->xdp->unreached += !own.ifindex;
-	bpf_map_update_elem(dp->maps[MESH_DP_MAP_OWNIP], ip, &own, BPF_ANY);
-}
-
-/* A network plugin may make a route some time after it has made the pod. */
-static void look_again(const struct mesh_dp *dp)
-{
-	struct own_ips all = {.dp = dp, .what = UNREACHED};
-	struct mesh_own_ip own;
-
-	if (!dp->xdp->unreached)
-		return;
-	dp->xdp->unreached = 0;
-	see_own_ips(&all);
-	mesh_vec_each (ip, &all.list)
-		if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_OWNIP], ip, &own) == 0)
-			write_own_ip(dp, ip, own.netns);
-	mesh_vec_free(&all.list);
-}
-
-static size_t addresses_of(const struct mesh_pod *pod, struct mesh_pod_ip ret[2])
-{
-	static const uint8_t none[16];
-	struct mesh_addr a;
-	size_t n = 0;
-	uint32_t v4;
-
-	memcpy(&v4, pod->ip4, sizeof(v4));
-	a = mesh_addr_from_v4(v4, 0);
-	if (v4)
-		memcpy(ret[n++].ip, &a.ip, sizeof(a.ip));
-	if (memcmp(pod->ip6, none, sizeof(none)) != 0)
-		memcpy(ret[n++].ip, pod->ip6, sizeof(pod->ip6));
-	return n;
-}
-
 /* One that was captured since is on the device that was named. */
-static void leave_pod(struct mesh_dp *dp, uint64_t netns_cookie, const char *pod)
+void mesh_dp_xdp_leave(struct mesh_dp *dp, uint64_t netns_cookie, const char *pod)
 {
 	struct mesh_dp_xdp *x = dp->xdp;
 	struct mesh_veth v;
@@ -368,38 +242,12 @@ static void leave_pod(struct mesh_dp *dp, uint64_t netns_cookie, const char *pod
 	x->why_not = mesh_xasprintf("%s: it is the device of pod %s, and leads to no other node", x->want.device, pod);
 }
 
-void mesh_dp_xdp_add(struct mesh_dp *dp, uint64_t netns_cookie, const struct mesh_pod *pod)
-{
-	struct mesh_pod_ip ips[2];
-	struct own_ips old = {.dp = dp, .netns = &netns_cookie, .has = ips};
-
-	if (!dp->xdp->skel)
-		return;
-	leave_pod(dp, netns_cookie, pod->name);
-	old.has_count = addresses_of(pod, ips);
-	for (size_t i = 0; i < old.has_count; i++)
-		write_own_ip(dp, &ips[i], netns_cookie);
-	delete_own_ips(&old);
-	look_again(dp);
-}
-
-void mesh_dp_xdp_remove(struct mesh_dp *dp, uint64_t netns_cookie)
-{
-	struct own_ips all = {.dp = dp, .netns = &netns_cookie};
-
-	if (!dp->xdp->skel)
-		return;
-	delete_own_ips(&all);
-	look_again(dp);
-}
-
 /* Start and end */
 
 /* Returns why not (caller frees), or NULL. */
 static char *begin(struct mesh_dp *dp)
 {
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
-	struct own_ips gone = {.dp = dp, .what = OF_NOBODY};
 	int r = load(dp, &errs);
 
 	if (r < 0)
@@ -409,19 +257,18 @@ static char *begin(struct mesh_dp *dp)
 	r = mesh_dp_route_open(dp->host_netns, &dp->xdp->route);
 	if (r < 0)
 		return mesh_xasprintf("rtnetlink: %s", strerror(-r));
-	delete_own_ips(&gone);
+	mesh_dp_xdp_forget(dp, false);
 	return put_on(dp);
 }
 
 void mesh_dp_xdp_start(struct mesh_dp *dp, const struct mesh_xdp *want)
 {
-	struct own_ips all = {.dp = dp, .what = ALL};
 	mesh_auto_free char *why = NULL;
 
 	dp->xdp = mesh_xcalloc(1, sizeof(*dp->xdp));
 	if (!want || !want->device[0]) {
 		drop_link(dp);
-		delete_own_ips(&all);
+		mesh_dp_xdp_forget(dp, true);
 		return;
 	}
 	dp->xdp->want = *want;
@@ -430,6 +277,24 @@ void mesh_dp_xdp_start(struct mesh_dp *dp, const struct mesh_xdp *want)
 		return;
 	drop_link(dp);
 	dp->xdp->why_not = mesh_xasprintf("%s: %s", want->device, why);
+}
+
+void mesh_dp_xdp_follow(struct mesh_dp *dp, struct mesh_errs *news)
+{
+	struct mesh_dp_xdp *x = dp->xdp;
+	mesh_auto_free char *why = NULL, *trouble = NULL;
+
+	if (!x->skel || !x->route || (x->ifindex && is_attached(dp)))
+		return;
+	why = put_on(dp);
+	trouble = why ? mesh_xasprintf("%s: %s", x->want.device, why) : NULL;
+	if (!why)
+		mesh_errs_add(news, "XDP: %s is there: what comes in by it is judged", x->want.device);
+	else if (!x->why_not || strcmp(trouble, x->why_not) != 0)
+		mesh_errs_add(news, "XDP: %s", trouble);
+	free(x->why_not);
+	x->why_not = mesh_steal(trouble);
+	mesh_dp_xdp_look_again(dp);
 }
 
 void mesh_dp_xdp_stop(struct mesh_dp *dp)
@@ -457,7 +322,7 @@ bool mesh_dp_xdp_in_use(const struct mesh_dp *dp, const char **why)
 	else if (x->why_not)
 		*why = x->why_not;
 	else if (!is_attached(dp))
-		*why = "its device is gone, or somebody took it off: start the agent again";
+		*why = "its device is gone, or somebody took it off";
 	else if (mesh_dp_switch_word(dp, MESH_SWITCH_XDP) != MESH_WORD_ON)
 		*why = "it is switched off";
 	return !*why;
@@ -483,18 +348,17 @@ char *mesh_dp_xdp_what(const struct mesh_dp *dp)
 json_t *mesh_dp_xdp_status(const struct mesh_dp *dp)
 {
 	const struct mesh_dp_xdp *x = dp->xdp;
-	struct own_ips all = {.dp = dp, .what = UNREACHED};
 	const char *why;
 	bool in_use = mesh_dp_xdp_in_use(dp, &why);
+	size_t unreached;
 	uint64_t addresses;
 
 	if (!x->want.device[0])
 		return json_null();
-	addresses = see_own_ips(&all);
-	mesh_vec_free(&all.list);
+	addresses = mesh_dp_xdp_addresses(dp, &unreached);
 	return json_pack("{s:s, s:s, s:s, s:b, s:s?, s:I, s:I, s:I, s:I}", "device", x->want.device, "mode",
 			 mesh_xdp_mode_text(x->want.mode), "driver", x->driver, "inUse", in_use, "why", why,
-			 "addresses", (json_int_t)addresses, "unreached", (json_int_t)all.unreached, "spoofed",
+			 "addresses", (json_int_t)addresses, "unreached", (json_int_t)unreached, "spoofed",
 			 (json_int_t)dropped(dp, MESH_REASON_UPLINK_SPOOFED), "martian",
 			 (json_int_t)dropped(dp, MESH_REASON_UPLINK_MARTIAN));
 }
