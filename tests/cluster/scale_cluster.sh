@@ -22,7 +22,7 @@ check "the client is available" kubectl -n clients wait --for=condition=Availabl
 client=$(kubectl -n clients get pods -l app=client -o jsonpath='{.items[0].metadata.name}')
 node=$(kubectl -n clients get pod "$client" -o jsonpath='{.spec.nodeName}')
 for i in $(nodes); do on_node "$i" bash -c 'for p in /proc/[0-9]*; do
-	tr "\0" " " < $p/cmdline 2> /dev/null | grep -q "kube-proxy --config" && kill -STOP ${p#/proc/}; done; true'; done
+	tr "\0" " " < $p/cmdline 2> /dev/null | grep -q "kube-prox[y] --config" && kill -STOP ${p#/proc/}; done; true'; done
 
 connect_program() { # the id of the one that is attached on the client's node
 	# shellcheck disable=SC2016
