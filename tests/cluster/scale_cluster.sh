@@ -66,10 +66,12 @@ for i in $(nodes); do
 done
 echo "   a change, in force on both agents, ms after the API's answer: $(scale changes "$KUBECONFIG" scale "$endpoints" "${sockets[@]}")"
 for i in $(nodes); do
-	old=$(agent_pid "$i")
+	old=$(status_of "$i" | jq .pid) target=$(agent_pid "$i")
 	began=$(mono_ms)
-	kill -KILL "$old"
-	again() { status_of "$i" 2> /dev/null | jq -e '.published and (.api.fromSnapshot | not)' > /dev/null; }
+	kill -KILL "$target"
+	# Another process, that has all services from the API
+	again() { status_of "$i" 2> /dev/null | jq -e --argjson old "$old" --argjson services "$services" \
+		'.pid != $old and .published and (.api.fromSnapshot | not) and .dataplane.services >= $services' > /dev/null; }
 	check "node $i's agent is in force again" eventually 60 again
 	took=$(($(mono_ms) - began))
 	within "node $i: ms from the start of an agent to in force" "$took" 1 "$([ -n "${LIMITS:-}" ] && echo 5000 || echo 60000)"
