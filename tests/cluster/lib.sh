@@ -129,6 +129,7 @@ cluster_state() {
 	done
 	ip netns list | grep "^$NAME-" | sort
 }
+agents_in_force() { meshctl status > /dev/null 2>&1 && [ "$(kubectl -n sockmesh-system get daemonset sockmesh-agent -o jsonpath='{.status.numberReady}')" = "$node_count" ]; }
 # pod_pid NAMESPACE POD: a process of the pod's, as this machine counts; its cgroup in $POD_CGROUP
 pod_pid() {
 	local uid f p

@@ -16,5 +16,4 @@ streams_are() { # streams_are WHAT: what the streams saw while WHAT happened
 	same "$1: L4 streams go on, byte for byte" "$(sed -n 's/^l4 //p' "$T/streams")" "20 streams, 0 broken, 0 wrong bytes"
 	sed 's/^/   /' "$T/streams"
 }
-agents_in_force() { meshctl status > /dev/null 2>&1 && [ "$(kubectl -n sockmesh-system get daemonset sockmesh-agent -o jsonpath='{.status.numberReady}')" = "$node_count" ]; }
 l7_failed() { sed -n 's/^l7 .* answers, \([0-9]*\) failures.*/\1/p' "$T/streams"; }
