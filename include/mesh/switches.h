@@ -17,7 +17,9 @@
 	  "bytes between sockets of a node go past TCP; auto: of pods that ask for it, on: of all that do not refuse") \
 	X(3, XDP, "xdp", ON, "on|off",                                                                                 \
 	  "packets that the uplink brings from a local pod's or nobody's address end there, before they cost a "       \
-	  "buffer")
+	  "buffer")                                                                                                    \
+	X(4, MESH, "mesh", ON, "on|off",                                                                               \
+	  "all of it; off: new connections of pods go the node's own way, by no rule, policy or mTLS of the mesh")
 
 enum mesh_word {
 	MESH_WORD_UNSET, /* the row's word is meant */

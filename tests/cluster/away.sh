@@ -68,7 +68,7 @@ at() { # at PER_MILLE: sleeps until so much of the time is over
 	local left=$((began + minutes * 60 * $1 - $(ms)))
 	[ "$left" -le 0 ] || sleep "$((left / 1000)).$(printf %03d $((left % 1000)))"
 }
-from_snapshot() { status_of "$n" | jq -e --argjson old "${old:-0}" '.pid != $old and .published and .api.fromSnapshot'; }
+from_snapshot() { status_of "$n" | holds --argjson old "${old:-0}" '.pid != $old and .published and .api.fromSnapshot'; }
 kill_one() { # kill_one agent|container
 	local t
 	old=$(status_of "$n" | jq .pid)
@@ -97,7 +97,7 @@ away back apiserver
 eventually 60 api_answers || fail "the API server is back"
 back=$(ms)
 echo "   it was away for $(((back - began) / 1000)) s"
-in_step() { local i; for i in $(nodes); do status_of "$i" | jq -e '.api.inStep and (.api.fromSnapshot | not)' > /dev/null || return 1; done; }
+in_step() { local i; for i in $(nodes); do status_of "$i" | holds '.api.inStep and (.api.fromSnapshot | not)' > /dev/null || return 1; done; }
 # A token that has expired is the kubelet's to make anew: it looks every minute or so.
 check "agents are in step again" eventually 180 in_step
 echo "   $(($(ms) - back)) ms after the API server answered"
@@ -106,7 +106,7 @@ eventually 60 nodes_live || fail "nodes say that they live"
 away back controller-manager
 in_force() { meshctl status > "$T/status" 2>&1; }
 check "meshctl status says that all is in force" eventually 120 in_force
-leader() { kubectl -n sockmesh-system get lease sockmesh-control -o json | jq -e '(.spec.renewTime | sub("\\.[0-9]+"; "") | fromdateiso8601) > now - 15'; }
+leader() { kubectl -n sockmesh-system get lease sockmesh-control -o json | holds '(.spec.renewTime | sub("\\.[0-9]+"; "") | fromdateiso8601) > now - 15'; }
 check "control has a leader again" eventually 120 leader
 sleep 5
 held after

@@ -76,7 +76,7 @@ check "a pod that was there before is in the mesh again" eventually 90 eval \
 	'kubectl -n coolapp exec on-it -- curl -s -i -m 3 http://echo:8080/ 2> /dev/null | grep -qi x-envoy-upstream-service-time'
 kubectl -n coolapp delete pod on-it --wait=false > /dev/null
 # Its pods come back one by one.
-whole() { ! kubectl get pods -A -o json | jq -e '[.items[] | select(.metadata.deletionTimestamp == null and .status.phase != "Succeeded") | select(any(.status.conditions[]?; .type == "Ready" and .status == "False"))] | length > 0'; }
+whole() { kubectl get pods -A -o json | holds '[.items[] | select(.metadata.deletionTimestamp == null and .status.phase != "Succeeded") | select(any(.status.conditions[]?; .type == "Ready" and .status == "False"))] | length == 0' > /dev/null; }
 eventually 90 whole || fail "every pod is Ready again" "$(kubectl get pods -A)"
 
 # An API server that is away. Of two rules that only make sense together both change meanwhile.
@@ -113,14 +113,14 @@ answers_elsewhere() { elsewhere get --raw /readyz > /dev/null 2>&1; }
 eventually 60 answers_elsewhere || fail "the API server answers elsewhere"
 began=$(now_ms)
 kill_of agent "${client_node#n}"
-from_snapshot() { on_node "${client_node#n}" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | jq -e '.published and .api.fromSnapshot'; }
+from_snapshot() { on_node "${client_node#n}" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | holds '.published and .api.fromSnapshot'; }
 check "an agent that starts meanwhile is in force from its snapshot" eventually 20 from_snapshot
 echo "   $(($(now_ms) - began)) ms after the one before was killed"
 subset_rules coolapp away two v2 | elsewhere apply -f - > "$T/away.apply" 2>&1 || fail "rules change while agents do not see it" "$(cat "$T/away.apply")"
 # And one whose container the kubelet has to start again: nothing of that needs the API.
 began_container=$(now_ms)
 kill -KILL "$(keeper_on_node "$n")" 2> "$T/kill" || fail "the other node's keeper is killed" "$(cat "$T/kill")"
-other_from_snapshot() { on_node "$n" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | jq -e '.published and .api.fromSnapshot'; }
+other_from_snapshot() { on_node "$n" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | holds '.published and .api.fromSnapshot'; }
 check "so is one whose container starts anew" eventually 30 other_from_snapshot
 echo "   $(($(now_ms) - began_container)) ms after it was killed"
 while [ $(($(now_ms) - began)) -lt $((${AWAY:-40} * 1000)) ]; do sleep 0.2; done
@@ -135,7 +135,7 @@ PY
 python3 "$T/back.py" "$cluster" "$T/commands" apiserver
 api_is_back() { kubectl get --raw /readyz > /dev/null 2>&1; }
 eventually 60 api_is_back || fail "the API server is back"
-in_step() { for i in $(nodes); do on_node "$i" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | jq -e '.api.inStep and (.api.fromSnapshot | not)' > /dev/null || return 1; done; }
+in_step() { for i in $(nodes); do on_node "$i" "$BUILD/meshd" agent --status --socket /run/sockmesh/agent.sock | holds '.api.inStep and (.api.fromSnapshot | not)' > /dev/null || return 1; done; }
 check "agents are in step again" eventually 30 in_step
 # Else nodes that had no time to say that they live would be taken for dead: that is the cluster's affair, not the mesh's.
 nodes_live() { kubectl get --raw /healthz > /dev/null 2>&1 && [[ "$(renewed n1)" > "${before[0]}" && "$(renewed n2)" > "${before[1]}" ]]; }

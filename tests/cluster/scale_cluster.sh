@@ -69,11 +69,11 @@ for i in $(nodes); do
 	old=$(status_of "$i" | jq .pid) target=$(agent_pid "$i")
 	began=$(mono_ms)
 	kill -KILL "$target"
-	# Another process, that has all services from the API
-	again() { status_of "$i" 2> /dev/null | jq -e --argjson old "$old" --argjson services "$services" \
-		'.pid != $old and .published and (.api.fromSnapshot | not) and .dataplane.services >= $services' > /dev/null; }
+	# Another process, that has them all, from the API
+	again() { status_of "$i" 2> /dev/null | holds --argjson old "$old" '.pid != $old and .published and (.api.fromSnapshot | not)' > /dev/null && all_there "$i"; }
 	check "node $i's agent is in force again" eventually 60 again
 	took=$(($(mono_ms) - began))
+	echo "   node $i, another agent: $(status_of "$i" | jq -c '{services: .dataplane.services, config: (.config | {publishes, publishUs, publishUnits})}')"
 	within "node $i: ms from the start of an agent to in force" "$took" 1 "$([ -n "${LIMITS:-}" ] && echo 5000 || echo 60000)"
 	sleep 6
 	within "node $i: its RSS, KiB" "$(rss_kb "$(agent_pid "$i")")" 1 "$([ -n "${LIMITS:-}" ] && echo 61440 || echo 122880)"

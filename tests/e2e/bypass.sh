@@ -96,7 +96,7 @@ same "and goes on where it stood" "$(head -1 "$T/stream")" "$exact"
 eventually 5 in_pod coolapp "$client" curl -sf --max-time 2 http://catalog:8080/ > "$T/out" 2>&1
 before=$(count packets)
 in_pod coolapp "$client" "$BUILD/bench/load" -c 4 -d 2 catalog:8080/ > "$T/load" 2>&1
-check "requests succeed" sh -c "tail -1 $T/load | jq -e '.requests > 100 and .failed == 0'"
+check "requests succeed" bash -c "tail -1 $T/load | holds '.requests > 100 and .failed == 0'"
 within "and the agent's own connections are bypassed" "$(($(count packets) - before))" 100 100000000
 
 # A gateway's, too, although it is not captured: it draws endpoints by itself.
@@ -123,17 +123,26 @@ way_in=$(kubectl -n istio-system get pod "$(pod_of istio-system istio=ingressgat
 check "requests come in by the gateway" eventually 10 in_pod outside "$stranger" curl -sf --max-time 2 "http://$way_in/"
 before=$(count packets)
 in_pod outside "$stranger" "$BUILD/bench/load" -c 4 -d 2 "$way_in/" > "$T/load" 2>&1
-check "and succeed" sh -c "tail -1 $T/load | jq -e '.requests > 100 and .failed == 0'"
+check "and succeed" bash -c "tail -1 $T/load | holds '.requests > 100 and .failed == 0'"
 within "its connections to pods of the node are bypassed" "$(($(count packets) - before))" 100 100000000
-check "by programs on its device" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.bypass.devices[]? | select((.pod | startswith(\"istio-ingressgateway\")) and .bypass)] | length == 1'"
+check "by programs on its device" bash -c "meshctl status -o json | holds '[.members[].agent.dataplane.bypass.devices[]? | select((.pod | startswith(\"istio-ingressgateway\")) and .bypass)] | length == 1'"
 
 # Other addresses than one's own.
 before=$(spoofed)
 in_pod coolapp "$client" python3 "$PWD/tests/cluster/spoof.py" "$stranger_ip" "$echo_ip" 40
 same "packets from another's address are dropped and counted" "$(($(spoofed) - before))" 40
-check "by pod" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.refused[]? | select(.reason == \"spoofed\" and .pod == \"$client\" and .count >= 40)] | length == 1'"
+check "by pod" bash -c "meshctl status -o json | holds '[.members[].agent.dataplane.refused[]? | select(.reason == \"spoofed\" and .pod == \"$client\" and .count >= 40)] | length == 1'"
 in_pod coolapp "$client" python3 "$PWD/tests/cluster/spoof.py" "$client_ip" "$echo_ip" 40
 same "those from its own pass" "$(($(spoofed) - before))" 40
+
+# All of it.
+routed() { in_pod coolapp "$client" curl -si --max-time 5 http://catalog:8080/ | grep -c '^x-envoy-upstream-service-time\|^HTTP/1.1 200'; }
+same "a request is routed" "$(routed)" 2
+check "the mesh is switched off" bash -c "meshctl dataplane set mesh=off | grep '^node-1 *mesh *off *no *it is switched off'"
+check "and with it the rest" bash -c "meshctl dataplane get | grep '^node-1 *bypass *on *no *the mesh is switched off'"
+same "a request goes the node's own way" "$(routed)" 1
+check "it is switched on" bash -c "meshctl dataplane set mesh=on | grep '^node-1 *mesh *on *yes'"
+same "a request is routed again" "$(routed)" 2
 
 check "an unknown switch is refused by name" sh -c "! meshctl dataplane set nonsense=on > $T/out 2>&1 && grep -q 'there is no switch \"nonsense\"' $T/out"
 check "an unknown word, too" sh -c "! meshctl dataplane set bypass=maybe > $T/out 2>&1 && grep -q 'bypass=maybe: it may be on|off' $T/out"

@@ -242,7 +242,7 @@ fi
 before=$(field pod client '{.status.containerStatuses[0].containerID}')
 for role in node-1 node-2 controllers router dns; do kill -9 "$(pid_of $NAME $role)"; done
 sleep 1
-all_running() { meshctl lab status --name $NAME -o json | jq -e 'all(.processes[]; .running)' > /dev/null; }
+all_running() { meshctl lab status --name $NAME -o json | holds 'all(.processes[]; .running)' > /dev/null; }
 check "who was killed is started again" eventually 8 all_running
 same "running pods were not touched" "$(field pod client '{.status.containerStatuses[0].containerID}')" "$before"
 $K scale deploy/web --replicas=4 > /dev/null

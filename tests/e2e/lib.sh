@@ -42,6 +42,16 @@ eventually() {
 		sleep 0.1
 	done
 }
+# holds [OPTIONS OF jq] FILTER: whether it is true of the JSON at stdin, which is shown if not. Of nothing it is not: jq -e of some
+# versions succeeds then.
+holds() {
+	local doc
+	doc=$(cat)
+	jq -se "${@:1:$#-1}" "length > 0 and (last | (${!#}))" <<< "$doc" > /dev/null && return 0
+	printf '%.3000s\n' "$doc"
+	return 1
+}
+export -f holds
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
 # lab_up NAME [OPTIONS]: a lab, with KUBECONFIG set for kubectl and meshctl; it goes when the script ends.

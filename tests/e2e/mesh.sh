@@ -35,7 +35,7 @@ kubectl -n coolapp scale deployment catalog-v1 --replicas=1 > "$T/out" 2>&1
 check "all but one go" eventually 40 pods_ready app=catalog 1
 touch "$T/stop"
 wait "$load"
-check "and no request failed" sh -c "cat $T/load $T/load.err; tail -1 $T/load | jq -e '.requests > 1000 and .failed == 0'"
+check "and no request failed" bash -c "cat $T/load $T/load.err; tail -1 $T/load | holds '.requests > 1000 and .failed == 0'"
 
 # Names, and UDP, in a captured pod.
 for name in catalog catalog.coolapp catalog.coolapp.svc catalog.coolapp.svc.cluster.local; do

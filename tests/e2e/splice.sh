@@ -46,10 +46,10 @@ same "streams are exact" "$(stream 3 | head -1)" "$exact"
 within "and their messages went past TCP" "$(($(way redirected) - before))" 100 100000000
 before=$(way redirected)
 load 2 > "$T/load" 2>&1
-check "requests succeed" sh -c "tail -1 $T/load | jq -e '.requests > 500 and .failed == 0'"
+check "requests succeed" bash -c "tail -1 $T/load | holds '.requests > 500 and .failed == 0'"
 requests=$(tail -1 "$T/load" | jq .requests)
 within "and four messages of each went past TCP" "$(($(way redirected) - before))" $((requests * 38 / 10)) $((requests * 4 + 100))
-check "nothing stays of connections that ended" eventually 10 sh -c "meshctl status -o json | jq -e '[.members[] | select(.component == \"agent\")][0].agent.dataplane.splice.ends <= 64'"
+check "nothing stays of connections that ended" eventually 10 bash -c "meshctl status -o json | holds '[.members[] | select(.component == \"agent\")][0].agent.dataplane.splice.ends <= 64'"
 
 # The switch, under traffic.
 stream 4 > "$T/stream" 2>&1 &
@@ -63,8 +63,14 @@ check "and on" meshctl dataplane set splice=on
 wait "$streaming"
 wait "$loading"
 same "streams stay exact" "$(head -1 "$T/stream")" "$exact"
-check "requests succeed all the time" sh -c "tail -1 $T/load | jq -e '.requests > 500 and .failed == 0'"
-meshctl dataplane set splice=auto > /dev/null
+check "requests succeed all the time" bash -c "tail -1 $T/load | holds '.requests > 500 and .failed == 0'"
+check "the whole mesh is switched off" meshctl dataplane set mesh=off
+before=$(way redirected)
+check "requests go by TCP" load 1
+same "and nothing past it" "$(($(way redirected) - before))" 0
+check "it is switched on, splicing to another word" meshctl dataplane set splice=auto mesh=on
+check "requests go" load 1
+within "past TCP" "$(($(way redirected) - before))" 100 100000000
 check "an unknown word is refused" sh -c "! meshctl dataplane set splice=maybe > $T/out 2>&1 && grep -q 'splice=maybe: it may be auto|on|off' $T/out"
 
 # The agent dies: its own ends go with it, the others' do not.
@@ -75,7 +81,7 @@ before=$(way redirected)
 kill -9 "$(head -1 "$agent_cgroup/cgroup.procs")"
 wait "$streaming"
 same "streams stay exact when the agent is killed" "$(head -1 "$T/stream")" "$exact"
-check "and the next agent goes on with it" eventually 5 sh -c "meshctl status -o json | jq -e '[.members[] | select(.component == \"agent\")][0].agent.dataplane.splice.loaded'"
+check "and the next agent goes on with it" eventually 5 bash -c "meshctl status -o json | holds '[.members[] | select(.component == \"agent\")][0].agent.dataplane.splice.loaded'"
 before=$(way redirected)
 eventually 5 load 1 > "$T/load" 2>&1
 within "also for requests" "$(($(way redirected) - before))" 100 100000000

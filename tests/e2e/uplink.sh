@@ -103,7 +103,7 @@ check "get says where and how" sh -c "meshctl dataplane get --node node-1 | tee 
 before=$(reason uplink_spoofed)
 forge "$client_ip" "$client_ip" 40
 same "packets in the name of a pod of the mesh end at the uplink of its node" "$(($(reason uplink_spoofed) - before))" 40
-check "by pod" sh -c "meshctl status -o json | jq -e '[.members[].agent.dataplane.refused[]? | select(.reason == \"uplink_spoofed\" and .pod == \"$client\" and .count >= 40)] | length == 1'"
+check "by pod" bash -c "meshctl status -o json | holds '[.members[].agent.dataplane.refused[]? | select(.reason == \"uplink_spoofed\" and .pod == \"$client\" and .count >= 40)] | length == 1'"
 before=$(reason uplink_martian)
 forge 127.0.0.1 "$client_ip" 10
 forge 224.0.0.9 "$client_ip" 10

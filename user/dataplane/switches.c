@@ -22,6 +22,10 @@ static const struct {
 /* Whether what a switch stands for is done now: on, and possible. *why: if not. */
 static bool in_use(const struct mesh_dp *dp, enum mesh_switch id, const char **why)
 {
+	if (dp->off && id != MESH_SWITCH_MESH) {
+		*why = "the mesh is switched off";
+		return false;
+	}
 	switch (id) {
 	case MESH_SWITCH_BYPASS:
 		return mesh_dp_bypass_in_use(dp, why);
@@ -31,6 +35,9 @@ static bool in_use(const struct mesh_dp *dp, enum mesh_switch id, const char **w
 		return mesh_splice_in_use(dp, why);
 	case MESH_SWITCH_XDP:
 		return mesh_dp_xdp_in_use(dp, why);
+	case MESH_SWITCH_MESH:
+		*why = dp->off ? "it is switched off" : NULL;
+		return !dp->off;
 	default:
 		*why = "this version does not have it";
 		return false;
@@ -41,6 +48,8 @@ enum mesh_word mesh_dp_switch_word(const struct mesh_dp *dp, enum mesh_switch id
 {
 	uint32_t which = id, word = MESH_WORD_UNSET;
 
+	if (id == MESH_SWITCH_MESH) /* has a place of its own, in map node */
+		return dp->off ? MESH_WORD_OFF : MESH_WORD_ON;
 	bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &word);
 	if (word != MESH_WORD_UNSET && word < MESH_WORD_COUNT)
 		return word;
@@ -90,31 +99,64 @@ static int find(const char *name, const char *word, size_t *row, uint32_t *value
 	return unknown_switch(name, errs);
 }
 
-/* Its programs read a word of their own, which goes with what sockets keep. */
-static int splice_set(struct mesh_dp *dp, uint32_t word, struct mesh_errs *errs)
+/* What a switch is to be, once set is in force; its words were found good. */
+static enum mesh_word wanted(const struct mesh_dp *dp, const json_t *set, enum mesh_switch id)
 {
+	enum mesh_word word = mesh_dp_switch_word(dp, id);
+
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
+		const char *text = json_string_value(json_object_get(set, rows[i].name));
+
+		if (rows[i].id == id && text)
+			for (word = 0; strcmp(words[word], text) != 0;)
+				word++;
+	}
+	return word;
+}
+
+/* Its programs read a word of their own, which goes with what sockets keep. */
+static int set_splice(struct mesh_dp *dp, const json_t *set, struct mesh_errs *errs)
+{
+	enum mesh_word word = wanted(dp, set, MESH_SWITCH_MESH) == MESH_WORD_OFF ? MESH_WORD_OFF
+										 : wanted(dp, set, MESH_SWITCH_SPLICE);
 	enum mesh_splice_mode mode = MESH_SPLICE_MODE_AUTO;
 
+	if (!json_object_get(set, "splice") &&
+	    wanted(dp, set, MESH_SWITCH_MESH) == (dp->off ? MESH_WORD_OFF : MESH_WORD_ON))
+		return 0;
 	mesh_splice_mode_parse(words[word], &mode);
 	return mesh_dp_splice_set(dp, mode, errs);
 }
 
-enum pass { PASS_CHECK, PASS_LOAD, PASS_WRITE, PASSES };
-
-static int set_one(struct mesh_dp *dp, enum pass pass, const char *name, const char *word, struct mesh_errs *errs)
+static int set_one(struct mesh_dp *dp, const char *name, const char *word, bool write, struct mesh_errs *errs)
 {
 	uint32_t value = 0, which;
 	size_t row = 0;
 	int r = find(name, word, &row, &value, errs);
 
-	if (r < 0)
+	if (r < 0 || !write)
 		return r;
 	which = rows[row].id;
-	if (pass == PASS_LOAD && which == MESH_SWITCH_SPLICE)
-		r = splice_set(dp, value, errs);
-	if (pass == PASS_WRITE && bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &value, BPF_ANY) < 0) {
+	if (which == MESH_SWITCH_MESH)
+		r = mesh_dp_set_off(dp, value == MESH_WORD_OFF);
+	else if (bpf_map_update_elem(dp->maps[MESH_DP_MAP_SWITCHES], &which, &value, BPF_ANY) < 0)
 		r = -errno;
-		mesh_errs_add(errs, "writing map switches: %s", strerror(-r));
+	if (r < 0)
+		mesh_errs_add(errs, "switching %s: %s", name, strerror(-r));
+	return r;
+}
+
+static int set_each(struct mesh_dp *dp, const json_t *set, bool write, struct mesh_errs *errs)
+{
+	const char *name;
+	json_t *word;
+	int r = 0;
+
+	json_object_foreach((json_t *)set, name, word)
+	{
+		int one = set_one(dp, name, json_is_string(word) ? json_string_value(word) : "", write, errs);
+
+		r = r < 0 ? r : one;
 	}
 	return r;
 }
@@ -122,18 +164,11 @@ static int set_one(struct mesh_dp *dp, enum pass pass, const char *name, const c
 /* All or nothing: what is wrong, or cannot be, is found before anything is written. */
 int mesh_dp_switch_set(struct mesh_dp *dp, const json_t *set, struct mesh_errs *errs)
 {
-	const char *name;
-	json_t *word;
-	int r = 0;
+	int r = set_each(dp, set, false, errs);
 
-	for (enum pass pass = PASS_CHECK; r == 0 && pass < PASSES; pass++)
-		json_object_foreach((json_t *)set, name, word)
-		{
-			int one = set_one(dp, pass, name, json_is_string(word) ? json_string_value(word) : "", errs);
-
-			r = r < 0 ? r : one;
-		}
-	return r;
+	if (r == 0)
+		r = set_splice(dp, set, errs);
+	return r < 0 ? r : set_each(dp, set, true, errs);
 }
 
 json_t *mesh_dp_switches(const struct mesh_dp *dp)
