@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 struct mesh_role {
 	const char *name, *help;
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
 		puts(MESH_VERSION);
 		return 0;
 	}
+	prctl(PR_SET_NAME, "meshd"); /* a keeper runs us as /proc/self/exe */
 	signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error of that write, not our end */
 	for (const struct mesh_role *r = roles; r->name; r++)
 		if (strcmp(argv[1], r->name) == 0)

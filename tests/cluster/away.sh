@@ -124,7 +124,11 @@ for i in $(nodes); do
 done
 echo "   restarts: $(kubectl -n sockmesh-system get pods -o json | jq -r '[.items[] | "\(.metadata.name) \([.status.containerStatuses[].restartCount] | add)"] | join(", ")')"
 kubectl -n away run later --image=localhost/sockmesh-client:dev --image-pull-policy=IfNotPresent > /dev/null
-check "a pod that starts after that is in the mesh" eventually 60 eval \
-	'kubectl -n away exec later -- curl -s -i -m 3 http://echo:8080/ 2> /dev/null | grep -qi x-envoy-upstream-service-time'
+later_is_routed() { kubectl -n away exec later -- curl -sS -i -m 3 http://echo:8080/ 2>&1 | tee "$T/later" | grep -qi x-envoy-upstream-service-time; }
+if eventually 60 later_is_routed; then
+	ok "a pod that starts after that is in the mesh"
+else
+	fail "a pod that starts after that is in the mesh" "$(cat "$T/later"; kubectl -n away describe pod later | sed -n '/^Node:/p; /^IP:/p; /^Conditions:/,/^Volumes:/p; /^Events:/,$p')"
+fi
 [ -z "${KEEP_LOGS:-}" ] || { for i in $(nodes); do on_node "$i" tar -C /var/log/pods -cf - . > "$T/logs.$i.tar" 2> /dev/null; done; cp -r "$T" "$KEEP_LOGS"; }
 finish

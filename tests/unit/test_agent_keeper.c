@@ -125,6 +125,16 @@ __attribute__((constructor(200))) static void as_child(void)
 	}
 	if (what && strcmp(what, "fails") == 0)
 		_exit(5);
+	if (what && strcmp(what, "is killed, then fails") == 0) {
+		f = fopen(path, "a+");
+		rewind(f);
+		lives = getc(f) != EOF;
+		fprintf(f, "%d\n", getpid());
+		fclose(f);
+		for (; lives == 0;)
+			pause();
+		_exit(6);
+	}
 	if (mesh_keeper_join(&k) < 0 || !k)
 		_exit(8);
 	f = fopen(path, "a+");
@@ -524,6 +534,17 @@ TEST(a_start_that_fails_is_not_repeated)
 	close(creat(path, 0600));
 	pid = keeper("fails");
 	check_end(pid, 5);
+	unlink(path);
+}
+
+TEST(one_that_is_killed_is_started_again_with_nothing_to_hold)
+{
+	pid_t pid;
+
+	close(creat(path, 0600));
+	pid = keeper("is killed, then fails");
+	CHECK_INT(kill(number_in_file(), SIGKILL), 0);
+	check_end(pid, 6); /* its second life's */
 	unlink(path);
 }
 

@@ -323,13 +323,41 @@ static void load_saved(struct mesh_feed *feed)
 	feed->given_up = false;
 }
 
+static const char *trouble_of(const struct mesh_feed *feed, const struct feed_watch *w)
+{
+	struct mesh_feed *f = (struct mesh_feed *)feed; /* the text is kept for the caller */
+
+	if (mesh_kube_watch_in_step(w->watch) || !mesh_kube_watch_error(w->watch))
+		return NULL;
+	snprintf(f->trouble, sizeof(f->trouble), "%s: %s", w->kind->resource, mesh_kube_watch_error(w->watch));
+	return f->trouble;
+}
+
+/* NULL also while a first list, which may be long, is on its way. */
+static const char *api_trouble(const struct mesh_feed *feed)
+{
+	const char *trouble;
+
+	for (size_t i = 0; i < feed->watch_count; i++) {
+		trouble = trouble_of(feed, &feed->watches[i]);
+		if (trouble)
+			return trouble;
+	}
+	mesh_map_each (e, &feed->label_watches) {
+		trouble = trouble_of(feed, e->value);
+		if (trouble)
+			return trouble;
+	}
+	return NULL;
+}
+
 static void on_timer(struct mesh_loop *loop, struct mesh_timer *timer)
 {
 	struct mesh_feed *feed = mesh_container_of(timer, struct mesh_feed, timer);
 	uint64_t waited = mesh_now_ns() - feed->started_ns;
 
 	if (feed->opts.saved_dir && !mesh_feed_synced(feed) && !feed->from_saved) {
-		bool trouble = mesh_feed_trouble(feed) != NULL;
+		bool trouble = api_trouble(feed) != NULL;
 
 		if ((trouble && waited >= GRACE_NS && waited < 2 * PATIENCE) || waited >= PATIENCE)
 			load_saved(feed);
@@ -405,31 +433,11 @@ bool mesh_feed_from_saved(const struct mesh_feed *feed)
 	return feed->from_saved;
 }
 
-static const char *trouble_of(const struct mesh_feed *feed, const struct feed_watch *w)
-{
-	struct mesh_feed *f = (struct mesh_feed *)feed; /* the text is kept for the caller */
-
-	if (mesh_kube_watch_in_step(w->watch) || !mesh_kube_watch_error(w->watch))
-		return NULL;
-	snprintf(f->trouble, sizeof(f->trouble), "%s: %s", w->kind->resource, mesh_kube_watch_error(w->watch));
-	return f->trouble;
-}
-
 const char *mesh_feed_trouble(const struct mesh_feed *feed)
 {
-	const char *trouble;
+	const char *trouble = api_trouble(feed);
 
-	for (size_t i = 0; i < feed->watch_count; i++) {
-		trouble = trouble_of(feed, &feed->watches[i]);
-		if (trouble)
-			return trouble;
-	}
-	mesh_map_each (e, &feed->label_watches) {
-		trouble = trouble_of(feed, e->value);
-		if (trouble)
-			return trouble;
-	}
-	return mesh_feed_synced(feed) ? NULL : "not everything has been listed yet";
+	return trouble || mesh_feed_synced(feed) ? trouble : "not everything has been listed yet";
 }
 
 const struct mesh_snapshot *mesh_feed_snapshot(const struct mesh_feed *feed)

@@ -346,6 +346,12 @@ static int on_end_after(struct watch *w, int status)
 	return -1;
 }
 
+/* With nothing to hold, an agent that fails to start is left to who started the keeper, and to the reasons it gives. */
+static bool is_started_again(const struct watch *w, int how, bool healthy)
+{
+	return w->held.list.count > 0 || (WIFSIGNALED(how) && (healthy || WTERMSIG(how) == SIGKILL));
+}
+
 /* What to do about a child that has ended: -1 to start another, else the keeper's exit status. */
 static int on_end(struct watch *w, int how)
 {
@@ -357,7 +363,8 @@ static int on_end(struct watch *w, int how)
 		on_packet(w);
 	if (w->done)
 		return on_end_after(w, status);
-	if (w->ending || (WIFEXITED(how) && (status == 0 || status == EXIT_USAGE)) || w->held.list.count == 0)
+	if (w->ending || (WIFEXITED(how) && (status == 0 || status == EXIT_USAGE)) ||
+	    !is_started_again(w, how, healthy))
 		return status;
 	if (healthy)
 		w->pause_ms = 0;
