@@ -8,8 +8,9 @@
 #include <malloc.h>
 #include <stdio.h>
 
-#define GRACE_NS MESH_SEC(1) /* a start waits so long for an API that has trouble, then takes what was saved */
-#define PATIENCE MESH_SEC(5) /* and so long for one of which nothing is heard */
+#define GRACE_NS   MESH_SEC(1)  /* a start waits so long for an API that has trouble, then takes what was saved */
+#define SILENCE_NS MESH_MS(500) /* of which nothing is heard that long has some */
+#define PATIENCE   MESH_SEC(5)  /* and so long for one that has more to say every time */
 #define HOLD_NS                                                                                                        \
 	MESH_SEC(10)            /* changes are held back so long for streams that are not in step: an API server that  \
 				     starts refuses with 403 until it knows its roles */
@@ -166,6 +167,7 @@ static void on_event(void *arg, enum mesh_kube_event event, const json_t *obj, c
 	char buf[MESH_SNAPSHOT_KEY];
 	struct mesh_slice key = {0};
 
+	feed->heard_ns = mesh_now_ns();
 	if (rv && *rv && strcmp(rv, "0") != 0 && !awaits_control(w, event, obj)) {
 		free(w->version);
 		w->version = mesh_xstrdup(rv);
@@ -357,7 +359,7 @@ static void on_timer(struct mesh_loop *loop, struct mesh_timer *timer)
 	uint64_t waited = mesh_now_ns() - feed->started_ns;
 
 	if (feed->opts.saved_dir && !mesh_feed_synced(feed) && !feed->from_saved) {
-		bool trouble = api_trouble(feed) != NULL;
+		bool trouble = api_trouble(feed) || mesh_now_ns() - feed->heard_ns >= SILENCE_NS;
 
 		if ((trouble && waited >= GRACE_NS && waited < 2 * PATIENCE) || waited >= PATIENCE)
 			load_saved(feed);
@@ -437,7 +439,17 @@ const char *mesh_feed_trouble(const struct mesh_feed *feed)
 {
 	const char *trouble = api_trouble(feed);
 
-	return trouble || mesh_feed_synced(feed) ? trouble : "not everything has been listed yet";
+	if (trouble || mesh_feed_synced(feed))
+		return trouble;
+	for (size_t i = 0; i < feed->watch_count; i++)
+		if (!feed->watches[i].synced) {
+			struct mesh_feed *f = (struct mesh_feed *)feed;
+
+			snprintf(f->trouble, sizeof(f->trouble), "%s: not all of them have been listed yet",
+				 feed->watches[i].kind->resource);
+			break;
+		}
+	return feed->trouble;
 }
 
 const struct mesh_snapshot *mesh_feed_snapshot(const struct mesh_feed *feed)

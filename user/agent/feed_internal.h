@@ -47,6 +47,7 @@ struct mesh_feed {
 	bool pending, pending_content; /* changes that are held back */
 	bool given_up;                 /* on streams that are not in step; until they are */
 	uint64_t started_ns, pending_since_ns, hurried_ns;
+	uint64_t heard_ns; /* when the API last said anything of an object */
 	struct mesh_timer timer;
 	char trouble[320];
 };
