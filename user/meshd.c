@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	prctl(PR_SET_NAME, "meshd"); /* a keeper runs us as /proc/self/exe */
-	signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error of that write, not our end */
+	signal(SIGPIPE, SIG_IGN);    /* a peer that hangs up is an error of that write, not our end */
 	for (const struct mesh_role *r = roles; r->name; r++)
 		if (strcmp(argv[1], r->name) == 0)
 			return r->main(argc - 1, argv + 1);
