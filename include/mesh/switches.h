@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) OR Apache-2.0 */
 /*
- * What of the data plane can be switched while it runs: one row, one place. The words are in map switches, which is
- * pinned: programs read them, so a switch is never a detach, and it stays as it was set when an agent starts again.
+ * What of the data plane can be switched while it runs: one row, one place. The words are in map switches (that of
+ * "mesh" in map node), which are pinned: programs read them, so a switch is never a detach, and it stays as it was set
+ * when an agent starts again.
  */
 #ifndef MESH_SWITCHES_H
 #define MESH_SWITCHES_H

@@ -27,10 +27,11 @@ enum {
 /**
  * The keeper's main: runs path with argv (ended by NULL) again and again, with the environment variable that
  * mesh_keeper_join() reads. A child that ends by itself with status 0 or 2, or after SIGTERM or SIGINT to the keeper
- * (both are passed on), ends the keeper with that status; so does a failed start when nothing is held yet. Otherwise
- * the child is started again: at once if it ran for 10 s, else after a pause that doubles from 50 ms to 5 s. Returns
- * the exit status. door is the path at which a keeper is asked to hand over (only by the same user), or NULL: never;
- * holder that of a holder, or NULL: it need not be there.
+ * (both are passed on), ends the keeper with that status; so does a failed start when nothing is held yet (one that was
+ * killed by SIGKILL, or crashed after 10 s, has not failed to start). Otherwise the child is started again: at once if
+ * it ran for 10 s, else after a pause that doubles from 50 ms to 5 s. Returns the exit status. door is the path at
+ * which a keeper is asked to hand over (only by the same user), or NULL: never; holder that of a holder, or NULL: it
+ * need not be there.
  */
 int mesh_keeper_run(const char *path, char *const argv[], const char *door, const char *holder);
 

@@ -82,6 +82,16 @@ static int unknown_switch(const char *name, struct mesh_errs *errs)
 	return -ENOENT;
 }
 
+/* Of one that is among a row's. */
+static enum mesh_word word_of(const char *text)
+{
+	enum mesh_word word = MESH_WORD_UNSET;
+
+	while (strcmp(words[word], text) != 0)
+		word++;
+	return word;
+}
+
 static int find(const char *name, const char *word, size_t *row, uint32_t *value, struct mesh_errs *errs)
 {
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
@@ -92,8 +102,7 @@ static int find(const char *name, const char *word, size_t *row, uint32_t *value
 			return -EINVAL;
 		}
 		*row = i;
-		for (*value = 0; strcmp(words[*value], word) != 0;)
-			++*value;
+		*value = word_of(word);
 		return 0;
 	}
 	return unknown_switch(name, errs);
@@ -102,27 +111,23 @@ static int find(const char *name, const char *word, size_t *row, uint32_t *value
 /* What a switch is to be, once set is in force; its words were found good. */
 static enum mesh_word wanted(const struct mesh_dp *dp, const json_t *set, enum mesh_switch id)
 {
-	enum mesh_word word = mesh_dp_switch_word(dp, id);
-
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(rows); i++) {
 		const char *text = json_string_value(json_object_get(set, rows[i].name));
 
 		if (rows[i].id == id && text)
-			for (word = 0; strcmp(words[word], text) != 0;)
-				word++;
+			return word_of(text);
 	}
-	return word;
+	return mesh_dp_switch_word(dp, id);
 }
 
 /* Its programs read a word of their own, which goes with what sockets keep. */
 static int set_splice(struct mesh_dp *dp, const json_t *set, struct mesh_errs *errs)
 {
-	enum mesh_word word = wanted(dp, set, MESH_SWITCH_MESH) == MESH_WORD_OFF ? MESH_WORD_OFF
-										 : wanted(dp, set, MESH_SWITCH_SPLICE);
+	enum mesh_word mesh = wanted(dp, set, MESH_SWITCH_MESH);
+	enum mesh_word word = mesh == MESH_WORD_OFF ? MESH_WORD_OFF : wanted(dp, set, MESH_SWITCH_SPLICE);
 	enum mesh_splice_mode mode = MESH_SPLICE_MODE_AUTO;
 
-	if (!json_object_get(set, "splice") &&
-	    wanted(dp, set, MESH_SWITCH_MESH) == (dp->off ? MESH_WORD_OFF : MESH_WORD_ON))
+	if (!json_object_get(set, "splice") && mesh == mesh_dp_switch_word(dp, MESH_SWITCH_MESH))
 		return 0;
 	mesh_splice_mode_parse(words[word], &mode);
 	return mesh_dp_splice_set(dp, mode, errs);
