@@ -7,6 +7,10 @@
 #include "dataplane/dp.h"
 #include "traffic.h"
 
+#include <net/if.h>
+
+enum { TCX_INGRESS = 46 };
+
 /* Runs a shell command in a pod's network namespace. Returns its status. */
 static inline int in_ns(const struct pod *p, const char *fmt, ...)
 {
@@ -231,6 +235,45 @@ static inline struct streamed stream_stop(struct pod *p)
 
 	pod_call(p, do_stream_stop, NULL, 0, &s, sizeof(s));
 	return s;
+}
+
+/* A connection of the first pod that has said its first byte. Returns its descriptor, or -errno. */
+static inline int connect_to(struct world *w, const char *to)
+{
+	struct dial d = {.to = at(to)};
+	struct conn c = pod_dial(&w->pods[0], &d);
+
+	if (c.fd >= 0 && pod_name(&w->pods[0], c.fd) == 'b')
+		return c.fd;
+	printf("  connecting to %s: %s\n", to, c.fd < 0 ? strerror(c.error) : "it says nothing");
+	return -1;
+}
+
+/* How pod_out is on a device: "tcx", "twice" (so), "clsact", "both" or "". */
+static inline const char *attached(const struct world *w, const char *device)
+{
+	uint32_t ids[8], count = MESH_ARRAY_SIZE(ids), flags = 0;
+	int home = -1, tcx = 0, clsact;
+
+	mesh_netns_enter(w->hub.netns_fd, &home);
+	if (bpf_prog_query((int)if_nametoindex(device), (enum bpf_attach_type)TCX_INGRESS, 0, &flags, ids, &count) < 0)
+		count = 0;
+	mesh_netns_leave(&home);
+	for (uint32_t i = 0; i < count; i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+		int fd = bpf_prog_get_fd_by_id(ids[i]);
+
+		tcx += bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, "pod_out") == 0;
+		close(fd);
+	}
+	clsact = in_ns(&w->hub, "tc filter show dev %s ingress | grep -q pod_out", device) == 0;
+	return tcx > 1 ? "twice" : tcx && clsact ? "both" : tcx ? "tcx" : clsact ? "clsact" : "";
+}
+
+static inline bool has_qdisc(const struct world *w, const char *device)
+{
+	return in_ns(&w->hub, "tc qdisc show dev %s | grep -q clsact", device) == 0;
 }
 
 #endif

@@ -4,8 +4,12 @@
 #define MESH_TEST_FRAMES_H
 
 #include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { FRAME_MAX = 160 };
 
@@ -69,6 +73,25 @@ static inline struct frame cut(struct frame f, size_t len)
 {
 	f.len = len;
 	return f;
+}
+
+/* A frame that a pod is to send through eth0; how many times it could. */
+struct shot {
+	struct frame frame;
+	int times;
+};
+
+static inline void do_shoot(const void *in, void *out)
+{
+	const struct shot *s = in;
+	struct sockaddr_ll to = {.sll_family = AF_PACKET};
+	int fd = socket(AF_PACKET, SOCK_RAW, 0), sent = 0;
+
+	to.sll_ifindex = (int)if_nametoindex("eth0");
+	for (int i = 0; i < s->times; i++)
+		sent += sendto(fd, s->frame.bytes, s->frame.len, 0, (struct sockaddr *)&to, sizeof(to)) > 0;
+	close(fd);
+	*(int *)out = sent;
 }
 
 #endif

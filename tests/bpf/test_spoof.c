@@ -5,8 +5,6 @@
 #include "flows.h"
 #include "frames.h"
 
-#include <linux/if_packet.h>
-
 enum { PASSES = -1, DROPPED = 2 };
 
 /* Neighbour discovery of a type about a target, behind n extension headers of 8 bytes. */
@@ -207,29 +205,12 @@ TEST(places)
 	CHECK_INT(world_capture(&w, &w.pods[0]), 0);
 	CHECK_INT(place_of(&w, ifindex).ifindex, ifindex);
 	CHECK_INT(mesh_dp_release(w.dp, w.pods[0].cookie), 0);
+	mesh_dp_settle(w.dp);
 	CHECK_INT(place_of(&w, ifindex).ifindex, 0);
 	world_free(&w);
 }
 
 /* On the wire */
-
-struct shot {
-	struct frame frame;
-	int times;
-};
-
-static void do_shoot(const void *in, void *out)
-{
-	const struct shot *s = in;
-	struct sockaddr_ll to = {.sll_family = AF_PACKET};
-	int fd = socket(AF_PACKET, SOCK_RAW, 0), sent = 0;
-
-	to.sll_ifindex = (int)if_nametoindex("eth0");
-	for (int i = 0; i < s->times; i++)
-		sent += sendto(fd, s->frame.bytes, s->frame.len, 0, (struct sockaddr *)&to, sizeof(to)) > 0;
-	close(fd);
-	*(int *)out = sent;
-}
 
 static long per_pod(struct mesh_dp *dp, const char *pod)
 {

@@ -407,27 +407,52 @@ static inline void world_free(struct world *w)
 	remove_cgroup(w->cgroup);
 }
 
-static inline int world_capture(struct world *w, struct pod *p)
+/* Frees what is in found. */
+static inline int world_capture_found(struct world *w, struct pod *p, struct mesh_dp_found *found)
 {
 	struct mesh_errs errs = {0};
-	struct mesh_dp_found found = {0};
 	char name[32];
+	int r;
+
+	snprintf(name, sizeof(name), "test/pod%d", p->number);
+	r = mesh_dp_capture(w->dp, found, (struct mesh_addr[]){p->ip4, p->ip6}, 2, name, p->listeners,
+			    &p->listener_count, &errs);
+	print_errs(&errs);
+	mesh_errs_free(&errs);
+	if (found->netns_cookie != p->cookie)
+		r = -EINVAL;
+	mesh_dp_found_free(found);
+	return r;
+}
+
+/* One that runs. */
+static inline int world_capture(struct world *w, struct pod *p)
+{
+	struct mesh_dp_found found = {0};
 	int r = mesh_dp_find(w->dp, &p->ip4, NULL, &found);
 
 	if (r < 0) {
 		printf("  pod %d is not found: %s\n", p->number, strerror(-r));
 		return r;
 	}
-	snprintf(name, sizeof(name), "test/pod%d", p->number);
-	r = mesh_dp_capture(w->dp, &found, (struct mesh_addr[]){p->ip4, p->ip6}, 2, name, p->listeners,
-			    &p->listener_count, &errs);
+	if (found.pid != p->pid) {
+		mesh_dp_found_free(&found);
+		return -EINVAL;
+	}
+	return world_capture_found(w, p, &found);
+}
+
+/* One that does not run yet: somebody named its namespace. */
+static inline int world_capture_new(struct world *w, struct pod *p)
+{
+	const struct mesh_addr ips[] = {p->ip4, p->ip6};
+	struct mesh_dp_found found = {0};
+	struct mesh_errs errs = {0};
+	int r = mesh_dp_look(w->dp, p->netns_fd, ips, 2, &found, &errs);
+
 	print_errs(&errs);
 	mesh_errs_free(&errs);
-	if (found.netns_cookie != p->cookie || found.pid != p->pid)
-		r = -EINVAL;
-	close(found.netns_fd);
-	free(found.cgroup);
-	return r;
+	return r < 0 ? r : world_capture_found(w, p, &found);
 }
 
 static inline struct mesh_addr at(const char *text)

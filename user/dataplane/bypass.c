@@ -94,19 +94,23 @@ static void remember(struct mesh_dp *dp, const struct mesh_dp_end *end, const ch
 		device_free(old);
 }
 
-static int attach(const struct mesh_dp *dp, uint32_t ifindex, bool uplink, bool *qdisc)
+static int attach(const struct mesh_dp *dp, const struct mesh_dp_end *end, bool fresh, bool *qdisc)
 {
-	const int *loaded = dp->bypass->programs;
+	bool uplink = end->veth.flags & MESH_VETH_UPLINK;
+	struct mesh_dp_bypass *b = dp->bypass;
 	const int programs[MESH_DP_POINT_COUNT] = {
-		[MESH_DP_INGRESS] = loaded[uplink ? MESH_DP_WIRE_IN : MESH_DP_POD_OUT],
-		[MESH_DP_EGRESS] = loaded[uplink ? MESH_DP_WIRE_OUT : MESH_DP_POD_IN],
+		[MESH_DP_INGRESS] = b->programs[uplink ? MESH_DP_WIRE_IN : MESH_DP_POD_OUT],
+		[MESH_DP_EGRESS] = b->programs[uplink ? MESH_DP_WIRE_OUT : MESH_DP_POD_IN],
 	};
 
-	return mesh_dp_tc_attach(dp->bypass->route, ifindex, programs, dp->map_ids[MESH_DP_MAP_FLOWS], dp->bypass->tcx,
-				 qdisc);
+	if (fresh && b->tcx && b->later && mesh_dp_tc_attach_soon(end->ifindex, programs, qdisc)) {
+		mesh_dp_later_go_over(b->later, end->ifindex);
+		return 0;
+	}
+	return mesh_dp_tc_attach(end->ifindex, programs, dp->map_ids[MESH_DP_MAP_FLOWS], b->tcx, qdisc);
 }
 
-int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why)
+int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, bool fresh, char **why)
 {
 	int home = -1, r = mesh_dp_host_enter(dp->host_netns, &home);
 	struct mesh_veth old = {0};
@@ -115,6 +119,8 @@ int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **wh
 
 	if (r < 0)
 		return r;
+	if (dp->bypass->later)
+		mesh_dp_later_forget(dp->bypass->later, end->ifindex);
 	end->veth.flags &= MESH_VETH_UPLINK | MESH_VETH_EDGE;
 	end->veth.flags |= !end->why_not && !dp->bypass->why_not ? MESH_VETH_BYPASS : 0;
 	if (bpf_map_lookup_elem(dp->maps[MESH_DP_MAP_VETH], &end->ifindex, &old) == 0)
@@ -124,7 +130,7 @@ int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **wh
 	before = end->veth.flags;
 	qdisc = before & MESH_VETH_QDISC;
 	if (r == 0)
-		r = attach(dp, end->ifindex, end->veth.flags & MESH_VETH_UPLINK, &qdisc);
+		r = attach(dp, end, fresh, &qdisc);
 	mesh_dp_host_leave(&home);
 	end->veth.flags = (before & ~(uint32_t)MESH_VETH_QDISC) | (qdisc ? MESH_VETH_QDISC : 0);
 	if (r == 0 && end->veth.flags != before)
@@ -148,7 +154,7 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 	memcpy(end.veth.ip6[0], pod->ip6, sizeof(end.veth.ip6[0]));
 	r = mesh_dp_end_find(dp, found->netns_fd, pod->ifindex, &end, &why);
 	if (r == 0)
-		r = mesh_dp_bypass_put_on(dp, &end, &why);
+		r = mesh_dp_bypass_put_on(dp, &end, !found->pid, &why);
 	if (r == 0)
 		write_pod_ips(dp, pod, end.ifindex, !end.why_not);
 	mesh_dp_bypass_doubt(dp);
@@ -156,7 +162,7 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 	free(end.why_not);
 }
 
-void mesh_dp_bypass_take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v)
+static void take_off_now(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v)
 {
 	int home = -1;
 
@@ -166,7 +172,22 @@ void mesh_dp_bypass_take_off(struct mesh_dp *dp, uint32_t ifindex, const struct 
 		mesh_dp_host_leave(&home);
 	}
 	mesh_dp_veth_delete(dp, ifindex);
+}
+
+void mesh_dp_bypass_take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v)
+{
+	struct mesh_dp_later *later = dp->bypass->later;
+	struct mesh_veth rest = *v;
+
 	drop_pod_ips(dp, ifindex);
+	if (!later || v->flags & MESH_VETH_UPLINK) {
+		take_off_now(dp, ifindex, v);
+		return;
+	}
+	rest.flags &= ~(uint32_t)MESH_VETH_BYPASS;
+	mesh_dp_later_forget(later, ifindex);
+	mesh_dp_veth_write(dp, ifindex, &rest);
+	mesh_dp_later_take_off(later, ifindex);
 }
 
 struct veths {
@@ -324,6 +345,8 @@ void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink, bool clsact)
 	if (mesh_dp_bypass_load(dp) < 0 || !open_route(dp))
 		return;
 	mesh_dp_veth_agree(dp);
+	if (mesh_dp_later_start(dp, &dp->bypass->later) < 0)
+		dp->bypass->later = NULL;
 	dp->bypass->events = ring_buffer__new(dp->maps[MESH_DP_MAP_FLOWEV], on_event, dp, NULL);
 	if (!dp->bypass->events && !dp->bypass->why_not)
 		dp->bypass->why_not = mesh_xasprintf("its events cannot be read: %s", strerror(errno));
@@ -335,12 +358,19 @@ void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink, bool clsact)
 	}
 }
 
+void mesh_dp_settle(struct mesh_dp *dp)
+{
+	if (dp->bypass && dp->bypass->later)
+		mesh_dp_later_settle(dp->bypass->later);
+}
+
 void mesh_dp_bypass_stop(struct mesh_dp *dp)
 {
 	struct mesh_dp_bypass *b = dp->bypass;
 
 	if (!b)
 		return;
+	mesh_dp_later_stop(b->later);
 	ring_buffer__free(b->events);
 	nl_socket_free(b->route);
 	mesh_dp_conntrack_close(&b->conntrack);
@@ -448,11 +478,12 @@ json_t *mesh_dp_bypass_status(const struct mesh_dp *dp)
 	bool in_use = mesh_dp_bypass_in_use(dp, &why);
 
 	sum_counts(dp, &n);
-	return json_pack("{s:s?, s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
+	return json_pack("{s:s?, s:b, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:o}",
 			 "uplinkTrouble", b->uplink_trouble, "inUse", in_use, "why", why, "packets",
 			 (json_int_t)n.packets, "bytes", (json_int_t)n.bytes, "flows", (json_int_t)n.flows, "asked",
 			 (json_int_t)n.clones, "answered", (json_int_t)n.seen, "leashed", (json_int_t)n.leashed,
 			 "untold", (json_int_t)n.untold, "conntrackTold", (json_int_t)b->told, "conntrackNone",
 			 (json_int_t)b->untracked, "conntrackRefused", (json_int_t)b->refused, "attached",
-			 b->tcx ? "tcx" : "clsact", "devices", devices_status(dp));
+			 b->tcx ? "tcx" : "clsact", "changesLeft",
+			 (json_int_t)(b->later ? mesh_dp_later_count(b->later) : 0), "devices", devices_status(dp));
 }

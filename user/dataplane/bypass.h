@@ -2,9 +2,10 @@
 /*
  * Inside of dataplane/: the bypass and what guards it. bypass_load.c loads its programs, bypass.c puts them on the
  * node's ends of captured pods' veth pairs and makes flows ready, uplink.c on the uplink; ends.c finds these ends, tc.c
- * attaches there and says who else is there; veths.c writes what programs know of devices; conntrack.c speaks to
- * connection tracking; probe_bypass.c tries the kernel. A failure of any of this leaves pods captured and their packets
- * on the node's own path, with a reason that status shows. Control thread only.
+ * attaches there and says who else is there, tc_later.c does what of this takes long; veths.c writes what programs know
+ * of devices; conntrack.c speaks to connection tracking; probe_bypass.c tries the kernel. A failure of any of this
+ * leaves pods captured and their packets on the node's own path, with a reason that status shows. Control thread only,
+ * but where it says otherwise.
  */
 #ifndef MESH_DATAPLANE_BYPASS_H
 #define MESH_DATAPLANE_BYPASS_H
@@ -25,11 +26,14 @@ enum { MESH_BYPASS_PRIORITY = 23130, MESH_BYPASS_HANDLE = 0x5a };
  * "bypass-NAME". */
 enum mesh_dp_filter { MESH_DP_POD_OUT, MESH_DP_POD_IN, MESH_DP_WIRE_IN, MESH_DP_WIRE_OUT, MESH_DP_FILTER_COUNT };
 
+struct mesh_dp_later;
+
 struct mesh_dp_bypass {
 	struct bypass_bpf *skel;            /* NULL: not loaded, or its programs were pinned by this very build */
 	bool loaded;                        /* there are programs */
 	int programs[MESH_DP_FILTER_COUNT]; /* of skel, or our own without it */
 	bool tcx;                           /* how programs are put on devices */
+	struct mesh_dp_later *later;        /* NULL: everything is done at once */
 	struct ring_buffer *events;
 	struct nl_sock *route;     /* rtnetlink in the node's namespace; there if there are programs */
 	struct nl_sock *conntrack; /* NULL: there is none, or not opened yet */
@@ -78,9 +82,12 @@ json_t *mesh_dp_bypass_status(const struct mesh_dp *dp);
 bool mesh_dp_bypass_in_use(const struct mesh_dp *dp, const char **why);
 bool mesh_dp_antispoof_in_use(const struct mesh_dp *dp, const char **why);
 
-/** Puts the programs on a device, or brings what is there up to date. Fills in *end's flags. Returns 0, or -errno with
- * *why (caller frees). */
-int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, char **why);
+/**
+ * Puts the programs on a device, or brings what is there up to date. fresh: nobody sends there yet, and whoever will
+ * waits for us. Fills in *end's flags. Returns 0, or -errno with *why (caller frees).
+ */
+int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, bool fresh, char **why);
+/** Flows are not bypassed there any more; the programs go soon (those of the uplink: now). */
 void mesh_dp_bypass_take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v);
 
 /* uplink.c: flows between nodes, on the client's node alone, since only that knows who placed them. */
@@ -107,23 +114,42 @@ int mesh_dp_route_open(int netns, struct nl_sock **ret);
 /** Finds the node's end of device pod_ifindex in a pod's namespace. Returns 0, or -errno with *why (caller frees). */
 int mesh_dp_end_find(struct mesh_dp *dp, int pod_netns, uint32_t pod_ifindex, struct mesh_dp_end *ret, char **why);
 
-/* tc.c, all in the namespace of the device. route: rtnetlink there; flows_map: id of the node's map flows, which its
- * programs have. */
+/* tc.c, all in the namespace of the device; any thread. route: rtnetlink there, of one thread; flows_map: id of the
+ * node's map flows, which its programs have. */
 enum mesh_dp_point { MESH_DP_INGRESS, MESH_DP_EGRESS, MESH_DP_POINT_COUNT };
 /** Whether the kernel has tcx (6.6). */
 bool mesh_dp_has_tcx(void);
 /**
- * Puts a program (-1: none) on each of a device's points in place of ours that are there, by tcx or as filters.
- * *qdisc: whether we made its clsact qdisc, before and after. Returns 0 or -errno.
+ * Puts a program (-1: none) on each of a device's points in place of ours that are there, by tcx or as filters. By tcx
+ * it takes two RCU grace periods where none of ours are there yet. Our clsact qdisc stays, empty: while one comes or
+ * goes, the device drops what is sent through it. *qdisc: whether we made it, before and after. Returns 0 or -errno.
  */
-int mesh_dp_tc_attach(struct nl_sock *route, uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT],
-		      uint32_t flows_map, bool tcx, bool *qdisc);
+int mesh_dp_tc_attach(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], uint32_t flows_map, bool tcx,
+		      bool *qdisc);
+/** As filters, for mesh_dp_tc_attach() with tcx to take their place. False: they are by tcx already, or cannot. */
+bool mesh_dp_tc_attach_soon(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *qdisc);
 /** Takes the node's off, and the qdisc if we made it and nobody else uses it. */
 void mesh_dp_tc_detach(struct nl_sock *route, uint32_t ifindex, uint32_t flows_map, bool qdisc);
 /** Appends the names of filters and programs that are not ours. */
 void mesh_dp_tc_others(struct nl_sock *route, uint32_t ifindex, struct mesh_buf *out);
 
-/* veths.c */
+/* tc_later.c: a thread, for pods' devices whose changes can wait. */
+/** Returns 0 or -errno. */
+int mesh_dp_later_start(struct mesh_dp *dp, struct mesh_dp_later **ret);
+/** Ends it; what is not done is left to the next agent. NULL is fine. */
+void mesh_dp_later_stop(struct mesh_dp_later *l);
+/** A device's filters are to make way for tcx. */
+void mesh_dp_later_go_over(struct mesh_dp_later *l, uint32_t ifindex);
+/** Programs and qdisc are to go, then the entry in map veth. */
+void mesh_dp_later_take_off(struct mesh_dp_later *l, uint32_t ifindex);
+/** Nothing is to be done to that device any more, nor being done when this returns. */
+void mesh_dp_later_forget(struct mesh_dp_later *l, uint32_t ifindex);
+/** Returns when nothing is left to do. */
+void mesh_dp_later_settle(struct mesh_dp_later *l);
+/** How many changes are left to do. */
+size_t mesh_dp_later_count(struct mesh_dp_later *l);
+
+/* veths.c; any thread */
 /** What programs know of a device: maps veth and vethplaces. Returns 0 or -errno. */
 int mesh_dp_veth_write(const struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v);
 void mesh_dp_veth_delete(const struct mesh_dp *dp, uint32_t ifindex);

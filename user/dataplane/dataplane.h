@@ -66,6 +66,10 @@ json_t *mesh_dp_switches(const struct mesh_dp *dp);
 int mesh_dp_events_fd(const struct mesh_dp *dp);
 void mesh_dp_events(struct mesh_dp *dp);
 
+/** Returns when programs are on pods' devices as they are to be, and off those that are not captured any more; else
+ * that takes some hundred ms from when pods stopped coming and going. */
+void mesh_dp_settle(struct mesh_dp *dp);
+
 /**
  * Uplink and XDP device (mesh_dp_opts) are known by name: puts the programs on one that came late, or went and came. To
  * be called every few seconds; costs two system calls where nothing changed. What did is added to news.

@@ -159,7 +159,7 @@ static int attach(const struct scene *s, struct bypass_bpf *skel, bool tcx)
 
 	if (r < 0)
 		return r;
-	r = mesh_dp_tc_attach(s->route, s->ends[0], programs, 0, tcx, &qdisc);
+	r = mesh_dp_tc_attach(s->ends[0], programs, 0, tcx, &qdisc);
 	mesh_netns_leave(&home);
 	return r;
 }

@@ -145,6 +145,18 @@ static void note_tcx(uint32_t ifindex, const struct point *at, struct mesh_buf *
 	}
 }
 
+/* Whether ours are on both points. */
+static bool has_tcx_on(uint32_t ifindex)
+{
+	for (size_t i = 0; i < MESH_ARRAY_SIZE(points); i++) {
+		mesh_auto_fd int fd = find_tcx(ifindex, &points[i], NULL);
+
+		if (fd < 0)
+			return false;
+	}
+	return true;
+}
+
 bool mesh_dp_has_tcx(void)
 {
 	uint32_t ids[TCX_PROGRAMS];
@@ -200,11 +212,8 @@ static bool has_filters(struct nl_sock *route, uint32_t ifindex)
 	return any;
 }
 
-/* made: the qdisc is ours, and goes unless another has come to use it. */
-static void detach_filters(struct nl_sock *route, uint32_t ifindex, uint32_t flows_map, bool made)
+static void detach_filters(uint32_t ifindex, uint32_t flows_map)
 {
-	LIBBPF_OPTS(bpf_tc_hook, all, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(points); i++) {
 		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = points[i].clsact);
 		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = MESH_BYPASS_HANDLE, .priority = MESH_BYPASS_PRIORITY);
@@ -212,7 +221,13 @@ static void detach_filters(struct nl_sock *route, uint32_t ifindex, uint32_t flo
 		if (has_our_filter(ifindex, &points[i], flows_map))
 			bpf_tc_detach(&hook, &opts);
 	}
-	if (made && !has_filters(route, ifindex))
+}
+
+static void destroy_qdisc(struct nl_sock *route, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, all, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+
+	if (!has_filters(route, ifindex))
 		bpf_tc_hook_destroy(&all);
 }
 
@@ -258,35 +273,51 @@ static void note_filters(struct nl_sock *route, uint32_t ifindex, const struct p
 
 /* Either way */
 
-/* What is there by the other way goes last: a packet that meets both is judged twice, which changes nothing. */
-int mesh_dp_tc_attach(struct nl_sock *route, uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT],
-		      uint32_t flows_map, bool tcx, bool *qdisc)
+static int attach_filters(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *qdisc)
 {
 	bool made = false;
-	int r = tcx ? 0 : make_qdisc(ifindex, &made);
+	int r = make_qdisc(ifindex, &made);
 
 	*qdisc |= made;
+	for (size_t i = MESH_ARRAY_SIZE(points); r == 0 && i-- > 0;)
+		if (programs[i] >= 0)
+			r = attach_filter(ifindex, &points[i], programs[i]);
+	return r;
+}
+
+/* What is there by the other way goes last: a packet that meets both is judged twice, which changes nothing. */
+int mesh_dp_tc_attach(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], uint32_t flows_map, bool tcx,
+		      bool *qdisc)
+{
+	int r = 0;
+
+	if (!tcx) {
+		r = attach_filters(ifindex, programs, qdisc);
+		for (size_t i = 0; r == 0 && i < MESH_ARRAY_SIZE(points); i++)
+			detach_tcx(ifindex, &points[i], NULL);
+		return r;
+	}
 	/* Who sees packets come out first: nothing is sent to ask before. */
 	for (size_t i = MESH_ARRAY_SIZE(points); r == 0 && i-- > 0;)
 		if (programs[i] >= 0)
-			r = tcx ? attach_tcx(ifindex, &points[i], programs[i])
-				: attach_filter(ifindex, &points[i], programs[i]);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; !tcx && i < MESH_ARRAY_SIZE(points); i++)
-		detach_tcx(ifindex, &points[i], NULL);
-	if (tcx) {
-		detach_filters(route, ifindex, flows_map, *qdisc);
-		*qdisc = false;
-	}
-	return 0;
+			r = attach_tcx(ifindex, &points[i], programs[i]);
+	if (r == 0)
+		detach_filters(ifindex, flows_map);
+	return r;
+}
+
+bool mesh_dp_tc_attach_soon(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *qdisc)
+{
+	return !has_tcx_on(ifindex) && attach_filters(ifindex, programs, qdisc) == 0;
 }
 
 void mesh_dp_tc_detach(struct nl_sock *route, uint32_t ifindex, uint32_t flows_map, bool qdisc)
 {
 	for (size_t i = 0; i < MESH_ARRAY_SIZE(points); i++)
 		detach_tcx(ifindex, &points[i], &flows_map);
-	detach_filters(route, ifindex, flows_map, qdisc);
+	detach_filters(ifindex, flows_map);
+	if (qdisc)
+		destroy_qdisc(route, ifindex);
 }
 
 void mesh_dp_tc_others(struct nl_sock *route, uint32_t ifindex, struct mesh_buf *out)

@@ -49,7 +49,7 @@ static char *put_on(struct mesh_dp *dp, const char *device)
 
 	snprintf(end.name, sizeof(end.name), "%s", device);
 	if (r == 0)
-		r = mesh_dp_bypass_put_on(dp, &end, &why);
+		r = mesh_dp_bypass_put_on(dp, &end, false, &why);
 	if (r < 0 && !why)
 		why = mesh_xasprintf("uplink %s: %s", device, strerror(-r));
 	replace(dp, r == 0 ? end.ifindex : 0);
