@@ -12,8 +12,17 @@ for i in $(nodes); do within "node $i: pins stay" "$(pins_of "$i")" 10 1000; don
 check "and are back" back
 check "onStop=detach" meshctl upgrade --set onStop=detach
 same "agents that are followed stay in force" "$(meshed)" 1
+for p in $(kubectl -n sockmesh-system get pods -l app.kubernetes.io/component=agent -o name); do
+	kubectl -n sockmesh-system logs -f --all-containers "$p" > "$T/stop-${p##*-}" 2>&1 &
+done
 check "agents are stopped that are to leave" stopped
-for i in $(nodes); do same "node $i: pins" "$(pins_of "$i")" 0; done
+for i in $(nodes); do
+	same "node $i: pins" "$(pins_of "$i")" 0
+	[ "$(pins_of "$i")" = 0 ] || {
+		tail -n 15 "$T"/stop-*
+		kubectl -n sockmesh-system get events --sort-by=.lastTimestamp | tail -n 15
+	}
+done
 same "a running pod keeps its network" "$(kubectl exec -n coolapp "$(client_pod coolapp)" -- curl -s -o /dev/null -w '%{http_code}' -m 5 http://catalog:8080/)" 200
 same "and is out of the mesh" "$(meshed)" 0
 check "agents are there again" back

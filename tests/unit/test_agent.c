@@ -4,6 +4,7 @@
 #include "agent/ctlsock.h"
 #include "agent/feed.h"
 #include "agent/lease.h"
+#include "agent/settings.h"
 #include "mesh_api.h"
 #include "store/call.h"
 
@@ -509,6 +510,37 @@ TEST(pods_are_told_before_they_change_and_when_they_go)
 	CHECK_INT(w.pods_after, 1);
 	CHECK_INT(api_do(&w.api, "DELETE", PODS "/p?gracePeriodSeconds=0", NULL), 200);
 	CHECK(api_until(&w.api, pod_gone, &w));
+}
+
+/* What the pod's template says goes before a ConfigMap of another revision, whole, and not before its own. */
+TEST(settings_of_the_template)
+{
+	const char *said =
+		"{\"SOCKMESH_REVISION\":\"2\",\"SETTINGS_A\":\"new\",\"SOCKMESH_GONE\":null,\"SETTINGS_B\":null}";
+
+	setenv("SETTINGS_A", "by hand", 1);
+	setenv("SOCKMESH_GONE", "x", 1);
+	setenv("SETTINGS_B", "the kubelet's", 1);
+	setenv("SOCKMESH_REVISION", "2", 1);
+	CHECK(!mesh_agent_settings(NULL));
+	CHECK(!mesh_agent_settings(""));
+	CHECK(!mesh_agent_settings("no JSON"));
+	CHECK(!mesh_agent_settings("{\"SETTINGS_A\":\"of nobody\"}"));
+	CHECK(!mesh_agent_settings(said));
+	CHECK_STR(getenv("SETTINGS_A"), "by hand");
+	setenv("SOCKMESH_REVISION", "1", 1);
+	CHECK(mesh_agent_settings(said));
+	CHECK_STR(getenv("SETTINGS_A"), "new");
+	CHECK_STR(getenv("SOCKMESH_REVISION"), "2");
+	CHECK(getenv("SOCKMESH_GONE") == NULL);
+	CHECK_STR(getenv("SETTINGS_B"), "the kubelet's");
+	/* A ConfigMap of a version before there were revisions. */
+	unsetenv("SOCKMESH_REVISION");
+	CHECK(mesh_agent_settings(said));
+	CHECK(!mesh_agent_settings(said));
+	unsetenv("SOCKMESH_REVISION");
+	unsetenv("SETTINGS_A");
+	unsetenv("SETTINGS_B");
 }
 
 TEST_MAIN()

@@ -258,6 +258,29 @@ TEST(settings_are_remembered_and_restart_pods)
 	json_decref(plain);
 }
 
+/* What a template says for where its ConfigMap is an older one: every variable that is from there, and what is not set.
+ */
+TEST(template_has_its_settings)
+{
+	json_t *o = with(NULL, "onStop=detach", NULL), *plain = with(NULL, NULL, NULL);
+	const json_t *set = mesh_manifest_find(o, "DaemonSet", NULL);
+	const json_t *data = json_object_get(mesh_manifest_find(o, "ConfigMap", NULL), "data");
+	const json_t *before = json_object_get(mesh_manifest_find(plain, "ConfigMap", NULL), "data");
+	json_t *said = json_loads(json_string_value(json_object_get(at(set, "spec/template/metadata/annotations"),
+								    "sockmesh.io/settings")),
+				  0, NULL);
+	const char *revision = json_string_value(json_object_get(data, "revision"));
+
+	CHECK_STR(json_string_value(json_object_get(said, "SOCKMESH_REVISION")), revision);
+	CHECK(strcmp(revision, json_string_value(json_object_get(before, "revision"))) != 0);
+	CHECK_STR(json_string_value(json_object_get(said, "SOCKMESH_ON_STOP")), "detach");
+	CHECK_STR(json_string_value(json_object_get(said, "LOG_LEVEL")), "info");
+	CHECK(json_is_null(json_object_get(said, "SOCKMESH_XDP")));
+	json_decref(said);
+	json_decref(o);
+	json_decref(plain);
+}
+
 TEST(settings_help_names_each)
 {
 	mesh_auto(mesh_buf_free) struct mesh_buf out = {0};

@@ -6,6 +6,7 @@
 #include "agent/cgroup.h"
 #include "agent/holder.h"
 #include "agent/keeper.h"
+#include "agent/settings.h"
 #include "agent/state.h"
 #include "core/daemon.h"
 #include "core/envdir.h"
@@ -347,11 +348,13 @@ int mesh_agent_main(int argc, char **argv)
 			       .devices.fn = on_devices,
 			       .trim.fn = on_trim};
 	int r = mesh_envdir_read(getenv("SOCKMESH_ENV_DIR"));
+	bool older;
 
 	if (r < 0) {
 		fprintf(stderr, "meshd agent: SOCKMESH_ENV_DIR %s: %s\n", getenv("SOCKMESH_ENV_DIR"), strerror(-r));
 		return 1;
 	}
+	older = mesh_agent_settings(getenv("SOCKMESH_SETTINGS"));
 	mesh_envdir_expand(argc, argv);
 	r = mesh_agent_options(argc, argv, &a.opts);
 	if (r >= 0)
@@ -359,6 +362,10 @@ int mesh_agent_main(int argc, char **argv)
 	if (mesh_agent_asks(&a.opts))
 		return mesh_agent_ask_main(&a.opts);
 	mesh_daemon_init("agent", a.opts.log_level);
+	if (older)
+		mesh_info(
+			"the ConfigMap that the pod was given is of another revision than its template: the template's "
+			"settings are used");
 	if (a.opts.detach)
 		return detach(&a.opts);
 	r = mesh_keeper_join(&a.keeper);

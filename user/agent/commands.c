@@ -245,6 +245,7 @@ void mesh_agent_leave(struct mesh_agent *a)
 	if (o->cni_conf_dir)
 		mesh_cni_conf_remove(o->cni_bin_dir, o->cni_conf_dir, &errs);
 	mesh_members_remove(&a->members);
+	mesh_dp_settle(a->dp); /* what is to go goes once */
 	mesh_dp_detach(o->pin_dir, &errs);
 	mesh_feed_saved_stop(a->feed);
 	mesh_feed_saved_remove(o->snapshot_dir);

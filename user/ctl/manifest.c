@@ -2,11 +2,14 @@
 #include "ctl/manifest.h"
 
 #include "config/document.h"
+#include "config/get.h"
+#include "core/map.h"
 #include "core/mem.h"
 #include "mesh/abi.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /* build/gen/manifests.yaml, which is made of deploy/ (tools/make/ctl.mk). */
 __asm__(".pushsection .rodata\n"
@@ -102,21 +105,66 @@ static void note_said(json_t *objects, const char *image, const struct mesh_text
 	json_decref(said);
 }
 
-/* Pods read the ConfigMap when they start: a change of it starts them anew. */
+/* Tells what meshctl once wrote from what it wrote before, whatever was changed by hand since. */
+static void note_revision(json_t *data)
+{
+	mesh_auto_free char *text = json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS);
+
+	json_object_set_new(data, "revision",
+			    json_sprintf("%016llx", (unsigned long long)mesh_hash(text, strlen(text))));
+}
+
+/* The variables that a template's pods have from the ConfigMap: {"NAME": its value, or null}. NULL: none. */
+static json_t *settings_of(const json_t *template, const json_t *data)
+{
+	json_t *volume, *item, *ret = NULL;
+	size_t i, j;
+
+	json_array_foreach(mesh_json_at(template, "spec", "volumes", NULL), i, volume)
+	{
+		const json_t *source = json_object_get(volume, "configMap");
+
+		json_array_foreach(json_object_get(source, "items"), j, item)
+		{
+			json_t *value = json_object_get(data, json_string_value(json_object_get(item, "key")));
+
+			ret = ret ? ret : json_object();
+			json_object_set_new(ret, json_string_value(json_object_get(item, "path")),
+					    value ? json_incref(value) : json_null());
+		}
+	}
+	return ret;
+}
+
+/*
+ * Pods read the ConfigMap when they start: a change of it starts them anew. A kubelet may hand them an older one for a
+ * minute, after the API was away; agents go by what their own template says then.
+ */
 static void note_config(json_t *objects)
 {
-	const json_t *config = json_object_get(mesh_manifest_find(objects, "ConfigMap", "sockmesh"), "data");
-	mesh_auto_free char *text = config ? json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-	json_t *obj;
+	json_t *data = json_object_get(mesh_manifest_find(objects, "ConfigMap", "sockmesh"), "data"), *obj;
+	mesh_auto_free char *text = NULL;
 	size_t i;
 
+	if (!data)
+		return;
+	note_revision(data);
+	text = json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS);
 	json_array_foreach(objects, i, obj)
 	{
-		json_t *template = json_object_get(json_object_get(obj, "spec"), "template");
+		json_t *template = json_object_get(json_object_get(obj, "spec"), "template"), *settings;
+		mesh_auto_free char *said = NULL;
 
-		if (template && text)
-			json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/config",
-					    json_string(text));
+		if (!template)
+			continue;
+		settings = settings_of(template, data);
+		said = settings ? json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+		json_decref(settings);
+		json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/config",
+				    json_string(text));
+		if (said)
+			json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/settings",
+					    json_string(said));
 	}
 }
 
