@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How soon a pod gets its first request once the API calls it Ready. Runs in a client pod's network namespace: sends a
-request every 2 ms over one connection kept alive, adds pods to the Service's Deployment one at a time, and takes the time
-from the EndpointSlice's event that says ready to the first answer by that pod. Ready pods are taken away again in between,
-so that a round-robin of N pods adds N - 1 requests at most."""
+"""How soon a pod gets its first request once the API calls it Ready. Runs in a client pod's network namespace: sends
+requests over connections kept alive, a few milliseconds apart, adds pods to the Service's Deployment two at a time, and takes
+the time from the EndpointSlice's event that says ready to when the first request was sent that the pod answered. Ready pods
+are taken away again in between, so that a round-robin of N pods adds N - 1 requests at most. There are several connections, as
+one alone would send nothing while another pod takes its time to answer."""
 import argparse
 import http.client
 import json
@@ -22,6 +23,7 @@ ap.add_argument("--rounds", type=int, default=12)
 a = ap.parse_args()
 kube, stop = Kube(a.kubeconfig), threading.Event()
 ready, first = {}, {}  # pod name -> time
+CONNECTIONS, PAUSE = 4, 0.005
 lock = threading.Lock()
 
 
@@ -38,19 +40,23 @@ def load():
     host = a.url.split("//")[1].rstrip("/")
     c = http.client.HTTPConnection(host, timeout=5)
     while not stop.is_set():
+        began = time.monotonic()
         try:
             c.request("GET", "/")
             r = c.getresponse()
             body = r.read()
             if r.status == 200:
-                first.setdefault(json.loads(body)["pod"], time.monotonic())
+                with lock:
+                    name = json.loads(body)["pod"]
+                    first[name] = min(began, first.get(name, began))
         except (OSError, http.client.HTTPException):
             c.close()
-        time.sleep(0.002)
+        time.sleep(PAUSE)
 
 
 kube.watch(f"/apis/discovery.k8s.io/v1/namespaces/{a.namespace}/endpointslices", slices, stop)
-threading.Thread(target=load, daemon=True).start()
+for _ in range(CONNECTIONS):
+    threading.Thread(target=load, daemon=True).start()
 path = f"/apis/apps/v1/namespaces/{a.namespace}/deployments/{a.service}"
 delays = []
 end = time.monotonic() + 20
