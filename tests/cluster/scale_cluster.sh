@@ -65,16 +65,21 @@ for i in $(nodes); do
 	sockets+=("$inside/run/sockmesh/agent.sock")
 done
 echo "   a change, in force on both agents, ms after the API's answer: $(scale changes "$KUBECONFIG" scale "$endpoints" "${sockets[@]}")"
+# Another process, that has them all, from the API. Its status counts entries of maps, which costs more than to ask for its health.
+again() { on_node "$i" "$BUILD/meshd" agent --health --socket /run/sockmesh/agent.sock && status_of "$i" | holds --argjson old "$old" '.pid != $old and .published and (.api.fromSnapshot | not)' && all_there "$i"; }
 for i in $(nodes); do
-	old=$(status_of "$i" | jq .pid) target=$(agent_pid "$i")
-	began=$(mono_ms)
-	kill -KILL "$target"
-	# Another process, that has them all, from the API. Its status counts entries of maps, which costs more than to ask for its health.
-	again() { on_node "$i" "$BUILD/meshd" agent --health --socket /run/sockmesh/agent.sock && status_of "$i" | holds --argjson old "$old" '.pid != $old and .published and (.api.fromSnapshot | not)' && all_there "$i"; }
-	check "node $i's agent is in force again" eventually 60 again
-	took=$(($(mono_ms) - began))
+	took=()
+	for _ in 1 2 3; do
+		sleep 6
+		old=$(status_of "$i" | jq .pid) target=$(agent_pid "$i")
+		began=$(mono_ms)
+		kill -KILL "$target"
+		check "node $i's agent is in force again" eventually 60 again
+		took+=($(($(mono_ms) - began)))
+	done
 	echo "   node $i, another agent: $(status_of "$i" | jq -c '{services: .dataplane.services, config: (.config | {publishes, publishUs, publishUnits})}')"
-	within "node $i: ms from the start of an agent to in force" "$took" 1 "$([ -n "${LIMITS:-}" ] && echo 5000 || echo 60000)"
+	within "node $i: ms from the start of an agent to in force, median of ${took[*]}" "$(printf '%s\n' "${took[@]}" | sort -n | sed -n 2p)" \
+		1 "$([ -n "${LIMITS:-}" ] && echo 5000 || echo 60000)"
 	sleep 6
 	within "node $i: its RSS, KiB" "$(rss_kb "$(agent_pid "$i")")" 1 "$([ -n "${LIMITS:-}" ] && echo 61440 || echo 122880)"
 done
