@@ -3,11 +3,12 @@
 
 #include "config/document.h"
 #include "config/get.h"
-#include "core/map.h"
+#include "core/buf.h"
 #include "core/mem.h"
 #include "mesh/abi.h"
 
 #include <errno.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,13 +106,19 @@ static void note_said(json_t *objects, const char *image, const struct mesh_text
 	json_decref(said);
 }
 
+enum { REVISION_BYTES = 8 };
+
 /* Tells what meshctl once wrote from what it wrote before, whatever was changed by hand since. */
 static void note_revision(json_t *data)
 {
 	mesh_auto_free char *text = json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS);
+	mesh_auto(mesh_buf_free) struct mesh_buf hex = {0};
+	uint8_t digest[SHA256_DIGEST_LENGTH];
 
-	json_object_set_new(data, "revision",
-			    json_sprintf("%016llx", (unsigned long long)mesh_hash(text, strlen(text))));
+	SHA256((const unsigned char *)text, strlen(text), digest);
+	for (size_t i = 0; i < REVISION_BYTES; i++)
+		mesh_buf_printf(&hex, "%02x", digest[i]);
+	json_object_set_new(data, "revision", json_string(hex.data));
 }
 
 /* The variables that a template's pods have from the ConfigMap: {"NAME": its value, or null}. NULL: none. */
