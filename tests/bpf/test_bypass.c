@@ -532,11 +532,7 @@ TEST(other_way)
 /* A filter of somebody else's, which lets all pass; by tcx, or of clsact. Returns 0 or -errno. */
 static int put_filter(const struct pod *hub, const char *device, bool tcx)
 {
-	static const struct bpf_insn pass[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "somebody", "GPL", pass, MESH_ARRAY_SIZE(pass), NULL);
+	int fd = somebodys_program();
 	int home = -1, r = fd < 0 ? -errno : mesh_netns_enter(hub->netns_fd, &home);
 	LIBBPF_OPTS(bpf_tc_hook, hook, .attach_point = BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .priority = 1, .handle = 1);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/settings.h"
 
-#include "core/log.h"
-
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +13,11 @@ bool mesh_agent_settings(const char *text)
 	const char *has = getenv(REVISION), *wanted = json_string_value(json_object_get(settings, REVISION)), *name;
 	bool other = wanted && (!has || strcmp(has, wanted) != 0);
 
-	json_object_foreach(settings, name, value)
+	json_object_foreach(other ? settings : NULL, name, value)
 	{
-		if (other && json_is_string(value))
+		if (json_is_string(value))
 			setenv(name, json_string_value(value), 1);
-		else if (other && strncmp(name, OWN, strlen(OWN)) == 0)
+		else if (strncmp(name, OWN, strlen(OWN)) == 0)
 			unsetenv(name); /* others, where the ConfigMap has none, are the kubelet's */
 	}
 	json_decref(settings);

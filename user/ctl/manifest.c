@@ -159,7 +159,7 @@ static void note_config(json_t *objects)
 	text = json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS);
 	json_array_foreach(objects, i, obj)
 	{
-		json_t *template = json_object_get(json_object_get(obj, "spec"), "template"), *settings;
+		json_t *template = json_object_get(json_object_get(obj, "spec"), "template"), *settings, *annotations;
 		mesh_auto_free char *said = NULL;
 
 		if (!template)
@@ -167,11 +167,10 @@ static void note_config(json_t *objects)
 		settings = settings_of(template, data);
 		said = settings ? json_dumps(settings, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 		json_decref(settings);
-		json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/config",
-				    json_string(text));
+		annotations = map_of(map_of(template, "metadata"), "annotations");
+		json_object_set_new(annotations, "sockmesh.io/config", json_string(text));
 		if (said)
-			json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/settings",
-					    json_string(said));
+			json_object_set_new(annotations, "sockmesh.io/settings", json_string(said));
 	}
 }
 

@@ -94,28 +94,44 @@ static void remember(struct mesh_dp *dp, const struct mesh_dp_end *end, const ch
 		device_free(old);
 }
 
-static int attach(const struct mesh_dp *dp, const struct mesh_dp_end *end, bool fresh, bool *qdisc)
+static void programs_of(const struct mesh_dp_bypass *b, bool uplink, int ret[MESH_DP_POINT_COUNT])
 {
-	bool uplink = end->veth.flags & MESH_VETH_UPLINK;
-	struct mesh_dp_bypass *b = dp->bypass;
-	const int programs[MESH_DP_POINT_COUNT] = {
-		[MESH_DP_INGRESS] = b->programs[uplink ? MESH_DP_WIRE_IN : MESH_DP_POD_OUT],
-		[MESH_DP_EGRESS] = b->programs[uplink ? MESH_DP_WIRE_OUT : MESH_DP_POD_IN],
-	};
+	ret[MESH_DP_INGRESS] = b->programs[uplink ? MESH_DP_WIRE_IN : MESH_DP_POD_OUT];
+	ret[MESH_DP_EGRESS] = b->programs[uplink ? MESH_DP_WIRE_OUT : MESH_DP_POD_IN];
+}
 
-	if (fresh && b->tcx && b->later && mesh_dp_tc_attach_soon(end->ifindex, programs, qdisc)) {
+static int attach(const struct mesh_dp *dp, const struct mesh_dp_end *end, bool fresh, bool *made)
+{
+	struct mesh_dp_bypass *b = dp->bypass;
+	int programs[MESH_DP_POINT_COUNT];
+
+	programs_of(b, end->veth.flags & MESH_VETH_UPLINK, programs);
+	if (fresh && b->tcx && b->later && mesh_dp_tc_attach_soon(end->ifindex, programs, made)) {
 		mesh_dp_later_go_over(b->later, end->ifindex);
 		return 0;
 	}
-	return mesh_dp_tc_attach(end->ifindex, programs, dp->map_ids[MESH_DP_MAP_FLOWS], b->tcx, qdisc);
+	return mesh_dp_tc_attach(end->ifindex, programs, dp->map_ids[MESH_DP_MAP_FLOWS], b->tcx, made);
+}
+
+int mesh_dp_bypass_go_over(const struct mesh_dp *dp, uint32_t ifindex)
+{
+	int home = -1, r = mesh_dp_host_enter(dp->host_netns, &home);
+	int programs[MESH_DP_POINT_COUNT];
+	bool made = false;
+
+	if (r < 0)
+		return r;
+	programs_of(dp->bypass, false, programs);
+	r = mesh_dp_tc_attach(ifindex, programs, dp->map_ids[MESH_DP_MAP_FLOWS], true, &made);
+	mesh_dp_host_leave(&home);
+	return r;
 }
 
 int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, bool fresh, char **why)
 {
 	int home = -1, r = mesh_dp_host_enter(dp->host_netns, &home);
 	struct mesh_veth old = {0};
-	uint32_t before;
-	bool qdisc;
+	bool made = false;
 
 	if (r < 0)
 		return r;
@@ -127,13 +143,11 @@ int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, bool fres
 		end->veth.flags |= old.flags & MESH_VETH_QDISC;
 	/* Before the programs: without an entry they pass everything. */
 	r = mesh_dp_veth_write(dp, end->ifindex, &end->veth);
-	before = end->veth.flags;
-	qdisc = before & MESH_VETH_QDISC;
 	if (r == 0)
-		r = attach(dp, end, fresh, &qdisc);
+		r = attach(dp, end, fresh, &made);
 	mesh_dp_host_leave(&home);
-	end->veth.flags = (before & ~(uint32_t)MESH_VETH_QDISC) | (qdisc ? MESH_VETH_QDISC : 0);
-	if (r == 0 && end->veth.flags != before)
+	end->veth.flags |= made ? MESH_VETH_QDISC : 0;
+	if (r == 0 && made)
 		r = mesh_dp_veth_write(dp, end->ifindex, &end->veth);
 	if (r < 0)
 		*why = mesh_xasprintf("putting programs on its device %s: %s", end->name, strerror(-r));
@@ -162,13 +176,12 @@ void mesh_dp_bypass_add(struct mesh_dp *dp, const struct mesh_dp_found *found, c
 	free(end.why_not);
 }
 
-static void take_off_now(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v)
+void mesh_dp_bypass_clear(const struct mesh_dp *dp, struct nl_sock *route, uint32_t ifindex, const struct mesh_veth *v)
 {
 	int home = -1;
 
 	if (mesh_dp_host_enter(dp->host_netns, &home) == 0) {
-		mesh_dp_tc_detach(dp->bypass->route, ifindex, dp->map_ids[MESH_DP_MAP_FLOWS],
-				  v->flags & MESH_VETH_QDISC);
+		mesh_dp_tc_detach(route, ifindex, dp->map_ids[MESH_DP_MAP_FLOWS], v->flags & MESH_VETH_QDISC);
 		mesh_dp_host_leave(&home);
 	}
 	mesh_dp_veth_delete(dp, ifindex);
@@ -181,7 +194,7 @@ void mesh_dp_bypass_take_off(struct mesh_dp *dp, uint32_t ifindex, const struct 
 
 	drop_pod_ips(dp, ifindex);
 	if (!later || v->flags & MESH_VETH_UPLINK) {
-		take_off_now(dp, ifindex, v);
+		mesh_dp_bypass_clear(dp, dp->bypass->route, ifindex, v);
 		return;
 	}
 	rest.flags &= ~(uint32_t)MESH_VETH_BYPASS;
@@ -345,8 +358,7 @@ void mesh_dp_bypass_start(struct mesh_dp *dp, const char *uplink, bool clsact)
 	if (mesh_dp_bypass_load(dp) < 0 || !open_route(dp))
 		return;
 	mesh_dp_veth_agree(dp);
-	if (mesh_dp_later_start(dp, &dp->bypass->later) < 0)
-		dp->bypass->later = NULL;
+	dp->bypass->later = mesh_dp_later_start(dp);
 	dp->bypass->events = ring_buffer__new(dp->maps[MESH_DP_MAP_FLOWEV], on_event, dp, NULL);
 	if (!dp->bypass->events && !dp->bypass->why_not)
 		dp->bypass->why_not = mesh_xasprintf("its events cannot be read: %s", strerror(errno));

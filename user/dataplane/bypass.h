@@ -89,6 +89,10 @@ bool mesh_dp_antispoof_in_use(const struct mesh_dp *dp, const char **why);
 int mesh_dp_bypass_put_on(struct mesh_dp *dp, struct mesh_dp_end *end, bool fresh, char **why);
 /** Flows are not bypassed there any more; the programs go soon (those of the uplink: now). */
 void mesh_dp_bypass_take_off(struct mesh_dp *dp, uint32_t ifindex, const struct mesh_veth *v);
+/** A pod's device that has filters goes over to tcx. Any thread. Returns 0 or -errno. */
+int mesh_dp_bypass_go_over(const struct mesh_dp *dp, uint32_t ifindex);
+/** Takes everything off a device, then its entry in map veth. Any thread; route: that thread's. */
+void mesh_dp_bypass_clear(const struct mesh_dp *dp, struct nl_sock *route, uint32_t ifindex, const struct mesh_veth *v);
 
 /* uplink.c: flows between nodes, on the client's node alone, since only that knows who placed them. */
 /** From now on that device (NULL: none) is the uplink, and none that an earlier agent had. Why not: uplink_trouble. */
@@ -122,20 +126,20 @@ bool mesh_dp_has_tcx(void);
 /**
  * Puts a program (-1: none) on each of a device's points in place of ours that are there, by tcx or as filters. By tcx
  * it takes two RCU grace periods where none of ours are there yet. Our clsact qdisc stays, empty: while one comes or
- * goes, the device drops what is sent through it. *qdisc: whether we made it, before and after. Returns 0 or -errno.
+ * goes, the device drops what is sent through it. *made: set if a qdisc was made. Returns 0 or -errno.
  */
 int mesh_dp_tc_attach(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], uint32_t flows_map, bool tcx,
-		      bool *qdisc);
+		      bool *made);
 /** As filters, for mesh_dp_tc_attach() with tcx to take their place. False: they are by tcx already, or cannot. */
-bool mesh_dp_tc_attach_soon(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *qdisc);
+bool mesh_dp_tc_attach_soon(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *made);
 /** Takes the node's off, and the qdisc if we made it and nobody else uses it. */
 void mesh_dp_tc_detach(struct nl_sock *route, uint32_t ifindex, uint32_t flows_map, bool qdisc);
 /** Appends the names of filters and programs that are not ours. */
 void mesh_dp_tc_others(struct nl_sock *route, uint32_t ifindex, struct mesh_buf *out);
 
 /* tc_later.c: a thread, for pods' devices whose changes can wait. */
-/** Returns 0 or -errno. */
-int mesh_dp_later_start(struct mesh_dp *dp, struct mesh_dp_later **ret);
+/** NULL if it cannot be had, which it logs: everything is done at once then. */
+struct mesh_dp_later *mesh_dp_later_start(const struct mesh_dp *dp);
 /** Ends it; what is not done is left to the next agent. NULL is fine. */
 void mesh_dp_later_stop(struct mesh_dp_later *l);
 /** A device's filters are to make way for tcx. */

@@ -273,42 +273,41 @@ static void note_filters(struct nl_sock *route, uint32_t ifindex, const struct p
 
 /* Either way */
 
-static int attach_filters(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *qdisc)
+/* Who sees packets come out first: nothing is sent to ask before. */
+static int attach_each(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT],
+		       int (*attach)(uint32_t ifindex, const struct point *at, int program))
 {
-	bool made = false;
-	int r = make_qdisc(ifindex, &made);
+	int r = 0;
 
-	*qdisc |= made;
 	for (size_t i = MESH_ARRAY_SIZE(points); r == 0 && i-- > 0;)
 		if (programs[i] >= 0)
-			r = attach_filter(ifindex, &points[i], programs[i]);
+			r = attach(ifindex, &points[i], programs[i]);
 	return r;
+}
+
+static int attach_filters(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *made)
+{
+	int r = make_qdisc(ifindex, made);
+
+	return r < 0 ? r : attach_each(ifindex, programs, attach_filter);
 }
 
 /* What is there by the other way goes last: a packet that meets both is judged twice, which changes nothing. */
 int mesh_dp_tc_attach(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], uint32_t flows_map, bool tcx,
-		      bool *qdisc)
+		      bool *made)
 {
-	int r = 0;
+	int r = tcx ? attach_each(ifindex, programs, attach_tcx) : attach_filters(ifindex, programs, made);
 
-	if (!tcx) {
-		r = attach_filters(ifindex, programs, qdisc);
-		for (size_t i = 0; r == 0 && i < MESH_ARRAY_SIZE(points); i++)
-			detach_tcx(ifindex, &points[i], NULL);
-		return r;
-	}
-	/* Who sees packets come out first: nothing is sent to ask before. */
-	for (size_t i = MESH_ARRAY_SIZE(points); r == 0 && i-- > 0;)
-		if (programs[i] >= 0)
-			r = attach_tcx(ifindex, &points[i], programs[i]);
-	if (r == 0)
+	if (r == 0 && tcx)
 		detach_filters(ifindex, flows_map);
+	for (size_t i = 0; r == 0 && !tcx && i < MESH_ARRAY_SIZE(points); i++)
+		detach_tcx(ifindex, &points[i], NULL);
 	return r;
 }
 
-bool mesh_dp_tc_attach_soon(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *qdisc)
+bool mesh_dp_tc_attach_soon(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *made)
 {
-	return !has_tcx_on(ifindex) && attach_filters(ifindex, programs, qdisc) == 0;
+	return !has_tcx_on(ifindex) && attach_filters(ifindex, programs, made) == 0;
 }
 
 void mesh_dp_tc_detach(struct nl_sock *route, uint32_t ifindex, uint32_t flows_map, bool qdisc)

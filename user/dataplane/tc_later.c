@@ -25,7 +25,7 @@ struct task {
 };
 
 struct mesh_dp_later {
-	struct mesh_dp *dp;
+	const struct mesh_dp *dp;
 	struct nl_sock *route;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -41,13 +41,7 @@ struct mesh_dp_later {
 
 static void go_over(struct mesh_dp_later *l, uint32_t ifindex)
 {
-	const int *loaded = l->dp->bypass->programs;
-	const int programs[MESH_DP_POINT_COUNT] = {
-		[MESH_DP_INGRESS] = loaded[MESH_DP_POD_OUT],
-		[MESH_DP_EGRESS] = loaded[MESH_DP_POD_IN],
-	};
-	bool qdisc = true;
-	int r = mesh_dp_tc_attach(ifindex, programs, l->dp->map_ids[MESH_DP_MAP_FLOWS], true, &qdisc);
+	int r = mesh_dp_bypass_go_over(l->dp, ifindex);
 
 	if (r < 0 && r != -ENODEV)
 		mesh_warn("device %u keeps its filters, which cost a packet more than tcx: %s", ifindex, strerror(-r));
@@ -57,29 +51,18 @@ static void take_off(struct mesh_dp_later *l, uint32_t ifindex)
 {
 	struct mesh_veth v;
 
-	if (bpf_map_lookup_elem(l->dp->maps[MESH_DP_MAP_VETH], &ifindex, &v) < 0)
-		return;
-	mesh_dp_tc_detach(l->route, ifindex, l->dp->map_ids[MESH_DP_MAP_FLOWS], v.flags & MESH_VETH_QDISC);
-	mesh_dp_veth_delete(l->dp, ifindex);
+	if (bpf_map_lookup_elem(l->dp->maps[MESH_DP_MAP_VETH], &ifindex, &v) == 0)
+		mesh_dp_bypass_clear(l->dp, l->route, ifindex, &v);
 }
 
-/* Under lock. How long there is to wait; 0: not at all. */
-static uint64_t not_yet(const struct mesh_dp_later *l, uint64_t now)
+/* Under lock. */
+static bool is_due(const struct mesh_dp_later *l, struct timespec *when)
 {
-	uint64_t due = MESH_MIN(l->last_ns + QUIET_NS, l->first_ns + PATIENCE_NS);
+	uint64_t ns = MESH_MIN(l->last_ns + QUIET_NS, l->first_ns + PATIENCE_NS);
 
-	return l->waiting || now >= due ? 0 : due - now;
-}
-
-static void wait_for(struct mesh_dp_later *l, uint64_t ns)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	ns += (uint64_t)until.tv_nsec;
-	until.tv_sec += (time_t)(ns / 1000000000);
-	until.tv_nsec = (long)(ns % 1000000000);
-	pthread_cond_timedwait(&l->wake, &l->lock, &until);
+	when->tv_sec = (time_t)(ns / 1000000000);
+	when->tv_nsec = (long)(ns % 1000000000);
+	return l->waiting || mesh_now_ns() >= ns;
 }
 
 /* Under lock, which is not held meanwhile. */
@@ -105,14 +88,14 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&l->lock);
 	while (!l->stop) {
-		uint64_t ns = l->tasks.count ? not_yet(l, mesh_now_ns()) : 0;
+		struct timespec when;
 
 		if (!l->tasks.count)
 			pthread_cond_wait(&l->wake, &l->lock);
-		else if (ns)
-			wait_for(l, ns);
-		else
+		else if (is_due(l, &when))
 			do_next(l);
+		else
+			pthread_cond_timedwait(&l->wake, &l->lock, &when);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return NULL;
@@ -128,19 +111,7 @@ static void later_free(struct mesh_dp_later *l)
 	free(l);
 }
 
-/* The thread is in the node's namespace for good: it gets that of who makes it. */
-static int start_thread(struct mesh_dp_later *l)
-{
-	int home = -1, r = mesh_dp_host_enter(l->dp->host_netns, &home);
-
-	if (r < 0)
-		return r;
-	r = -pthread_create(&l->thread, NULL, run, l);
-	mesh_dp_host_leave(&home);
-	return r;
-}
-
-int mesh_dp_later_start(struct mesh_dp *dp, struct mesh_dp_later **ret)
+struct mesh_dp_later *mesh_dp_later_start(const struct mesh_dp *dp)
 {
 	struct mesh_dp_later *l = mesh_xcalloc(1, sizeof(*l));
 	pthread_condattr_t attr;
@@ -148,20 +119,19 @@ int mesh_dp_later_start(struct mesh_dp *dp, struct mesh_dp_later **ret)
 
 	l->dp = dp;
 	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* as mesh_now_ns() */
 	pthread_cond_init(&l->wake, &attr);
-	pthread_cond_init(&l->done, &attr);
 	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&l->done, NULL);
 	pthread_mutex_init(&l->lock, NULL);
 	r = mesh_dp_route_open(dp->host_netns, &l->route);
 	if (r == 0)
-		r = start_thread(l);
-	if (r < 0) {
-		later_free(l);
-		return r;
-	}
-	*ret = l;
-	return 0;
+		r = -pthread_create(&l->thread, NULL, run, l);
+	if (r == 0)
+		return l;
+	mesh_warn("devices of pods are changed while others wait, as there is no thread for it: %s", strerror(-r));
+	later_free(l);
+	return NULL;
 }
 
 void mesh_dp_later_stop(struct mesh_dp_later *l)
