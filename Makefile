@@ -29,7 +29,7 @@ PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)) -lwslay)$(PK
 
 CFLAGS    ?= -O2 -g
 WARN      := -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DMESH_VERSION='"$(VERSION)"' -DMESH_VERSION_TIME=$(VERSION_TIME) -pthread $(CFLAGS) $(WARN) $(SANFLAGS) \
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(CFLAGS) $(WARN) $(SANFLAGS) \
              -Iinclude -Iuser -Itools -I$(B)/gen $(PKG_CFLAGS) -MMD -MP
 ALL_LDLIBS = $(PKG_LIBS) -lm -pthread
 
@@ -64,7 +64,7 @@ endif
 # A recipe that builds first uses all CPUs unless -j was given.
 SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: all clean help setup tools-present
+.PHONY: all clean help setup tools-present FORCE
 all: $(B)/meshd $(B)/meshctl $(APPS) ## build meshd, meshctl and the sample apps (no root needed)
 
 help: ## list the targets
@@ -98,7 +98,15 @@ $(BPFT_SRC:%.c=$(B)/obj/%.o): | $(BPF_SKEL)
 $(B)/obj/%.o: %.c | $(B)/.tools
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(FLAGS_$*) -c $< -o $@
+
+# One file has the version in it, and is compiled again when that changed: no two parts of a program differ in it.
+FLAGS_user/core/version := -DMESH_VERSION='"$(VERSION)"' -DMESH_VERSION_TIME=$(VERSION_TIME)
+$(B)/obj/user/core/version.o: $(B)/.version
+$(B)/.version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION) $(VERSION_TIME)' | cmp -s - $@ || echo '$(VERSION) $(VERSION_TIME)' > $@
+FORCE:
 
 $(B)/libmesh.a: $(LIB_OBJ)
 	@rm -f $@

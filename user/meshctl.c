@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* meshctl: the command line of the people who run the mesh. */
 #include "core/mem.h"
+#include "core/version.h"
 #include "ctl/ctl.h"
 #include "ctl/node.h"
 #include "lab/lab.h"
@@ -62,7 +63,7 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
 		return usage(stdout);
 	if (strcmp(argv[1], "--version") == 0) {
-		puts(MESH_VERSION);
+		puts(mesh_version);
 		return 0;
 	}
 	verb = mesh_ctl_verb(argv[1]);

@@ -4,6 +4,7 @@
 #include "agent/holder.h"
 #include "control/control.h"
 #include "core/mem.h"
+#include "core/version.h"
 #include "gateway/gateway.h"
 
 #include <signal.h>
@@ -39,7 +40,7 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return usage(stdout);
 	if (strcmp(argv[1], "--version") == 0) {
-		puts(MESH_VERSION);
+		puts(mesh_version);
 		return 0;
 	}
 	prctl(PR_SET_NAME, "meshd"); /* a keeper runs us as /proc/self/exe */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finding, capturing and releasing pods; an agent that is killed and one that takes over; removal. */
 #include "traffic.h"
+#include "core/version.h"
 #include "dataplane/dp.h"
 
 #include <bpf/bpf.h>
@@ -543,11 +544,11 @@ TEST(another_layout_is_refused)
 					 "%s/node is pinned in layout %u, which is newer than what version %s "
 					 "knows (%d) (run the version that pinned it, or let go of the node with "
 					 "meshd agent --detach --pin-dir %s)\n",
-					 w.pin, cases[i].abi, MESH_VERSION, MESH_ABI_VERSION, w.pin)
+					 w.pin, cases[i].abi, mesh_version, MESH_ABI_VERSION, w.pin)
 			       : mesh_xasprintf("%s/node is pinned in a layout (%u) that version %s (layout %d) does "
 						"not know (run the version that pinned it, or let go of the node with "
 						"meshd agent --detach --pin-dir %s)\n",
-						w.pin, cases[i].abi, MESH_VERSION, MESH_ABI_VERSION, w.pin);
+						w.pin, cases[i].abi, mesh_version, MESH_ABI_VERSION, w.pin);
 		CHECK_STR(said.data, want);
 	}
 	world_free(&w);

@@ -4,6 +4,7 @@
  * link, and adopted while a pod connects without a pause.
  */
 #include "traffic.h"
+#include "core/version.h"
 #include "dataplane/dp.h"
 #include "older.skel.h"
 
@@ -428,7 +429,7 @@ TEST(a_map_without_a_way_is_refused)
 		"%s/pods is pinned with keys of 8 and values of 96 bytes, version %s has 8 and %zu and no "
 		"way from one to the other (run the version that pinned it, or remove what is pinned "
 		"with meshd agent --detach)\n",
-		w.pin, MESH_VERSION, sizeof(struct mesh_pod));
+		w.pin, mesh_version, sizeof(struct mesh_pod));
 	CHECK_STR(said.data, want);
 	CHECK_INT(pod_burst(&w.pods[0], vip, 20).by_name['a'], 20);
 	world_free(&w);

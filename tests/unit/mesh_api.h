@@ -44,7 +44,7 @@ static inline bool api_new(struct api *a)
 {
 	struct mesh_store_listen listen = {.fd = -1};
 	struct mesh_store_opts opts = {.listen = &listen, .listen_count = 1};
-	struct mesh_kube_opts kube = {.user_agent = "test", .netns_fd = -1};
+	struct mesh_kube_opts kube = {.program = "test", .netns_fd = -1};
 	mesh_auto(mesh_buf_free) struct mesh_buf text = {0};
 	mesh_auto_free char *server = NULL, *path = NULL;
 	char addr[MESH_ADDR_TEXT];

@@ -115,7 +115,7 @@ static struct mesh_kube *client(struct mesh_loop *loop, int port)
 	char path[] = "/tmp/test_kube.XXXXXX";
 	int fd = mkstemp(path);
 	struct mesh_kube *kube = NULL;
-	struct mesh_kube_opts opts = {.kubeconfig = path, .user_agent = "test", .netns_fd = -1};
+	struct mesh_kube_opts opts = {.kubeconfig = path, .program = "test", .netns_fd = -1};
 
 	dprintf(fd,
 		"current-context: x\ncontexts: [{name: x, context: {cluster: x, user: x}}]\n"
@@ -382,7 +382,7 @@ TEST(calls_and_tells_errors)
 	CHECK_INT(errs.list.count, 0);
 	CHECK(strstr(f.server.seen, "Authorization: Bearer secret\r\n"));
 	CHECK(strstr(f.server.seen, "Content-Type: application/json\r\n"));
-	CHECK(strstr(f.server.seen, "User-Agent: test\r\n"));
+	CHECK(strstr(f.server.seen, "User-Agent: test/"));
 	json_decref(body);
 	CHECK_INT(mesh_kube_call(f.kube, "PATCH", "/y", in, NULL, NULL, &errs), 409);
 	CHECK(strstr(f.server.seen, "Content-Type: application/merge-patch+json\r\n"));

@@ -16,7 +16,7 @@ int mesh_lab_kube(const struct mesh_lab *lab, struct mesh_loop *loop, const char
 	mesh_auto_free char *path = mesh_lab_path(lab, "kubeconfig.inside");
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
 	uint64_t end = mesh_now_ns() + MESH_SEC(WAIT_S);
-	struct mesh_kube_opts opts = {.kubeconfig = path, .user_agent = agent};
+	struct mesh_kube_opts opts = {.kubeconfig = path, .program = agent};
 	char name[MESH_LAB_TEXT];
 	int r;
 

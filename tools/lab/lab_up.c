@@ -111,7 +111,7 @@ static bool wait_on(const struct up *up)
 static int wait_api(struct up *up)
 {
 	mesh_auto_free char *path = mesh_lab_path(&up->lab, "kubeconfig");
-	struct mesh_kube_opts opts = {.kubeconfig = path, .user_agent = "meshctl-lab", .netns_fd = -1};
+	struct mesh_kube_opts opts = {.kubeconfig = path, .program = "meshctl-lab", .netns_fd = -1};
 	char ip[MESH_LAB_TEXT];
 
 	for (;;) {

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/time.h"
+#include "core/version.h"
 #include "lab/lab_internal.h"
 #include "lab/lab_net.h"
 
@@ -56,9 +57,9 @@ static json_t *node_info(const struct mesh_node *node)
 	struct utsname un;
 
 	uname(&un);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "machineID", node->name, "systemUUID",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s+, s:s, s:s, s:s, s:s}", "machineID", node->name, "systemUUID",
 			 node->name, "bootID", node->name, "kernelVersion", un.release, "osImage", "Sockmesh lab",
-			 "containerRuntimeVersion", "lab://" MESH_VERSION, "kubeletVersion", "v1.34.0+lab",
+			 "containerRuntimeVersion", "lab://", mesh_version, "kubeletVersion", "v1.34.0+lab",
 			 "kubeProxyVersion", "", "operatingSystem", "linux", "architecture", "amd64");
 }
 

@@ -21,13 +21,3 @@ image-archives: all $(B)/bench/load $(IMAGE_CNI)
 
 deploy-crds: $(B)/meshctl ## write deploy/crds.yaml from the tables of the mesh's kinds
 	@tools/image/crds $< > deploy/crds.yaml.tmp && mv deploy/crds.yaml.tmp deploy/crds.yaml
-
-# What has the version in it is compiled again when that changed, for an image; other builds need not wait for that.
-ifneq ($(filter image-archives,$(MAKECMDGOALS)),)
-$(patsubst %.c,$(B)/obj/%.o,$(shell grep -rl --include='*.c' '\bMESH_VERSION\b' user tools/lab)): $(B)/.version
-$(B)/.version: FORCE
-	@mkdir -p $(@D)
-	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
-.PHONY: FORCE
-FORCE:
-endif

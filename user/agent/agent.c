@@ -162,8 +162,7 @@ static int start_data_plane(struct mesh_agent *a, struct mesh_errs *errs)
 /* What comes from the API and goes there. */
 static int start_feed(struct mesh_agent *a, struct mesh_errs *errs)
 {
-	struct mesh_kube_opts kube = {
-		.kubeconfig = a->opts.kubeconfig, .user_agent = "meshd-agent/" MESH_VERSION, .netns_fd = -1};
+	struct mesh_kube_opts kube = {.kubeconfig = a->opts.kubeconfig, .program = "meshd-agent", .netns_fd = -1};
 	struct mesh_feed_opts feed = {.loop = a->loop,
 				      .node = a->opts.node,
 				      .changes = &a->changes,

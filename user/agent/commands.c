@@ -4,6 +4,7 @@
 #include "agent/state.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/version.h"
 
 static json_t *refusal(const char *why)
 {
@@ -124,7 +125,7 @@ static json_t *agent_status(struct mesh_agent *a)
 		json_array_append_new(warnings, json_string(e->key));
 	ret = json_pack(
 		"{s:b, s:s, s:s, s:b, s:b, s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}, s:o, s:o, s:o}", "ok",
-		1, "version", MESH_VERSION, "node", a->opts.node, "synced", mesh_feed_synced(a->feed), "published",
+		1, "version", mesh_version, "node", a->opts.node, "synced", mesh_feed_synced(a->feed), "published",
 		a->published, "left", a->left, "config", "version", (json_int_t)a->states.version, "publishes",
 		(json_int_t)a->publishes, "publishUs", (json_int_t)(a->publish_ns / 1000), "publishUsMax",
 		(json_int_t)(a->publish_ns_max / 1000), "publishUnits", (json_int_t)a->publish_units, "applyFailures",

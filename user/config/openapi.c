@@ -7,6 +7,7 @@
 
 #include "config/document.h"
 #include "config/schema.h"
+#include "core/version.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -187,7 +188,7 @@ json_t *mesh_openapi_v3(const char *group, const char *version)
 		return NULL;
 	}
 	return json_pack("{s:s,s:{s:s,s:s},s:o,s:{s:o}}", "openapi", "3.0.0", "info", "title", "Kubernetes", "version",
-			 MESH_VERSION, "paths", paths, "components", "schemas", schemas);
+			 mesh_version, "paths", paths, "components", "schemas", schemas);
 }
 
 static uint64_t fnv(const char *s)
@@ -253,5 +254,5 @@ json_t *mesh_openapi_v2(void)
 			add_kind(definitions, paths, MESH_DIALECT_V2, kinds[i], *v, &refs);
 	add_refs(definitions, MESH_DIALECT_V2, &refs);
 	return json_pack("{s:s,s:{s:s,s:s},s:o,s:o}", "swagger", "2.0", "info", "title", "Kubernetes", "version",
-			 MESH_VERSION, "paths", paths, "definitions", definitions);
+			 mesh_version, "paths", paths, "definitions", definitions);
 }

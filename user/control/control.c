@@ -237,8 +237,7 @@ static int start_store(struct control *c, struct mesh_errs *errs)
 /* With --embedded, its own API at its own address, whatever the kubeconfig for others says. */
 static int start_client(struct control *c, struct mesh_errs *errs)
 {
-	struct mesh_kube_opts opts = {
-		.kubeconfig = c->args.kubeconfig, .user_agent = "meshd-control/" MESH_VERSION, .netns_fd = -1};
+	struct mesh_kube_opts opts = {.kubeconfig = c->args.kubeconfig, .program = "meshd-control", .netns_fd = -1};
 	mesh_auto_free char *own = NULL;
 
 	if (c->store && !opts.kubeconfig) {

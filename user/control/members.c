@@ -5,6 +5,7 @@
 #include "config/get.h"
 #include "core/mem.h"
 #include "core/vec.h"
+#include "core/version.h"
 
 #include <string.h>
 
@@ -116,7 +117,7 @@ static void reconcile_roll(struct mesh_cache *cache, struct mesh_control_force *
 	status =
 		json_pack("{s:I, s:I, s:s, s:{s:o}, s:o, s:o, s:o, s:o, s:[o, o]}", "observedGeneration",
 			  mesh_control_generation(roll), "meshGeneration",
-			  plane ? mesh_control_generation(plane) : (json_int_t)0, "meshReconciledVersion", MESH_VERSION,
+			  plane ? mesh_control_generation(plane) : (json_int_t)0, "meshReconciledVersion", mesh_version,
 			  "annotations", "configuredMemberCount", json_sprintf("%zu/%zu", done, m.names.count),
 			  "members", all, "configuredMembers", configured, "pendingMembers", pending, "memberStatuses",
 			  statuses, "conditions", roll_condition(roll, plane, json_array_size(pending)), in_force);
@@ -147,7 +148,7 @@ static void member_object_status(struct mesh_cache *cache, const json_t *smm, co
 		cache, MESH_CONTROL_SMM, smm,
 		json_pack("{s:I, s:I, s:s, s:{s:s+++}, s:[o, o, o]}", "observedGeneration",
 			  mesh_control_generation(smm), "meshGeneration", mesh_control_generation(plane),
-			  "meshReconciledVersion", MESH_VERSION, "annotations", "controlPlaneRef", ns, "/", name, "",
+			  "meshReconciledVersion", mesh_version, "annotations", "controlPlaneRef", ns, "/", name, "",
 			  "conditions",
 			  mesh_control_condition(smm, "Reconciled", plane, plane ? "Reconciled" : "ReconcileError",
 						 plane ? "The namespace is on the member roll" : no_plane),

@@ -5,6 +5,7 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "core/vec.h"
+#include "core/version.h"
 #include "model/names.h"
 
 #include <string.h>
@@ -277,7 +278,7 @@ static void plane_status(struct plane *p, const struct plane_result *r)
 
 	mesh_cache_status(p->cache, MESH_CONTROL_SMCP, p->smcp,
 			  json_pack("{s:I, s:s, s:o, s:{s:o}, s:o, s:o}", "observedGeneration",
-				    mesh_control_generation(p->smcp), "reconciledVersion", MESH_VERSION,
+				    mesh_control_generation(p->smcp), "reconciledVersion", mesh_version,
 				    "lastAppliedConfiguration", applied_of(p->smcp), "annotations",
 				    "readyComponentCount", json_sprintf("%zu/%zu", r->ready, r->want), "components",
 				    r->components, "conditions", plane_conditions(p, r, ready)));

@@ -191,13 +191,11 @@ int mesh_ctl_connect(struct mesh_ctl *ctl)
 {
 	mesh_auto_free char *file = NULL;
 	struct mesh_errs errs = {0};
-	struct mesh_kube_opts opts = {.context = ctl->flags->context, .netns_fd = -1};
-	mesh_auto_free char *agent = mesh_xasprintf("meshctl/%s", MESH_VERSION);
+	struct mesh_kube_opts opts = {.context = ctl->flags->context, .program = "meshctl", .netns_fd = -1};
 
 	if (mesh_find_api(ctl->flags->kubeconfig, &file, &errs) < 0)
 		return mesh_ctl_errors(ctl, &errs);
 	opts.kubeconfig = file;
-	opts.user_agent = agent;
 	if (mesh_loop_new(&ctl->loop) < 0)
 		return mesh_ctl_error(ctl, "cannot make an event loop: %s", strerror(errno));
 	if (mesh_kube_new(&ctl->kube, ctl->loop, &opts, &errs) < 0)

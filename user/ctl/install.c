@@ -4,6 +4,7 @@
 
 #include "config/condition.h"
 #include "core/mem.h"
+#include "core/version.h"
 #include "ctl/apply.h"
 #include "ctl/manifest.h"
 #include "ctl/merge.h"
@@ -362,16 +363,16 @@ static int check_versions(struct mesh_ctl *ctl, const json_t *set)
 	const json_t *template = json_object_get(json_object_get(set, "spec"), "template");
 	const char *from = mesh_annotation_of(template, "sockmesh.io/version");
 	long abi = strtol(mesh_annotation_of(set, MESH_ANNOTATION_ABI), NULL, 10);
-	long long made = strtoll(mesh_annotation_of(set, MESH_ANNOTATION_TIME), NULL, 10), own = MESH_VERSION_TIME;
+	long long made = strtoll(mesh_annotation_of(set, MESH_ANNOTATION_TIME), NULL, 10), own = mesh_version_time;
 	bool known;
-	int order = mesh_version_compare(MESH_VERSION, from, &known);
+	int order = mesh_version_compare(mesh_version, from, &known);
 
 	if (!known && made && own && made != own) { /* versions without numbers: by when they were made */
 		known = true;
 		order = own < made ? -1 : 1;
 	}
 
-	printf("from version %s to %s%s\n", from[0] ? from : "unknown", MESH_VERSION,
+	printf("from version %s to %s%s\n", from[0] ? from : "unknown", mesh_version,
 	       known || !from[0] ? "" : " (which of them is newer is not known)");
 	if (ctl->flags->allow_downgrade)
 		return 0;
@@ -384,7 +385,7 @@ static int check_versions(struct mesh_ctl *ctl, const json_t *set)
 	if (known && order < 0)
 		return mesh_ctl_error(ctl,
 				      "%s is older than %s, which is installed: --allow-downgrade if that is meant",
-				      MESH_VERSION, from);
+				      mesh_version, from);
 	return 0;
 }
 

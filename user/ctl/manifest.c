@@ -5,6 +5,7 @@
 #include "config/get.h"
 #include "core/buf.h"
 #include "core/mem.h"
+#include "core/version.h"
 #include "mesh/abi.h"
 
 #include <errno.h>
@@ -71,7 +72,7 @@ static char *label_value(const char *text)
 
 static void stamp(json_t *obj)
 {
-	mesh_auto_free char *version = label_value(MESH_VERSION);
+	mesh_auto_free char *version = label_value(mesh_version);
 	json_t *labels = map_of(map_of(obj, "metadata"), "labels"), *template;
 
 	json_object_set_new(labels, MESH_LABEL_NAME, json_string("sockmesh"));
@@ -82,11 +83,11 @@ static void stamp(json_t *obj)
 	json_object_set_new(map_of(json_object_get(obj, "metadata"), "annotations"), MESH_ANNOTATION_ABI,
 			    json_sprintf("%d", MESH_ABI_VERSION));
 	json_object_set_new(map_of(json_object_get(obj, "metadata"), "annotations"), MESH_ANNOTATION_TIME,
-			    json_sprintf("%lld", (long long)MESH_VERSION_TIME));
+			    json_sprintf("%lld", mesh_version_time));
 	/* Only workloads say their version: what does not run stays unchanged from one version to the next. */
 	json_object_set_new(labels, MESH_LABEL_VERSION, json_string(version));
 	json_object_set_new(map_of(map_of(template, "metadata"), "annotations"), "sockmesh.io/version",
-			    json_string(MESH_VERSION));
+			    json_string(mesh_version));
 }
 
 /* On the ConfigMap: {"image": ..., "set": [...]}. */

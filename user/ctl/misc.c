@@ -4,6 +4,7 @@
 
 #include "config/document.h"
 #include "core/mem.h"
+#include "core/version.h"
 #include "ctl/json_out.h"
 #include "ctl/print.h"
 
@@ -60,12 +61,12 @@ int mesh_ctl_run_version(struct mesh_ctl *ctl, const struct mesh_flags *f)
 		mesh_ctl_fail(ctl, &a, NULL);
 	git = json_string_value(json_object_get(a.body, "gitVersion"));
 	if (p.format == MESH_FORMAT_TABLE) {
-		printf("Client Version: %s\n", MESH_VERSION);
+		printf("Client Version: %s\n", mesh_version);
 		if (git)
 			printf("Server Version: %s\n", git);
 		return ctl->failed;
 	}
-	all = json_pack("{s:{s:s}}", "clientVersion", "gitVersion", MESH_VERSION);
+	all = json_pack("{s:{s:s}}", "clientVersion", "gitVersion", mesh_version);
 	if (git)
 		json_object_set(all, "serverVersion", a.body);
 	mesh_print(ctl, &p, all);

@@ -10,6 +10,7 @@
 #include "dataplane/dp.h"
 
 #include "core/netns.h"
+#include "core/version.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ static char *pin_of(const struct mesh_dp *dp, const char *name)
 
 static void text_of(char *ret, const char *digest)
 {
-	snprintf(ret, MESH_DP_BUILD_TEXT, "%s %s", MESH_VERSION, digest);
+	snprintf(ret, MESH_DP_BUILD_TEXT, "%s %s", mesh_version, digest);
 }
 
 /* Number and size of what is pinned as a map. Returns the descriptor, or -1. */

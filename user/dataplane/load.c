@@ -6,6 +6,7 @@
 #include "dataplane/dp.h"
 
 #include "core/netns.h"
+#include "core/version.h"
 #include "connect.skel.h"
 #include "sockops.skel.h"
 
@@ -196,10 +197,10 @@ static int refuse_layout(const char *pin, uint32_t abi, const char *pin_dir, str
 
 	if (abi > MESH_ABI_VERSION)
 		e = mesh_errs_add(errs, "%s is pinned in layout %u, which is newer than what version %s knows (%u)",
-				  pin, abi, MESH_VERSION, MESH_ABI_VERSION);
+				  pin, abi, mesh_version, MESH_ABI_VERSION);
 	else
 		e = mesh_errs_add(errs, "%s is pinned in a layout (%u) that version %s (layout %u) does not know", pin,
-				  abi, MESH_VERSION, MESH_ABI_VERSION);
+				  abi, mesh_version, MESH_ABI_VERSION);
 	if (e)
 		e->hint = mesh_xasprintf("run the version that pinned it, or let go of the node with meshd agent "
 					 "--detach --pin-dir %s",

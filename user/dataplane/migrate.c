@@ -16,6 +16,7 @@
  */
 #include "dataplane/dp.h"
 
+#include "core/version.h"
 #include "migrate.skel.h"
 
 #include <errno.h>
@@ -247,7 +248,7 @@ static int refuse(struct mesh_errs *errs, const char *pin, const struct bpf_map_
 	struct mesh_err *e = mesh_errs_add(errs,
 					   "%s is pinned with keys of %u and values of %u bytes, version %s has %u and "
 					   "%u and no way from one to the other",
-					   pin, info->key_size, info->value_size, MESH_VERSION, bpf_map__key_size(map),
+					   pin, info->key_size, info->value_size, mesh_version, bpf_map__key_size(map),
 					   bpf_map__value_size(map));
 
 	if (e)

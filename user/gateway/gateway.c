@@ -282,8 +282,7 @@ static void on_term(void *arg)
 
 static int gateway_start(struct gateway *g, struct mesh_errs *errs)
 {
-	struct mesh_kube_opts kube = {
-		.kubeconfig = g->opts.kubeconfig, .user_agent = "meshd-gateway/" MESH_VERSION, .netns_fd = -1};
+	struct mesh_kube_opts kube = {.kubeconfig = g->opts.kubeconfig, .program = "meshd-gateway", .netns_fd = -1};
 	struct mesh_proxy_opts proxy = {.workers = g->opts.workers};
 	struct mesh_feed_opts feed = {
 		.gateways = true, .changed = on_changed, .pod = on_pod, .gone = on_gone, .arg = g};

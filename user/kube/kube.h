@@ -21,7 +21,7 @@ struct mesh_kubeconfig;
 struct mesh_kube_opts {
 	const char *kubeconfig; /* file; NULL: $KUBECONFIG, else in-cluster (service account), else ~/.kube/config */
 	const char *context;    /* NULL: current-context */
-	const char *user_agent; /* "meshd-agent/0.1" */
+	const char *program;    /* who asks: "meshd-agent", of this version */
 	int netns_fd;           /* sockets are made in this namespace; -1: this one */
 };
 

@@ -2,6 +2,7 @@
 #include "kube/transfer.h"
 
 #include "core/mem.h"
+#include "core/version.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -24,7 +25,7 @@ int mesh_kube_new(struct mesh_kube **ret, struct mesh_loop *loop, const struct m
 
 	kube->loop = loop;
 	kube->netns_fd = opts->netns_fd;
-	kube->user_agent = mesh_xstrdup(opts->user_agent ? opts->user_agent : "sockmesh");
+	kube->user_agent = mesh_xasprintf("%s/%s", opts->program ? opts->program : "sockmesh", mesh_version);
 	r = mesh_kubeconfig_find(opts->kubeconfig, opts->context, &kube->config, errs);
 	if (r == 0) {
 		r = mesh_kube_engine_new(kube);

@@ -3,6 +3,7 @@
 #include "store/call.h"
 
 #include "core/mem.h"
+#include "core/version.h"
 #include "store/auth.h"
 
 /* Every resource that is served: those of the store, and the views of them that OpenShift has. */
@@ -336,7 +337,7 @@ static void serve_version(struct mesh_call *call)
 {
 	mesh_call_json(call, 200,
 		       json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "major", "1", "minor", "34", "gitVersion",
-				 MESH_VERSION_GIT, "gitCommit", MESH_VERSION, "gitTreeState", "clean", "buildDate",
+				 MESH_VERSION_GIT, "gitCommit", mesh_version, "gitTreeState", "clean", "buildDate",
 				 "1970-01-01T00:00:00Z", "goVersion", "none", "compiler", "gcc", "platform",
 				 "linux/amd64"));
 }
