@@ -174,14 +174,24 @@ class Lab:
         mount = next(line.split()[1] for line in open("/proc/self/mounts", encoding="utf-8") if line.split()[2] == "cgroup2")
         return f"{mount}/sockmesh-lab-{self.name}"
 
+    def processes(self):
+        for directory, _, _ in os.walk(self.cgroup()):
+            with open(directory + "/cgroup.procs", encoding="utf-8") as f:
+                yield from f.read().split()
+
     def bind(self, cpus):
         """Every process of the lab, and those that the bench starts from now on, to these CPUs."""
         os.sched_setaffinity(0, cpus)
-        for directory, _, _ in os.walk(self.cgroup()):
-            with open(directory + "/cgroup.procs", encoding="utf-8") as f:
-                for pid in f.read().split():
-                    for tid in os.listdir(f"/proc/{pid}/task"):
-                        os.sched_setaffinity(int(tid), cpus)
+        for pid in self.processes():
+            for tid in os.listdir(f"/proc/{pid}/task"):
+                os.sched_setaffinity(int(tid), cpus)
+
+    def set_congestion(self, name):
+        """TCP's congestion control in every network namespace that a process of the lab is in, but this one; whether all may have it."""
+        spaces = {os.readlink(f"/proc/{pid}/ns/net"): pid for pid in self.processes()}
+        spaces.pop(os.readlink("/proc/self/ns/net"), None)
+        word = f"echo {name} > /proc/sys/net/ipv4/tcp_congestion_control"
+        return all([subprocess.run(["nsenter", "-t", pid, "-n", "sh", "-c", word], capture_output=True).returncode == 0 for pid in spaces.values()])
 
     def agent_us(self):
         """CPU time of the agent of the clients' node so far."""
@@ -205,9 +215,12 @@ class Lab:
 class Ways:
     """rows: name -> (client pod, host to ask); skipped: name -> why it cannot be measured here."""
 
-    def __init__(self, lab, wanted, services=0):
-        """services: that many more of the server pod, so that each connection of the L4 rows is to one of them."""
-        self.lab, self.wanted, self.rows, self.skipped, self.bypass = lab, wanted, {}, {}, None
+    def __init__(self, lab, wanted, services=0, congestion=None):
+        """
+        services: that many more of the server pod, so that each connection of the L4 rows is to one of them.
+        congestion: TCP's congestion control; None: cubic where pods may have it.
+        """
+        self.lab, self.wanted, self.rows, self.skipped, self.bypass, self.congestion = lab, wanted, {}, {}, None, congestion
         self.services, self.lists = services, {}
         self.envoy, self.ztunnel = os.environ.get("ENVOY"), os.environ.get("ZTUNNEL")
         for n, what, there in (("forwarder", "build/bench/forwarder", os.path.exists(BUILD + "/bench/forwarder")),
@@ -231,6 +244,7 @@ class Ways:
             lab.write("www/" + name, "x" * size)
         self.find_switches()
         self.make_pods()
+        self.choose_congestion()
         self.start_servers()
         self.start_proxies()
         self.add_services()
@@ -269,6 +283,16 @@ class Ways:
         lab.kubectl("apply", "-n", "outside", "-f", "-", stdin="".join(lab.manifest(n) for n in names))
         for ns in ("bench", "outside"):
             lab.kubectl("-n", ns, "wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
+
+    def choose_congestion(self):
+        """
+        The same for every row, and one that does not pace: how fast BBR, which may be this machine's own, lets one stream be is
+        its model of the path, and its timers cost CPU. Namespaces may be kept from cubic; none is from reno.
+        """
+        wanted = [self.congestion] if self.congestion else ["cubic", "reno"]
+        self.congestion = next((name for name in wanted if self.lab.set_congestion(name)), None)
+        if not self.congestion:
+            raise RuntimeError(f"pods may not have the congestion control {' or '.join(wanted)}: see net.ipv4.tcp_allowed_congestion_control")
 
     def start_servers(self):
         lab = self.lab
