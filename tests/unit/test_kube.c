@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "core/mem.h"
+#include "core/version.h"
 #include "kube/kube.h"
 
 #include <arpa/inet.h>
@@ -372,6 +373,7 @@ TEST(calls_and_tells_errors)
 		{"GET /y ", "HTTP/1.1 503 Gone Away\r\nContent-Length: 0\r\n\r\n", 0, 0},
 		{"GET /y ", "", 0, 0},
 	};
+	mesh_auto_free char *user_agent = NULL;
 	struct mesh_errs errs = {0};
 	json_t *body = NULL, *in = json_pack("{s:i}", "x", 1);
 	struct fixture f;
@@ -382,7 +384,8 @@ TEST(calls_and_tells_errors)
 	CHECK_INT(errs.list.count, 0);
 	CHECK(strstr(f.server.seen, "Authorization: Bearer secret\r\n"));
 	CHECK(strstr(f.server.seen, "Content-Type: application/json\r\n"));
-	CHECK(strstr(f.server.seen, "User-Agent: test/"));
+	user_agent = mesh_xasprintf("User-Agent: test/%s\r\n", mesh_version);
+	CHECK(strstr(f.server.seen, user_agent));
 	json_decref(body);
 	CHECK_INT(mesh_kube_call(f.kube, "PATCH", "/y", in, NULL, NULL, &errs), 409);
 	CHECK(strstr(f.server.seen, "Content-Type: application/merge-patch+json\r\n"));

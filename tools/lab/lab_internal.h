@@ -42,7 +42,7 @@ int mesh_lab_pick(const struct mesh_lab_args *args, struct mesh_lab *ret);
 /** Puts fabric and nodes in place. Returns 0 or -errno with errs. */
 int mesh_lab_network_make(const struct mesh_lab *lab, struct mesh_errs *errs);
 /** A client of the lab's API from inside it (its own network), waiting up to 20 s for the kubeconfig. Logs failures. */
-int mesh_lab_kube(const struct mesh_lab *lab, struct mesh_loop *loop, const char *agent, struct mesh_kube **ret);
+int mesh_lab_kube(const struct mesh_lab *lab, struct mesh_loop *loop, const char *program, struct mesh_kube **ret);
 /** Does this meshd have that role? */
 bool mesh_lab_meshd_has(const char *meshd, const char *role);
 

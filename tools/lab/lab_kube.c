@@ -11,12 +11,12 @@
 
 enum { WAIT_S = 60 };
 
-int mesh_lab_kube(const struct mesh_lab *lab, struct mesh_loop *loop, const char *agent, struct mesh_kube **ret)
+int mesh_lab_kube(const struct mesh_lab *lab, struct mesh_loop *loop, const char *program, struct mesh_kube **ret)
 {
 	mesh_auto_free char *path = mesh_lab_path(lab, "kubeconfig.inside");
 	mesh_auto(mesh_errs_free) struct mesh_errs errs = {0};
 	uint64_t end = mesh_now_ns() + MESH_SEC(WAIT_S);
-	struct mesh_kube_opts opts = {.kubeconfig = path, .program = agent};
+	struct mesh_kube_opts opts = {.kubeconfig = path, .program = program};
 	char name[MESH_LAB_TEXT];
 	int r;
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzzing with libFuzzer (clang): make fuzz [FUZZ="http1 ..."] [FUZZ_SECONDS=60] [FUZZ_RUNS=-1] [FUZZ_SAN=].
 # A room adds its target: FUZZ_ALL += NAME, FUZZ_SRC_NAME := what tests/fuzz/NAME.c is linked with, FUZZ_LIBS_NAME,
-# FUZZ_FLAGS_NAME, FUZZ_LEN_NAME and FUZZ_DICT_NAME, and seeds in tests/fuzz/corpus/NAME (or FUZZ_CORPUS_NAME). What is found on the way stays in build/fuzz.
+# FUZZ_LEN_NAME and FUZZ_DICT_NAME, and seeds in tests/fuzz/corpus/NAME (or FUZZ_CORPUS_NAME). What is found on the way stays in build/fuzz.
 FUZZ_ALL     += http1 http1_diff
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS    ?= -1
@@ -26,7 +26,7 @@ fuzz-programs: $(FUZZ_ALL:%=build/fuzz/%)
 build/fuzz/%: tests/fuzz/%.c $$(FUZZ_SRC_$$*) $(wildcard user/proxy/http1*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
-	$(Q)$(CLANG) $(FUZZ_CFLAGS) $(FUZZ_FLAGS_$*) -fsanitize=fuzzer$(FUZZ_SAN) -fno-sanitize-recover=all -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer$(FUZZ_SAN) -fno-sanitize-recover=all -o $@ $(filter %.c,$^) $(FUZZ_LIBS_$*)
 
 run-fuzz-%: build/fuzz/%
 	@mkdir -p build/fuzz/work/$*

@@ -3,7 +3,6 @@
 FUZZ_ALL       += api
 FUZZ_SRC_api   := $(filter-out user/store/serve.c user/store/tls.c,$(wildcard user/store/*.c)) \
                   $(wildcard user/config/*.c user/core/*.c user/model/*.c user/identity/cert*.c user/proxy/http1*.c user/compile/regex.c)
-FUZZ_FLAGS_api := -Wno-unused-command-line-argument
 FUZZ_LIBS_api   = -ljansson -lyaml -lsqlite3 -lssl -lcrypto -lm
 FUZZ_LEN_api   := 16384
 FUZZ_DICT_api  := tests/fuzz/api.dict

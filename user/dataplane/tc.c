@@ -298,11 +298,14 @@ int mesh_dp_tc_attach(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT],
 {
 	int r = tcx ? attach_each(ifindex, programs, attach_tcx) : attach_filters(ifindex, programs, made);
 
-	if (r == 0 && tcx)
+	if (r < 0)
+		return r;
+	if (tcx)
 		detach_filters(ifindex, flows_map);
-	for (size_t i = 0; r == 0 && !tcx && i < MESH_ARRAY_SIZE(points); i++)
-		detach_tcx(ifindex, &points[i], NULL);
-	return r;
+	else
+		for (size_t i = 0; i < MESH_ARRAY_SIZE(points); i++)
+			detach_tcx(ifindex, &points[i], NULL);
+	return 0;
 }
 
 bool mesh_dp_tc_attach_soon(uint32_t ifindex, const int programs[MESH_DP_POINT_COUNT], bool *made)
